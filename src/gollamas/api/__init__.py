@@ -1,0 +1,1 @@
+"""What each URL of Ollama means."""

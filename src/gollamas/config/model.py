@@ -1,0 +1,103 @@
+"""The frozen result of all configuration; how it is read is `options` and `load`.
+
+Everything after start reads these values and nothing else. Seconds are floats, sizes are bytes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Expose(StrEnum):
+    """Which models are listed and routed."""
+
+    CONFIGURED = "configured"
+    RUNNING = "running"  # these, and what servers have loaded
+    INSTALLED = "installed"  # all that servers have
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """An Ollama that we call."""
+
+    id: str
+    scheme: str  # http or https
+    host: str  # without brackets
+    port: int
+    prefix: str = ""  # path before /api, without a slash at its end
+    fields: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)  # added to each request; may be secret
+    ca_file: str | None = None
+    verify: bool = True
+
+    @property
+    def authority(self) -> str:
+        """What goes into Host: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        is_default = self.port == (443 if self.scheme == "https" else 80)
+        return host if is_default else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address for people, without user info."""
+        return f"{self.scheme}://{self.authority}{self.prefix}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A configured model and the servers that are to run it, in configuration order."""
+
+    name: str  # as configured
+    key: str  # names.key_of(name)
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """Another name for a model; chains of aliases are resolved."""
+
+    name: str  # as configured
+    key: str
+    model: str  # the model's name as configured, or as the alias wrote it where it is not configured
+    model_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where to listen; an empty host means every address."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All that the proxy was told. The defaults here are those of `options`; a test compares them."""
+
+    listen: Address = Address(host="localhost", port=11434)
+    admin: Address | None = Address(host="127.0.0.1", port=11435)
+    admin_is_default: bool = True  # a default port that is taken is a warning, a configured one a fault
+    level: str = "info"
+    log_format: str = "text"
+    expose: Expose = Expose.CONFIGURED
+    list_aliases: bool = False
+    origins: tuple[str, ...] = ()  # added to Ollama's own defaults
+    server_header: bool = True
+    replay_inference: bool = True
+    max_body: int = 64 * 1024 * 1024
+    connect_timeout: float = 3.0
+    first_byte_timeout: float = 600.0
+    idle_timeout: float = 300.0
+    header_timeout: float = 10.0
+    body_timeout: float = 30.0
+    write_timeout: float = 60.0
+    client_idle_timeout: float = 75.0
+    probe_interval: float = 5.0
+    grace: float = 30.0
+    servers: Mapping[str, Server] = field(default_factory=dict)  # by id, in configuration order
+    models: Mapping[str, Model] = field(default_factory=dict)  # by key
+    aliases: Mapping[str, Alias] = field(default_factory=dict)  # by key
+    warnings: tuple[str, ...] = ()  # what `check` and the start say beside faults

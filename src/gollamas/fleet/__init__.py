@@ -1,0 +1,1 @@
+"""What we know of the servers, and what we decide, without I/O."""

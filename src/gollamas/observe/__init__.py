@@ -1,0 +1,1 @@
+"""What is seen of the proxy from outside: log and metrics."""

@@ -1,0 +1,1 @@
+"""Bytes of HTTP/1.1 and JSON, without I/O."""

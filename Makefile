@@ -1,0 +1,58 @@
+# The commands of this project. README's two are `make run` and `make test`.
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# The first Python that is new enough; another one: make setup PYTHON=/path/to/python
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV ?= uv
+MEASURE := ../shared/bench/measure
+
+.PHONY: help setup run test test-real lint check bench lock
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP)  ## create .venv and install what the lock names
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "gollamas needs Python 3.11 or later: make setup PYTHON=/path/to/python" >&2; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup  ## three simulated Ollama servers and the proxy in front of them
+	$(BIN)/gollamas demo
+
+test: setup  ## the test suite
+	$(BIN)/pytest -m "not real"
+
+test-real: setup  ## the tests that need a real Ollama, named by GOLLAMAS_TEST_OLLAMA
+	@test -n "$(GOLLAMAS_TEST_OLLAMA)" || { \
+		echo "name a server: make test-real GOLLAMAS_TEST_OLLAMA=http://localhost:11434" >&2; exit 2; }
+	GOLLAMAS_TEST_OLLAMA="$(GOLLAMAS_TEST_OLLAMA)" $(BIN)/pytest -m real
+
+lint: setup  ## ruff, its formatter, mypy --strict and the layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python tests/meta/layers.py
+
+check: lint test  ## all that must hold before a change lands
+
+bench: setup  ## processor time beside HAProxy's (docs/performance.md)
+	@test -x $(MEASURE) || { echo "the bench is not part of this repository: $(MEASURE) is not there" >&2; exit 2; }
+	$(MEASURE) --path-alias $(BENCH) -- $(CURDIR)/$(BIN)/gollamas --listen 127.0.0.1:{port} \
+		--proxy llama3.2=http://127.0.0.1:{upstream} --alias gpt-4o=llama3.2 --level error
+
+lock:  ## write both locks anew from pyproject.toml (needs uv)
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock" -o requirements-dev.lock \
+		-c requirements.lock --group dev pyproject.toml

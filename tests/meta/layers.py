@@ -1,0 +1,106 @@
+"""The layers of the house, and a reader of imports that holds them: run by `make lint`, and by a test.
+
+Owns the order of the layers and what may not be imported below `net`; knows nothing of what modules do.
+An import goes to an earlier layer or stays in its own, `TYPE_CHECKING` blocks and functions included.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ORDER: Final = (
+    "names",
+    "errors",
+    "events",
+    "config",
+    "wire",
+    "fleet",
+    "api",
+    "observe",
+    "net",
+    "admin",
+    "simulate",
+    "app",
+    "cli",
+)
+# Time, chance and I/O are arguments below `net`.
+FORBIDDEN: Final = frozenset(
+    ("asyncio", "random", "secrets", "select", "selectors", "socket", "ssl", "threading", "time", "uvloop")
+)
+PURE: Final = ORDER[: ORDER.index("net")]
+# The one entry point beside the layers: it may import the command line alone.
+ENTRY: Final = "__main__"
+
+
+class Import(NamedTuple):
+    """A module that a file names, absolute, and the line where it does."""
+
+    module: str
+    line: int
+
+
+def layer_of(module: str) -> str | None:
+    """Name the layer of a dotted module of ours; None for the package itself and for other packages."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "gollamas" and len(parts) > 1 else None
+
+
+def module_of(path: Path, root: Path) -> str:
+    """Give the dotted name of a file below `root`."""
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(tree: ast.AST, module: str, *, is_package: bool) -> Iterator[Import]:
+    """Every import of a parsed file, wherever it stands, relative ones made absolute."""
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(name.name, node.lineno) for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield Import(base, node.lineno)
+            # `from gollamas import net` names a layer in what is imported.
+            yield from (
+                Import(f"{base}.{name.name}", node.lineno) for name in node.names if base == "gollamas"
+            )
+
+
+def faults_of(source: str, module: str, *, is_package: bool) -> list[str]:
+    """Say what a file's imports break, one sentence each; an unknown layer is a fault too."""
+    own = layer_of(module)
+    faults = []
+    if own is not None and own not in (*ORDER, ENTRY):
+        faults.append(f"{module}: {own} is no layer of ours")
+    for found in imports_of(ast.parse(source), module, is_package=is_package):
+        theirs = layer_of(found.module)
+        top = found.module.split(".")[0]
+        if own is None and theirs is not None and theirs in ORDER:
+            faults.append(f"{module}:{found.line}: the package itself imports {found.module}")
+        if own in ORDER and theirs in ORDER and ORDER.index(theirs) > ORDER.index(own):
+            faults.append(f"{module}:{found.line}: {own} imports {found.module}, a later layer")
+        if own == ENTRY and theirs is not None and theirs != "cli":
+            faults.append(f"{module}:{found.line}: the entry point imports {found.module}")
+        if own in PURE and top in FORBIDDEN:
+            faults.append(f"{module}:{found.line}: {own} imports {found.module}, which is for net and above")
+        if top in ("tests", "pytest", "unittest"):
+            faults.append(f"{module}:{found.line}: {found.module} is for tests")
+    return faults
+
+
+def faults_below(root: Path) -> list[str]:
+    """Collect the faults of every file of the package below `root` (the `src` folder)."""
+    return [
+        fault
+        for path in sorted((root / "gollamas").rglob("*.py"))
+        for fault in faults_of(
+            path.read_text(encoding="utf-8"), module_of(path, root), is_package=path.name == "__init__.py"
+        )
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(faults_below(Path(__file__).parents[2] / "src")) or 0)

@@ -1,0 +1,71 @@
+"""The layers of the house hold, and the reader that says so sees what it should."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.meta.layers import ENTRY, ORDER, faults_below, faults_of, layer_of, module_of
+
+SRC = Path(__file__).parents[2] / "src"
+
+
+def test_imports_go_to_earlier_layers_only() -> None:
+    """No file of the package imports a later layer, and nothing below `net` imports time, chance or I/O."""
+    assert faults_below(SRC) == []
+
+
+def test_every_file_belongs_to_a_layer() -> None:
+    """Each module of the package stands in the list of layers."""
+    modules = [module_of(path, SRC) for path in (SRC / "gollamas").rglob("*.py")]
+    assert {layer_of(module) for module in modules} <= {None, ENTRY, *ORDER}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import gollamas.net.pool",
+        "from gollamas.net import pool",
+        "from gollamas import net",
+        "from ..net import pool",
+        "from .. import net",
+        "from ..net.pool import Pool",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from gollamas.net.pool import Pool",
+        "def late() -> None:\n    import gollamas.cli.main",
+        "import time",
+        "import asyncio.events",
+        "from random import random",
+        "from socket import socket as plug",
+        "import gollamas.names, gollamas.app",
+        "from unittest import mock",
+    ],
+)
+def test_a_planted_import_is_found(source: str) -> None:
+    """Every spelling of an import that a layer below `net` may not have is one fault or more."""
+    assert faults_of(source, "gollamas.fleet.choose", is_package=False)
+
+
+@pytest.mark.parametrize(
+    ("source", "module"),
+    [
+        ("from gollamas.names import key_of\nimport re", "gollamas.fleet.choose"),
+        ("from . import view\nfrom .view import View", "gollamas.fleet.choose"),
+        ("import asyncio, time, random, socket", "gollamas.net.pool"),
+        ("from gollamas import __version__", "gollamas.wire.head"),
+        ("from gollamas.cli.main import main", "gollamas.__main__"),
+        ("import gollamas", "gollamas.names"),
+    ],
+)
+def test_a_rightful_import_is_none(source: str, module: str) -> None:
+    """What the layers allow is no fault."""
+    assert faults_of(source, module, is_package=False) == []
+
+
+def test_a_package_resolves_its_own_relative_imports() -> None:
+    """In an `__init__` one dot is the package itself, not its parent."""
+    assert faults_of("from .pool import Pool", "gollamas.net", is_package=True) == []
+    assert faults_of("from ..app import run", "gollamas.net", is_package=True)
+
+
+def test_a_file_outside_the_layers_is_a_fault() -> None:
+    """A new folder or module needs a place in the order before it is used."""
+    assert faults_of("", "gollamas.helpers.text", is_package=False)

@@ -10,6 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV ?= uv
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 MEASURE := ../shared/bench/measure
 
 .PHONY: help setup run test test-real lint check bench lock
@@ -50,9 +52,7 @@ bench: setup  ## processor time beside HAProxy's (docs/performance.md)
 	$(MEASURE) --path-alias $(BENCH) -- $(CURDIR)/$(BIN)/gollamas --listen 127.0.0.1:{port} \
 		--proxy llama3.2=http://127.0.0.1:{upstream} --alias gpt-4o=llama3.2 --level error
 
-lock:  ## write both locks anew from pyproject.toml (needs uv)
-	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --custom-compile-command "make lock" -o requirements.lock pyproject.toml
-	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --custom-compile-command "make lock" -o requirements-dev.lock \
-		-c requirements.lock --group dev pyproject.toml
+lock:  ## write the locks anew from pyproject.toml (needs uv)
+	$(COMPILE) -o requirements.lock pyproject.toml
+	$(COMPILE) -o requirements-dev.lock -c requirements.lock --group dev pyproject.toml
+	$(COMPILE) -o requirements-build.lock -c requirements-dev.lock --group build

@@ -1,0 +1,119 @@
+"""From the name that a client wrote to the model and the servers that are to run it.
+
+Owns aliases, equal spellings and what `expose` opens. Pure: the configured names are laid out once, what
+servers list is read from the view. Refuses to choose among the servers.
+"""
+
+from typing import Final
+
+from gollamas import names
+from gollamas.config.model import Alias, Config, Expose
+from gollamas.fleet.view import View
+
+
+class Found:
+    """A model that is routed.
+
+    `model` is what the server is asked for: the alias's target, else the client's own spelling.
+    `candidates` are ids of servers in configuration order, never empty. `alias` is the alias's name as
+    configured, None where the client named the model itself.
+    """
+
+    __slots__ = ("alias", "candidates", "key", "model")
+
+    def __init__(self, key: str, model: str, candidates: tuple[str, ...], alias: str | None = None) -> None:
+        self.key = key
+        self.model = model
+        self.candidates = candidates
+        self.alias = alias
+
+    def name_minding_case(self, view: View, server_id: str) -> str:
+        """Return the spelling that this server lists, for `/api/embeddings`, which minds case (contract B).
+
+        Where the server lists none, or none that differs, it is `model`.
+        """
+        server = view.servers.get(server_id)
+        entry = server.installed.get(self.key) if server is not None else None
+        if entry is None or names.parse(entry.name) == names.parse(self.model):
+            return self.model
+        return entry.name
+
+
+class Unknown:
+    """No server is to run this model: a 404, after one look-up of `key` where `may_look_up`."""
+
+    __slots__ = ("key", "may_look_up")
+
+    def __init__(self, key: str, may_look_up: bool) -> None:
+        self.key = key
+        self.may_look_up = may_look_up
+
+
+class Invalid:
+    """What the client wrote is no name to Ollama: a 400."""
+
+    __slots__ = ()
+
+
+INVALID: Final = Invalid()
+
+
+class Routing:
+    """The names of one configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self._expose = config.expose
+        self._models = config.models
+        self._aliases = config.aliases
+        # HOT: the usual spellings find their route without a parse.
+        self._exact: dict[str, Found] = {}
+        for model in config.models.values():
+            for text in _spellings(model.name, model.key):
+                self._exact[text] = Found(model.key, text, model.servers)
+        for alias in config.aliases.values():
+            target = config.models.get(alias.model_key)
+            if target is not None:
+                found = Found(target.key, alias.model, target.servers, alias.name)
+                self._exact.update(dict.fromkeys(_spellings(alias.name, alias.key), found))
+
+    def find(self, text: str, view: View) -> Found | Unknown | Invalid:
+        """Say where a request for the model `text` goes, as far as the view knows now."""
+        found = self._exact.get(text)
+        if found is not None:
+            return found
+        key = names.key_of(text)
+        if key is None:
+            return INVALID
+        alias = self._aliases.get(key)
+        if alias is not None:
+            return self._find_target(alias, view)
+        return self._find_key(key, text, view)
+
+    def is_known(self, key: str, view: View) -> bool:
+        """Whether a model is routed, as far as the view knows now."""
+        return isinstance(self._find_key(key, "", view), Found)
+
+    def _find_target(self, alias: Alias, view: View) -> Found | Unknown:
+        found = self._find_key(alias.model_key, alias.model, view)
+        if isinstance(found, Found):
+            found.alias = alias.name
+        return found
+
+    def _find_key(self, key: str, text: str, view: View) -> Found | Unknown:
+        model = self._models.get(key)
+        if model is not None:
+            return Found(key, text, model.servers)
+        # A cloud name runs on any signed-in server though none lists it: only where it was asked for.
+        if self._expose is Expose.CONFIGURED or names.is_cloud(key):
+            return Unknown(key, may_look_up=False)
+        servers = view.running_on(key)
+        if self._expose is Expose.INSTALLED:
+            servers = view.installed_on(key) or servers
+        return Found(key, text, servers) if servers else Unknown(key, may_look_up=True)
+
+
+def _spellings(name: str, key: str) -> set[str]:
+    """List how clients usually write a name: as configured, with its tag, without `latest`."""
+    parsed = names.parse(name)
+    shortest = parsed.shortest if parsed is not None else name
+    return {name, shortest, shortest.removesuffix(":latest"), key}

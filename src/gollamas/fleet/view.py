@@ -1,0 +1,240 @@
+"""What we know of all servers at one moment.
+
+Owns the facts (health, version, contents, requests of ours in flight) and says once when they change.
+Only duties write it (the prober, admission, a connect that failed); the way of a request reads it. It
+refuses to know how a fact is learned, and what is decided from it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from gollamas import names
+from gollamas.config.model import Config, Expose, Model, Server
+from gollamas.events import DigestsDiffer, Emit, ServerWentDown, ServerWentUp
+from gollamas.fleet.entries import Entry
+from gollamas.fleet.health import DOWN_STANDING, STANDING, UP_STANDING, Health, Saw, after
+
+ONLY: Final = "only server"
+UP: Final = "server is up"
+LOADED: Final = "model loaded"
+INSTALLED: Final = "model installed"
+FEWEST: Final = "fewest in flight"
+ORDER: Final = "configuration order"
+
+
+class Choice(NamedTuple):
+    """A server, and the criterion that told it from the next best."""
+
+    server_id: str
+    why: str
+
+
+class ServerView:
+    """What we know of one server. Times are monotonic seconds, None for never."""
+
+    __slots__ = (
+        "choices",
+        "health",
+        "id",
+        "in_flight",
+        "in_flight_by_model",
+        "installed",
+        "ps_at",
+        "running",
+        "server",
+        "standing",
+        "tags_at",
+        "version",
+        "version_at",
+        "why_down",
+    )
+
+    def __init__(self, server: Server) -> None:
+        self.id = server.id
+        self.server = server
+        self.health = Health.UNKNOWN
+        self.standing = STANDING[Health.UNKNOWN]
+        self.why_down = ""  # what went wrong last, empty while all is well
+        self.version: str | None = None  # the last that it said
+        self.version_at: float | None = None
+        self.installed: dict[str, Entry] = {}  # by key, in the server's order
+        self.tags_at: float | None = None
+        self.running: dict[str, Entry] = {}
+        self.ps_at: float | None = None
+        self.in_flight = 0
+        self.in_flight_by_model: dict[str, int] = {}  # by key, no zeros
+        # HOT: made once, so that a choice allocates nothing.
+        self.choices = {why: Choice(server.id, why) for why in (ONLY, UP, LOADED, INSTALLED, FEWEST, ORDER)}
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the last probes found it (one silence is forgiven)."""
+        return self.standing == UP_STANDING
+
+    @property
+    def is_down(self) -> bool:
+        """Whether no request is to be sent to it."""
+        return self.standing == DOWN_STANDING
+
+    def lacks(self, key: str) -> bool:
+        """Whether it said that it does not have this model; cloud names are never listed (contract B)."""
+        return self.tags_at is not None and key not in self.installed and not names.is_cloud(key)
+
+
+class View:
+    """All servers, in configuration order. `emit` hears of each change once."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self.servers: dict[str, ServerView] = {}
+        self._models: Mapping[str, Model] = {}
+        self._expose = Expose.CONFIGURED
+        self._installed_on: dict[str, tuple[str, ...]] = {}
+        self._running_on: dict[str, tuple[str, ...]] = {}
+        self._told: set[tuple[str, str, str]] = set()  # model and two digests that were warned of
+
+    def apply(self, config: Config) -> tuple[list[Server], list[str]]:
+        """Take another configuration; return the servers to be watched from now on and the ids no longer.
+
+        A server that stays as it was keeps all that is known of it; one whose address or fields changed
+        is a new one and stands in both lists.
+        """
+        old, self.servers = self.servers, {}
+        started: list[Server] = []
+        for server in config.servers.values():
+            known = old.get(server.id)
+            if known is None or known.server != server:
+                known = ServerView(server)
+                started.append(server)
+            self.servers[server.id] = known
+        stopped = [known.id for known in old.values() if self.servers.get(known.id) is not known]
+        self._models, self._expose = config.models, config.expose
+        self._told.clear()
+        self._index(self._installed_on, _installed, {*self._installed_on, *_keys(self.servers, _installed)})
+        self._index(self._running_on, _running, {*self._running_on, *_keys(self.servers, _running)})
+        return started, stopped
+
+    def answered(self, server_id: str, version: str, now: float) -> None:
+        """Note that a probe of `/api/version` was answered."""
+        server = self.servers.get(server_id)
+        if server is None:
+            return
+        was_up = server.is_up
+        server.version, server.version_at, server.why_down = version, now, ""
+        self._saw(server, Saw.ANSWER)
+        if not was_up:
+            self._emit(ServerWentUp(server_id, version))
+
+    def silent(self, server_id: str, why: str) -> None:
+        """Note that a probe of `/api/version` failed; `why` is for people and holds no secret."""
+        self._failed(server_id, why, Saw.SILENCE)
+
+    def connect_failed(self, server_id: str, why: str, now: float) -> None:  # noqa: ARG002 - outliers will count by time
+        """Note that a request could not connect: the server is not used until a probe succeeds."""
+        self._failed(server_id, why, Saw.REFUSAL)
+
+    def listed(self, server_id: str, entries: Iterable[Entry], now: float) -> None:
+        """Note that `/api/tags` was answered."""
+        server = self.servers.get(server_id)
+        if server is None:
+            return
+        before = server.installed
+        server.installed, server.tags_at = _by_key(entries), now
+        self._index(self._installed_on, _installed, before.keys() ^ server.installed.keys())
+        for key, entry in server.installed.items():
+            known = before.get(key)
+            if known is None or known.digest != entry.digest:
+                self._compare(server, entry)
+
+    def ran(self, server_id: str, entries: Iterable[Entry], now: float) -> None:
+        """Note that `/api/ps` was answered."""
+        server = self.servers.get(server_id)
+        if server is None:
+            return
+        before = server.running
+        server.running, server.ps_at = _by_key(entries), now
+        self._index(self._running_on, _running, before.keys() ^ server.running.keys())
+
+    def installed_on(self, key: str) -> tuple[str, ...]:
+        """Name the servers that said last that they have this model, in configuration order."""
+        return self._installed_on.get(key, ())
+
+    def running_on(self, key: str) -> tuple[str, ...]:
+        """Name the servers that said last that they have this model loaded."""
+        return self._running_on.get(key, ())
+
+    def is_loaded(self, server_id: str, key: str) -> bool:
+        """Whether this server said last that it has this model loaded."""
+        server = self.servers.get(server_id)
+        return server is not None and key in server.running
+
+    @property
+    def any_up(self) -> bool:
+        """Whether a request could be answered at all."""
+        return any(server.is_up for server in self.servers.values())
+
+    def _failed(self, server_id: str, why: str, saw: Saw) -> None:
+        server = self.servers.get(server_id)
+        if server is None:
+            return
+        was_down = server.is_down
+        server.why_down = why
+        self._saw(server, saw)
+        if server.is_down and not was_down:
+            self._emit(ServerWentDown(server_id, why))
+
+    def _saw(self, server: ServerView, saw: Saw) -> None:
+        server.health = after(server.health, saw)
+        server.standing = STANDING[server.health]
+
+    def _index(
+        self, index: dict[str, tuple[str, ...]], contents: "_Contents", changed: Iterable[str]
+    ) -> None:
+        """Bring an index of models up to date for the keys that may have changed."""
+        for key in changed:
+            holders = tuple(server.id for server in self.servers.values() if key in contents(server))
+            if holders:
+                index[key] = holders
+            else:
+                index.pop(key, None)
+
+    def _compare(self, server: ServerView, entry: Entry) -> None:
+        """Warn once when another server of the same route has other contents under this name."""
+        for other_id in self._peers(entry.key):
+            other = self.servers.get(other_id)
+            twin = other.installed.get(entry.key) if other is not None else None
+            if other is None or other is server or twin is None or twin.digest == entry.digest:
+                continue
+            low, high = sorted((twin.digest, entry.digest))
+            if (entry.key, low, high) not in self._told:
+                self._told.add((entry.key, low, high))
+                self._emit(DigestsDiffer(entry.name, (other.id, server.id)))
+
+    def _peers(self, key: str) -> Sequence[str]:
+        model = self._models.get(key)
+        if model is not None:
+            return model.servers
+        return () if self._expose is Expose.CONFIGURED else self.installed_on(key)
+
+
+_Contents = Callable[[ServerView], dict[str, Entry]]
+
+
+def _installed(server: ServerView) -> dict[str, Entry]:
+    return server.installed
+
+
+def _running(server: ServerView) -> dict[str, Entry]:
+    return server.running
+
+
+def _keys(servers: Mapping[str, ServerView], contents: _Contents) -> set[str]:
+    return {key for server in servers.values() for key in contents(server)}
+
+
+def _by_key(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """Entries by model; of two spellings of one model the first counts."""
+    by_key: dict[str, Entry] = {}
+    for entry in entries:
+        by_key.setdefault(entry.key, entry)
+    return by_key

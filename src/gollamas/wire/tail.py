@@ -1,0 +1,133 @@
+"""What an answer says about itself at its end: tokens and durations.
+
+Owns where each dialect's last object keeps its counts. Reads at most the last 4 KiB, never decodes an
+answer, and says None where the answer does not say; no tail is an error.
+"""
+
+import re
+from enum import Enum
+from typing import Final, NamedTuple
+
+import msgspec
+
+TAIL_BYTES: Final = 4096  # enough for the counts of every dialect; what stands before them can be megabytes
+
+_NANOSECONDS: Final = 1e-9
+
+
+class Telling(Enum):
+    """The ways of telling counts."""
+
+    NATIVE = "native"  # /api/generate, chat, embed
+    OPENAI = "openai"  # /v1/chat/completions, completions, embeddings
+    RESPONSES = "responses"
+    MESSAGES = "messages"
+
+
+_TELLINGS: Final = {
+    "/api/generate": Telling.NATIVE,
+    "/api/chat": Telling.NATIVE,
+    "/api/embed": Telling.NATIVE,
+    "/v1/chat/completions": Telling.OPENAI,
+    "/v1/completions": Telling.OPENAI,
+    "/v1/embeddings": Telling.OPENAI,
+    "/v1/responses": Telling.RESPONSES,
+    "/v1/messages": Telling.MESSAGES,
+}
+
+
+def telling_of(route: str) -> Telling | None:
+    """Say how answers on this path of the route table tell counts; None where they tell none."""
+    return _TELLINGS.get(route)
+
+
+class Counts(NamedTuple):
+    """What the end of an answer says; None where it does not."""
+
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    eval_seconds: float | None = None  # spent on tokens_out
+    load_seconds: float | None = None  # until the model was ready; about 1 ms when it was loaded
+    done: bool = False  # the answer ended as its dialect ends one, not only its bytes
+
+
+_NOTHING: Final = Counts()
+_DONE: Final = Counts(done=True)
+_REASON: Final = re.compile(rb'(?:,"done_reason":"[^"\\]*")?\}\s*')
+_DIGITS: Final = re.compile(rb"\d{1,18}")
+
+
+class _Metrics(msgspec.Struct):
+    """The members with which a native answer ends, in nanoseconds."""
+
+    total_duration: int
+    load_duration: int | None = None
+    prompt_eval_count: int | None = None
+    prompt_eval_duration: int | None = None
+    eval_count: int | None = None
+    eval_duration: int | None = None
+
+
+_METRICS: Final = msgspec.json.Decoder(_Metrics)
+
+
+def counts(tail: bytes, telling: Telling) -> Counts:
+    """Read the counts from the end of an answer that came whole.
+
+    In: its last bytes, as the server sent them (a longer tail is cut to TAIL_BYTES), and how it tells.
+    """
+    if len(tail) > TAIL_BYTES:
+        tail = tail[-TAIL_BYTES:]
+    if telling is Telling.NATIVE:
+        return _native(tail)
+    if telling is Telling.OPENAI:
+        return _usage(tail, b'"prompt_tokens":', b'"completion_tokens":', b"data: [DONE]")
+    if telling is Telling.RESPONSES:
+        return _usage(tail, b'"input_tokens":', b'"output_tokens":', b'"type":"response.completed"')
+    return _usage(tail, b'"input_tokens":', b'"output_tokens":', b'"type":"message_stop"')
+
+
+def _native(tail: bytes) -> Counts:
+    # HOT: 2 us. All counts follow `total_duration` (api/types.go, Metrics), behind generated text, tool
+    # arguments, log probabilities and `context`; so what follows is small, flat and ends the line. Members
+    # of these names inside tool arguments are followed by more than one brace, which is no object.
+    place = tail.rfind(b',"total_duration":')
+    if place >= 0:
+        try:
+            said = _METRICS.decode(b"{" + tail[place + 1 :])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return _NOTHING
+        return Counts(
+            said.prompt_eval_count,
+            said.eval_count,
+            _seconds(said.eval_duration),
+            _seconds(said.load_duration),
+            done=True,
+        )
+    # loads, unloads and the last word of a stream without metrics: nothing but the reason follows
+    place = tail.rfind(b'"done":true')
+    return _DONE if place >= 0 and _REASON.fullmatch(tail, place + 11) else _NOTHING
+
+
+def _seconds(nanoseconds: int | None) -> float | None:
+    return None if nanoseconds is None else nanoseconds * _NANOSECONDS
+
+
+def _usage(tail: bytes, word_in: bytes, word_out: bytes, end: bytes) -> Counts:
+    """Read the last `usage` object; only that of a finished stream or of a whole body counts.
+
+    A stream that breaks off may have said an estimate (`message_start`) or zeros (completions).
+    """
+    is_stream = b"\ndata: " in tail or tail.startswith(b"data: ")  # no JSON text contains a raw line feed
+    if is_stream and end not in tail[tail.rfind(b"\ndata: ") + 1 :]:
+        return _NOTHING
+    place = tail.rfind(b'"usage":{')
+    if place < 0:
+        return _DONE if is_stream else _NOTHING
+    return Counts(_number(tail, word_in, place), _number(tail, word_out, place), None, None, True)
+
+
+def _number(tail: bytes, word: bytes, place: int) -> int | None:
+    place = tail.find(word, place)
+    digits = _DIGITS.match(tail, place + len(word)) if place >= 0 else None
+    return int(digits.group()) if digits else None

@@ -1,0 +1,109 @@
+"""The command line, split by the rules of the Go program's flag parser.
+
+A value follows its flag after `=` or as the next word, a switch takes one only after `=`, one dash does for
+two, `--` ends the flags. Knows which options exist, not what their values mean.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from gollamas.config.faults import Findings, nearest
+from gollamas.config.given import Given
+from gollamas.config.options import LATER_FLAGS, OPTIONS, Option
+
+# Flags that the command line answers itself; named here for the nearest name of a mistyped one.
+HELP_FLAGS: Final = ("--help", "-h")
+VERSION_FLAGS: Final = ("--version", "-v")
+
+_BY_NAME: Final[dict[str, tuple[Option, bool]]] = {
+    flag.lstrip("-"): (option, is_plural)
+    for option in OPTIONS
+    for is_plural, flags in ((False, option.flags), (True, option.plural))
+    for flag in flags
+}
+
+
+@dataclass(slots=True)
+class Flags:
+    """What a command line says: by option key, in its order, and the words that belong to no flag."""
+
+    single: dict[str, list[Given]] = field(default_factory=dict)
+    plural: dict[str, list[Given]] = field(default_factory=dict)
+    words: list[str] = field(default_factory=list)
+
+
+def read_flags(argv: Sequence[str], findings: Findings) -> Flags:
+    """Split a command line without the program's name and its verb."""
+    said = Flags()
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            said.words += words
+            break
+        if not is_flag(word):
+            said.words.append(word)
+            continue
+        name, has_value, value = word.partition("=")
+        known = _BY_NAME.get(_bare(name))
+        if known is None:
+            _unknown(name, findings)
+            if not has_value and words and not is_flag(words[0]):
+                words.pop(0)  # most likely its value: no second fault about it
+            continue
+        option, is_plural = known
+        if not has_value and option.is_switch:
+            value = "true"
+        elif not has_value:
+            if not words or is_known_flag(words[0]):
+                _no_value(name, option, findings)
+                continue
+            value = words.pop(0)
+        kept = said.plural if is_plural else said.single
+        kept.setdefault(option.key, []).append(Given(value, name))
+    return said
+
+
+def first_word(argv: Sequence[str]) -> int | None:
+    """Find the index of the first word that is neither a flag nor its value; None where there is none."""
+    index = 0
+    while index < len(argv) and argv[index] != "--":
+        word = argv[index]
+        if not is_flag(word):
+            return index
+        known = _BY_NAME.get(_bare(word))
+        takes_next = known is not None and not known[0].is_switch
+        index += 2 if takes_next else 1
+    return None
+
+
+def is_flag(word: str) -> bool:
+    """Whether a word is written like a flag, known or not."""
+    return len(word) > 1 and word.startswith("-")
+
+
+def is_known_flag(word: str) -> bool:
+    """Whether a word is one of our flags, with or without a value."""
+    return is_flag(word) and _bare(word.partition("=")[0]) in _BY_NAME
+
+
+def _bare(name: str) -> str:
+    """Give the name without its one or two dashes."""
+    return name[2:] if name.startswith("--") else name[1:]
+
+
+def _no_value(name: str, option: Option, findings: Findings) -> None:
+    example = option.entry or (option.kind.placeholder if option.kind else "")
+    findings.fault(name, "a value is missing", f"Write `{name}={example}`")
+
+
+def _unknown(name: str, findings: Findings) -> None:
+    dashed = f"--{_bare(name)}"
+    if dashed in LATER_FLAGS:
+        findings.fault(name, "this flag comes in a later release", "Leave it out until then")
+        return
+    names = [f"--{known}" if len(known) > 1 else f"-{known}" for known in _BY_NAME]
+    near = nearest(dashed, [*names, *HELP_FLAGS, *VERSION_FLAGS])
+    hint = f"Write `{near}`" if near else "See `gollamas --help` for all flags"
+    findings.fault(name, "there is no such flag", hint)

@@ -1,0 +1,47 @@
+"""Text as somebody wrote it, with its place: what flags, variables and the file have in common."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One value before it is read."""
+
+    text: str
+    place: str  # a flag, a variable or file:line
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An entry NAME=TARGET: a model and a destination, an alias and a model."""
+
+    name: str
+    target: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerEntry:
+    """A server as it was written; `id` is None for a plain URL."""
+
+    id: str | None
+    url: str
+    place: str
+    headers: tuple[tuple[str, Given], ...] = ()
+    ca: Given | None = None
+    verify: Given | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it says no more than where the server is."""
+        return not self.headers and self.ca is None and self.verify is None
+
+
+@dataclass(slots=True)
+class Gathered:
+    """All that one or more sources said, before it is put together."""
+
+    values: dict[str, Given] = field(default_factory=dict)  # by option key
+    servers: list[ServerEntry] = field(default_factory=list)
+    models: list[Pair] = field(default_factory=list)
+    aliases: list[Pair] = field(default_factory=list)

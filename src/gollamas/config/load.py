@@ -1,0 +1,147 @@
+"""Flags, environment and file become one frozen `Config`, or every fault at once.
+
+Owns the order of the work and what needs the whole picture; reading, precedence and meaning are in its
+neighbours.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from gollamas.config.faults import Findings, Unusable
+from gollamas.config.file import ReadFile
+from gollamas.config.given import Gathered
+from gollamas.config.model import Config, Expose
+from gollamas.config.options import ALIASES, MODELS, SERVERS, VALUES
+from gollamas.config.routes import aliases_of, models_of
+from gollamas.config.servers import Servers
+from gollamas.config.sources import Sources, gather
+
+DEFAULT: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration and where each part of it comes from.
+
+    Origins are by option key for values, by `(key, name)` for servers, models and aliases.
+    """
+
+    config: Config
+    origins: Mapping[str | tuple[str, str], str]
+
+
+def read_text(path: str) -> str:
+    """Read a file's text; raises OSError, or UnicodeDecodeError where it is not UTF-8."""
+    return Path(path).read_text(encoding="utf-8")
+
+
+def load(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadFile = read_text) -> Config:
+    """Read the configuration of a command line (without program and verb); raises Faults."""
+    return load_with_origins(argv, environ, read_file).config
+
+
+def load_values(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadFile = read_text) -> Config:
+    """As `load`, without looking at servers, models and aliases: for a verb that asks the running proxy."""
+    findings = Findings()
+    values, _ = _values(gather(Sources(argv, environ, read_file), findings), findings)
+    findings.raise_faults()
+    return Config(**values)
+
+
+def load_with_origins(
+    argv: Sequence[str], environ: Mapping[str, str], read_file: ReadFile = read_text
+) -> Loaded:
+    """As `load`, with the origin of each part."""
+    findings = Findings()
+    said = gather(Sources(argv, environ, read_file), findings)
+    values, origins = _values(said, findings)
+    if not (said.servers or said.models or findings.faults):
+        findings.fault(
+            "gollamas",
+            "no server is named",
+            "Write one, like `gollamas http://gpu-1:11434`, or try it without any: `gollamas demo`",
+        )
+    servers = Servers(read_file, findings)
+    servers.add(said.servers)
+    models, model_places = models_of(said.models, servers.find, findings)
+    values["expose"] = _expose(values, origins, has_models=bool(said.models), findings=findings)
+    aliases, alias_places = aliases_of(said.aliases, models, values["expose"], findings)
+    _look_at_ports(values, origins, findings)
+    used = {server for model in models.values() for server in model.servers}
+    if values["expose"] is Expose.CONFIGURED and models:
+        for name, placed in servers.placed.items():
+            if name not in used:
+                findings.warn(
+                    placed.place, f"the server `{name}` is to run no model, so no request goes to it"
+                )
+    findings.raise_faults()
+    for key, places in (
+        (SERVERS.key, {name: (placed.place,) for name, placed in servers.placed.items()}),
+        (MODELS.key, model_places),
+        (ALIASES.key, alias_places),
+    ):
+        origins |= {(key, name): ", ".join(where) for name, where in places.items()}
+    config = Config(
+        **values,
+        servers={name: placed.server for name, placed in servers.placed.items()},
+        models=models,
+        aliases=aliases,
+        warnings=tuple(findings.warnings),
+    )
+    return Loaded(config, origins)
+
+
+def _values(said: Gathered, findings: Findings) -> tuple[dict[str, Any], dict[str | tuple[str, str], str]]:
+    """Give the value of each option and its origin: the default where nobody said anything usable."""
+    values: dict[str, Any] = {}
+    origins: dict[str | tuple[str, str], str] = {}
+    for option in VALUES:
+        given = said.values.get(option.key)
+        values[option.key] = option.default
+        origins[option.key] = DEFAULT
+        if given is None or option.kind is None:
+            continue
+        origins[option.key] = given.place
+        try:
+            values[option.key] = option.kind.parse(given.text)
+        except Unusable as why:
+            findings.unusable(given.place, why)
+    values["admin_is_default"] = origins["admin"] == DEFAULT
+    return values, origins
+
+
+def _expose(
+    values: Mapping[str, Any],
+    origins: dict[str | tuple[str, str], str],
+    *,
+    has_models: bool,
+    findings: Findings,
+) -> Expose:
+    """Without any model, servers show what they have; to ask for the configured ones then is a fault."""
+    expose: Expose = values["expose"]
+    if has_models:
+        return expose
+    if origins["expose"] == DEFAULT:
+        origins["expose"] = f"{DEFAULT} where no model is configured"
+        return Expose.INSTALLED
+    if expose is Expose.CONFIGURED:
+        findings.fault(
+            origins["expose"],
+            "only configured models are to be exposed, and none is",
+            "Add a model, as in `--proxy llama3.2=http://gpu-1:11434`, or write `installed`",
+        )
+    return expose
+
+
+def _look_at_ports(
+    values: Mapping[str, Any], origins: Mapping[str | tuple[str, str], str], findings: Findings
+) -> None:
+    listen, admin = values["listen"], values["admin"]
+    if admin is not None and admin == listen and admin.port and not values["admin_is_default"]:
+        findings.fault(
+            origins["admin"],
+            f"administration is to listen on {admin}, where clients connect ({origins['listen']})",
+            "Give it another port, like `127.0.0.1:11435`, or `off`",
+        )

@@ -1,0 +1,140 @@
+"""Every option, declared once: its place in the file, its flags, its variables, its kind and what it is for.
+
+Flags, variables, the file's keys, the help, the documentation and the JSON Schema are all read from here; the
+default of each is the one of `Config`. No option's variable may begin like those that Kubernetes injects
+beside a Service called gollamas: `GOLLAMAS_PORT`, `GOLLAMAS_SERVICE_`.
+"""
+
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Final
+
+from gollamas.config.model import Config
+from gollamas.config.values import Choice, Duration, ExposeWord, FilePath, Kind, Listen, Origins, Size, Switch
+
+_PREFIX: Final = "GOLLAMAS_"
+_DAY: Final = 86400.0
+LEVELS: Final = ("trace", "debug", "info", "warn", "error")
+LOGRUS_LEVELS: Final = {"warning": "warn", "fatal": "error", "panic": "error"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option. `flags` take a value or one entry, `plural` flags a comma list."""
+
+    key: str  # in Config, and in the file except `config`
+    help: str
+    kind: Kind | None = None  # None where entries NAME=TARGET of all sources add up
+    flags: tuple[str, ...] = ()
+    plural: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()  # the first that is set wins
+    entry: str = ""  # how an entry is written
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether its flag may stand without a value."""
+        return isinstance(self.kind, Switch)
+
+    @property
+    def default(self) -> Any:
+        """The value where nobody says anything."""
+        return _DEFAULTS.get(self.key)
+
+    @property
+    def default_text(self) -> str:
+        """The default for people; empty where there is none."""
+        if self.kind is None or self.default is None:
+            return ""
+        return self.kind.show(self.default)
+
+
+def _option(key: str, kind: Kind, help_text: str, *more_flags: str, bare: bool = False) -> Option:
+    """Declare an option whose flag and variable are made from its key."""
+    variable = key.upper()
+    return Option(
+        key=key,
+        kind=kind,
+        help=help_text,
+        flags=("--" + key.replace("_", "-"), *more_flags),
+        variables=(_PREFIX + variable, variable) if bare else (_PREFIX + variable,),
+    )
+
+
+def _entries(key: str, flag: str, plural: str, entry: str, help_text: str) -> Option:
+    variable = plural.removeprefix("--").upper()
+    return Option(
+        key=key,
+        help=help_text,
+        flags=(flag,),
+        plural=(plural,),
+        variables=(_PREFIX + variable, variable),
+        entry=entry,
+    )
+
+
+_DEFAULTS: Final = {field.name: field.default for field in fields(Config) if field.default is not MISSING}
+
+CONFIG: Final = Option(
+    key="config",
+    kind=FilePath(),
+    help="a YAML file that says any of these",
+    flags=("--config",),
+    variables=("GOLLAMAS_CONFIG",),
+)
+SERVERS: Final = _entries(
+    "servers", "--connection", "--connections", "ID=URL", "a server, and what to call it"
+)
+MODELS: Final = _entries(
+    "models",
+    "--proxy",
+    "--proxies",
+    "MODEL=URL|ID",
+    "a model and a server that runs it; again for another server",
+)
+ALIASES: Final = _entries("aliases", "--alias", "--aliases", "ALIAS=MODEL", "another name for a model")
+
+VALUES: Final = (
+    _option("listen", Listen(), "where clients connect", "--address", "--addr", "-a", bare=True),
+    _option("admin", Listen(may_be_off=True), "where metrics and health are served"),
+    _option(
+        "level", Choice(LEVELS, LOGRUS_LEVELS), "what is logged: this and worse", "--error-level", bare=True
+    ),
+    _option("log_format", Choice(("text", "json")), "how log lines look"),
+    _option("expose", ExposeWord(), "which models are listed and routed; installed where none is configured"),
+    _option("list_aliases", Switch(), "list aliases beside their models", bare=True),
+    Option(
+        key="origins",
+        kind=Origins(),
+        help="web origins that may call us, beside those of Ollama's defaults",
+        flags=("--origins",),
+        variables=("GOLLAMAS_ORIGINS", "OLLAMA_ORIGINS"),
+    ),
+    _option("server_header", Switch(), "say in X-Gollamas-Server which server answered"),
+    _option(
+        "replay_inference", Switch(), "ask once more where a kept-alive connection died before any answer"
+    ),
+    _option("max_body", Size(1, 1024**4), "how long a JSON request may be"),
+    _option("connect_timeout", Duration(0.001, _DAY), "how long a connection to a server may take"),
+    _option("first_byte_timeout", Duration(0.001, _DAY), "how long a streamed answer may take to begin"),
+    _option("idle_timeout", Duration(0.001, _DAY), "how long a server may be silent within an answer"),
+    _option("header_timeout", Duration(0.001, _DAY), "how long a client may take to send a request's head"),
+    _option("body_timeout", Duration(0.001, _DAY), "how long a client may be silent within a request"),
+    _option("write_timeout", Duration(0.001, _DAY), "how long a client may take no byte of its answer"),
+    _option("client_idle_timeout", Duration(0.001, _DAY), "how long a client's idle connection stays open"),
+    _option("probe_interval", Duration(0.01, _DAY), "time between two looks at a server"),
+    _option("grace", Duration(0.0, _DAY), "how long answers may go on after a request to stop"),
+)
+ENTRIES: Final = (SERVERS, MODELS, ALIASES)
+# In the order of the documentation: what people set first stands first.
+OPTIONS: Final = (VALUES[0], SERVERS, MODELS, ALIASES, CONFIG, *VALUES[1:])
+
+# Keys of the file that a later release reads; files written for it start today, with a warning.
+LATER: Final = ("keep_alive", "num_ctx", "preload", "ping")
+LATER_OF_MODEL: Final = (*LATER, "per_server")
+LATER_FLAGS: Final = (
+    "--keep-alive",
+    "--force-keep-alive",
+    "--num-ctx",
+    "--force-num-ctx",
+    "--preload",
+    "--ping",
+)

@@ -1,0 +1,122 @@
+"""The models and aliases of a configuration: which spellings are one model, where each name leads.
+
+Owns equality by `names.key_of` and the chains of aliases; servers are found for it.
+"""
+
+from collections.abc import Callable, Mapping
+
+from gollamas.config.faults import Findings, nearest
+from gollamas.config.given import Pair
+from gollamas.config.model import Alias, Expose, Model
+from gollamas.names import key_of
+
+_NAME_RULE = (
+    "Write a name as Ollama has it: [HOST/][NAMESPACE/]MODEL[:TAG] of letters, digits, `_`, `-` and `.`"
+)
+
+
+def models_of(
+    pairs: list[Pair], find: Callable[[str, str], str | None], findings: Findings
+) -> tuple[dict[str, Model], dict[str, tuple[str, ...]]]:
+    """Models by key in their order, and the places of each. `find` gives a destination's server id."""
+    names: dict[str, str] = {}
+    servers: dict[str, list[str]] = {}
+    places: dict[str, list[str]] = {}
+    for pair in pairs:
+        server = find(pair.target, pair.place)
+        key = _key(pair, "model", findings)
+        if key is None:
+            continue
+        names.setdefault(key, pair.name)
+        known = servers.setdefault(key, [])
+        if server is not None and server not in known:
+            known.append(server)
+        if pair.place not in places.setdefault(key, []):
+            places[key].append(pair.place)
+    models = {key: Model(name=name, key=key, servers=tuple(servers[key])) for key, name in names.items()}
+    return models, {key: tuple(where) for key, where in places.items()}
+
+
+def aliases_of(
+    pairs: list[Pair], models: Mapping[str, Model], expose: Expose, findings: Findings
+) -> tuple[dict[str, Alias], dict[str, tuple[str, ...]]]:
+    """Aliases by key in their order, chains followed to the model, and the places of each."""
+    written: dict[str, tuple[Pair, str]] = {}
+    places: dict[str, list[str]] = {}
+    for pair in pairs:
+        key, target = _key(pair, "alias", findings), key_of(pair.target)
+        if target is None:
+            findings.fault(pair.place, f"`{pair.target}` is no model's name", _NAME_RULE)
+        if key is None or target is None:
+            continue
+        if key in models:
+            findings.fault(
+                pair.place,
+                f"the alias `{pair.name}` hides the model `{models[key].name}`",
+                "Give the alias another name, or leave it out",
+            )
+            continue
+        first = written.setdefault(key, (pair, target))
+        if first[1] != target:
+            findings.fault(
+                pair.place,
+                f"the alias `{pair.name}` means `{pair.target}` here"
+                f" and `{first[0].target}` at {first[0].place}",
+                "Keep one of the two",
+            )
+        elif pair.place not in places.setdefault(key, []):
+            places[key].append(pair.place)
+    aliases = {key: alias for key in written if (alias := _followed(key, written, models, expose, findings))}
+    return aliases, {key: tuple(where) for key, where in places.items()}
+
+
+def _followed(
+    key: str,
+    written: Mapping[str, tuple[Pair, str]],
+    models: Mapping[str, Model],
+    expose: Expose,
+    findings: Findings,
+) -> Alias | None:
+    """Give the alias at the end of its chain; None with a fault for a loop or an unknown model."""
+    start = written[key][0]
+    pair, target = written[key]
+    seen = [key]
+    while target in written:
+        if target in seen:
+            loop = [written[step][0] for step in seen[seen.index(target) :]]
+            if target == key:
+                chain = " -> ".join((*(step.name for step in loop), loop[0].name))
+                findings.fault(
+                    start.place, f"the alias leads back to itself: {chain}", "Let it end at a model"
+                )
+            return None
+        seen.append(target)
+        pair, target = written[target]
+    if target not in models and expose is Expose.CONFIGURED:
+        near = nearest(pair.target, (*(model.name for model in models.values()),))
+        hint = (
+            f"Write `{near}`" if near else f"Add the model, as in `--proxy {pair.target}=http://gpu-1:11434`"
+        )
+        findings.fault(
+            pair.place,
+            f"the alias `{pair.name}` means `{pair.target}`, and no such model is configured",
+            f"{hint}, or expose the installed ones (`--expose installed`)",
+        )
+        return None
+    name = models[target].name if target in models else pair.target
+    return Alias(name=start.name, key=key, model=name, model_key=target)
+
+
+def _key(pair: Pair, what: str, findings: Findings) -> str | None:
+    """Give the key of an entry's name; None with a fault."""
+    if "://" in pair.name:
+        findings.fault(
+            pair.place,
+            f"`{pair.name}` stands where the {what}'s name belongs",
+            f"Write the name first: `{pair.target}={pair.name}`",
+        )
+        return None
+    key = key_of(pair.name)
+    if key is None:
+        findings.fault(pair.place, f"`{pair.name}` is no {what}'s name", _NAME_RULE)
+    return key

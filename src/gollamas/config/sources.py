@@ -1,0 +1,156 @@
+"""Which source speaks for an option: flag, then environment, then file; entries of all three add up.
+
+Owns precedence and the notation NAME=TARGET; does not read what a value means.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gollamas.config.address import looks_like_server
+from gollamas.config.faults import Findings, Unusable, nearest
+from gollamas.config.file import ReadFile, read_config_file
+from gollamas.config.flags import Flags, read_flags
+from gollamas.config.given import Gathered, Given, Pair, ServerEntry
+from gollamas.config.options import ALIASES, CONFIG, MODELS, OPTIONS, SERVERS, VALUES, Option
+from gollamas.config.values import split_list
+
+PREFIX: Final = "GOLLAMAS_"
+# Kubernetes sets these beside every Service: of one called gollamas, and of one called gollamas-SOMETHING.
+_OF_SERVICE: Final = re.compile(
+    r"GOLLAMAS_(PORT|SERVICE_)|GOLLAMAS_.*_(SERVICE_(HOST$|PORT)|PORT_\d+_(TCP|UDP|SCTP))"
+)
+_OF_SERVICE_URL: Final = re.compile(r"(tcp|udp|sctp)://")
+_OF_TESTS: Final = "GOLLAMAS_TEST_"
+
+_KNOWN_VARIABLES: Final = tuple(variable for option in OPTIONS for variable in option.variables)
+_VERBS: Final = ("serve", "check", "demo", "simulate", "health", "version", "help")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where to look: the command line without program and verb, the environment, and how to read a file."""
+
+    argv: Sequence[str]
+    environ: Mapping[str, str]
+    read_file: ReadFile
+
+
+def gather(sources: Sources, findings: Findings) -> Gathered:
+    """All that was said: one text per value, all entries."""
+    flags = read_flags(sources.argv, findings)
+    said = Gathered()
+    for option in VALUES:
+        if given := _value(option, flags, sources.environ):
+            said.values[option.key] = given
+    said.models += _pairs(MODELS, flags, sources.environ, findings)
+    said.aliases += _pairs(ALIASES, flags, sources.environ, findings)
+    said.servers += (
+        ServerEntry(id=pair.name, url=pair.target, place=pair.place)
+        for pair in _pairs(SERVERS, flags, sources.environ, findings)
+    )
+    said.servers += _positional(flags.words, findings)
+    _look_for_unknown_variables(sources.environ, findings)
+    if path := _value(CONFIG, flags, sources.environ):
+        _join(said, read_config_file(path, sources.environ, sources.read_file, findings), findings)
+    return said
+
+
+def _value(option: Option, flags: Flags, environ: Mapping[str, str]) -> Given | None:
+    """Give the last flag, else the first variable that is set; an empty variable says nothing."""
+    if given := flags.single.get(option.key):
+        return given[-1]
+    variable = _variable(option, environ)
+    return variable if variable and variable.text.strip() else None
+
+
+def _variable(option: Option, environ: Mapping[str, str]) -> Given | None:
+    return next((Given(environ[name], name) for name in option.variables if name in environ), None)
+
+
+def _pairs(option: Option, flags: Flags, environ: Mapping[str, str], findings: Findings) -> list[Pair]:
+    """Entries of the singular flags, then of the plural ones or, where there is none, of the variable."""
+    pairs: list[Pair] = []
+    for given in flags.single.get(option.key, ()):
+        if not given.text.strip():
+            findings.fault(given.place, "the entry is empty", f"Write `{given.place} {option.entry}`")
+        pairs += _split(given, option, findings)
+    plural = flags.plural.get(option.key)
+    if plural is None:
+        variable = _variable(option, environ)
+        plural = [variable] if variable else []
+    for given in plural:
+        pairs += _split(given, option, findings)
+    return pairs
+
+
+def _split(given: Given, option: Option, findings: Findings) -> list[Pair]:
+    try:
+        elements = split_list(given.text)
+    except Unusable as why:
+        findings.unusable(given.place, why)
+        return []
+    pairs: list[Pair] = []
+    for element in elements:
+        name, equals, target = (part.strip() for part in element.partition("="))
+        if not equals:
+            hint = f"Write {option.entry}"
+            if pairs:
+                hint += f", also for the second of two: `{pairs[-1].name}={element}`"
+            findings.fault(given.place, f"`{element}` has no `=`", hint)
+        elif not name:
+            findings.fault(given.place, f"`{element}` has nothing before its `=`", f"Write {option.entry}")
+        elif not target:
+            findings.fault(given.place, f"`{element}` has nothing after its `=`", f"Write {option.entry}")
+        else:
+            pairs.append(Pair(name, target, given.place))
+    return pairs
+
+
+def _positional(words: Sequence[str], findings: Findings) -> list[ServerEntry]:
+    """Plain words are servers; one that can't be is most likely a mistyped verb."""
+    servers: list[ServerEntry] = []
+    for index, word in enumerate(words):
+        if looks_like_server(word) and "=" not in word.partition("://")[0]:
+            servers.append(ServerEntry(id=None, url=word, place=f"argument `{word}`"))
+            continue
+        near = nearest(word, _VERBS) if index == 0 else None
+        if near:
+            hint = f"Write `gollamas {near}`"
+        elif "=" in word:
+            hint = f"Write `--proxy {word}` for a model, `--connection {word}` for a server"
+        elif word.lower() in {"true", "false", "t", "f", "1", "0"}:
+            hint = f"Write the value of a switch behind `=`, like `--list-aliases={word}`"
+        else:
+            hint = f"Write a server with a scheme or a port, like `http://{word or 'gpu-1'}:11434`"
+        findings.fault(f"argument `{word}`", "this is neither a verb nor the URL of a server", hint)
+    return servers
+
+
+def _look_for_unknown_variables(environ: Mapping[str, str], findings: Findings) -> None:
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or name in _KNOWN_VARIABLES or name.startswith(_OF_TESTS):
+            continue
+        if _OF_SERVICE.match(name) or (name.endswith("_PORT") and _OF_SERVICE_URL.match(environ[name])):
+            continue
+        near = nearest(name, (known for known in _KNOWN_VARIABLES if known.startswith(PREFIX)))
+        hint = f"; did you mean {near}?" if near else ""
+        findings.warn(name, f"this variable is unknown and ignored{hint}")
+
+
+def _join(said: Gathered, from_file: Gathered, findings: Findings) -> None:
+    """Add the file's entries, and its values where nobody else spoke; an overruled one is still checked."""
+    kinds = {option.key: option.kind for option in VALUES}
+    for key, given in from_file.values.items():
+        kind = kinds[key]
+        if key not in said.values:
+            said.values[key] = given
+        elif kind:
+            try:
+                kind.parse(given.text)
+            except Unusable as why:
+                findings.unusable(given.place, why)
+    said.servers += from_file.servers
+    said.models += from_file.models
+    said.aliases += from_file.aliases

@@ -41,7 +41,7 @@ def blocks_of(path: str) -> list[Block]:
 
 
 def commands_of(text: str) -> list[str]:
-    r"""Split a block into commands, one a line; a line that ends in `\` goes on, a leading `$ ` is dropped."""
+    r"""Split a block into commands, one a line; one that ends in `\` goes on, a leading `$ ` is dropped."""
     lines = text.replace("\\\n", " ").splitlines()
     return [line.removeprefix("$ ").strip() for line in lines if line.strip() and not line.startswith("#")]
 

@@ -1,0 +1,120 @@
+"""The compose file and the Kubernetes manifest: variables start the program, parts fit together."""
+
+from typing import Any
+
+import pytest
+
+from gollamas.config.load import load
+from gollamas.config.model import Config, Expose
+from tests.meta.documents import stages_of, yaml_documents_of, yaml_of
+
+
+@pytest.fixture
+def image_env() -> dict[str, str]:
+    """Give the variables that the image sets."""
+    words = [
+        word
+        for instruction in stages_of("Dockerfile")[-1]
+        if instruction.word == "ENV"
+        for word in instruction.rest.split()
+    ]
+    return dict(word.split("=", 1) for word in words)
+
+
+@pytest.fixture
+def compose() -> Any:
+    """Give the compose file's one service."""
+    services = yaml_of("compose.yaml")["services"]
+    assert list(services) == ["gollamas"]
+    return services["gollamas"]
+
+
+@pytest.fixture
+def kinds() -> dict[str, Any]:
+    """Give the manifest's objects by kind."""
+    return {document["kind"]: document for document in yaml_documents_of("deploy/kubernetes.yaml")}
+
+
+@pytest.fixture
+def container(kinds: dict[str, Any]) -> Any:
+    """Give the Deployment's one container."""
+    (found,) = kinds["Deployment"]["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def pod_env(kinds: dict[str, Any], container: Any) -> dict[str, str]:
+    """Collect a Pod's variables, with those that Kubernetes adds beside a Service called gollamas."""
+    injected = {
+        "GOLLAMAS_SERVICE_HOST": "10.0.0.1",
+        "GOLLAMAS_SERVICE_PORT": "80",
+        "GOLLAMAS_SERVICE_PORT_OLLAMA": "80",
+        "GOLLAMAS_PORT": "tcp://10.0.0.1:80",
+        "GOLLAMAS_PORT_80_TCP": "tcp://10.0.0.1:80",
+    }
+    own = {entry["name"]: entry["value"] for entry in container["env"]}
+    data: dict[str, str] = kinds["ConfigMap"]["data"]
+    return injected | data | own
+
+
+def test_compose_starts_the_program(compose: Any, image_env: dict[str, str]) -> None:
+    """With the file's variables, two servers are served with all that they have, without a warning."""
+    config = load([], image_env | compose["environment"])
+    assert len(config.servers) == 2
+    assert config.expose is Expose.INSTALLED
+    assert config.warnings == ()
+    assert str(config.listen) == "0.0.0.0:11434"
+    assert compose["ports"] == [f"11434:{config.listen.port}"]
+
+
+def test_compose_gives_streams_time_to_finish(compose: Any) -> None:
+    """The container is not killed before the grace period ends."""
+    assert float(compose["stop_grace_period"].removesuffix("s")) > Config().grace
+
+
+def test_kubernetes_starts_the_program(
+    kinds: dict[str, Any], container: Any, image_env: dict[str, str]
+) -> None:
+    """With the variables of the manifest and those that Kubernetes injects, no fault and no warning."""
+    config = load([], image_env | pod_env(kinds, container))
+    assert config.warnings == ()
+    assert len(config.models) == 2
+    assert config.log_format == "json"
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert config.admin is not None
+    assert ports == {"ollama": config.listen.port, "admin": config.admin.port}
+    assert config.admin.host == config.listen.host == "0.0.0.0"  # noqa: S104 - the kubelet comes from outside the Pod
+
+
+def test_kubernetes_finds_its_parts(kinds: dict[str, Any], container: Any) -> None:
+    """The Service selects the Pods on port 80, and the Pods read the ConfigMap."""
+    labels = kinds["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert kinds["Deployment"]["spec"]["selector"]["matchLabels"] == labels
+    assert kinds["Service"]["spec"]["selector"] == labels
+    assert kinds["Service"]["metadata"]["name"] == "gollamas"
+    (port,) = kinds["Service"]["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (80, "ollama")
+    assert container["envFrom"] == [{"configMapRef": {"name": kinds["ConfigMap"]["metadata"]["name"]}}]
+
+
+def test_kubernetes_looks_at_health_and_lets_streams_finish(kinds: dict[str, Any], container: Any) -> None:
+    """Probes ask the admin port, and a Pod has the grace period and what comes before it to end."""
+    paths = {
+        probe: container[probe]["httpGet"] for probe in ("livenessProbe", "readinessProbe", "startupProbe")
+    }
+    assert {get["port"] for get in paths.values()} == {"admin"}
+    assert paths["readinessProbe"]["path"] == "/readyz"
+    assert paths["livenessProbe"]["path"] == paths["startupProbe"]["path"] == "/healthz"
+    pause = float(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert (
+        kinds["Deployment"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        > pause + Config().grace
+    )
+
+
+def test_the_container_has_no_rights(kinds: dict[str, Any], container: Any, compose: Any) -> None:
+    """No root, nothing to write to, no capability, in both."""
+    context = container["securityContext"]
+    assert context["readOnlyRootFilesystem"] is compose["read_only"] is True
+    assert context["capabilities"]["drop"] == compose["cap_drop"] == ["ALL"]
+    assert context["allowPrivilegeEscalation"] is False
+    assert kinds["Deployment"]["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"] is True

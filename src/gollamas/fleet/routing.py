@@ -8,6 +8,7 @@ from typing import Final
 
 from gollamas import names
 from gollamas.config.model import Alias, Config, Expose
+from gollamas.errors import NoServerLeft
 from gollamas.fleet.view import View
 
 
@@ -58,6 +59,17 @@ class Invalid:
 INVALID: Final = Invalid()
 
 
+def cannot_tell(view: View) -> NoServerLeft | None:
+    """Return the error for a name that is unknown because no server can be asked; None when one is up.
+
+    Where models are not configured but found, a 404 would say that a model is missing which is only away.
+    """
+    if view.any_up:
+        return None
+    troubles = [f"{server.id}: {server.why_down or 'no answer yet'}" for server in view.servers.values()]
+    return NoServerLeft(f"no server can be reached ({'; '.join(troubles)})")
+
+
 class Routing:
     """The names of one configuration."""
 
@@ -89,10 +101,6 @@ class Routing:
             return self._find_target(alias, view)
         return self._find_key(key, text, view)
 
-    def is_known(self, key: str, view: View) -> bool:
-        """Whether a model is routed, as far as the view knows now."""
-        return isinstance(self._find_key(key, "", view), Found)
-
     def _find_target(self, alias: Alias, view: View) -> Found | Unknown:
         found = self._find_key(alias.model_key, alias.model, view)
         if isinstance(found, Found):
@@ -106,9 +114,7 @@ class Routing:
         # A cloud name runs on any signed-in server though none lists it: only where it was asked for.
         if self._expose is Expose.CONFIGURED or names.is_cloud(key):
             return Unknown(key, may_look_up=False)
-        servers = view.running_on(key)
-        if self._expose is Expose.INSTALLED:
-            servers = view.installed_on(key) or servers
+        servers = view.offered_on(key)
         return Found(key, text, servers) if servers else Unknown(key, may_look_up=True)
 
 

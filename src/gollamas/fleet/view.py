@@ -114,16 +114,16 @@ class View:
         self._index(self._running_on, _running, {*self._running_on, *_keys(self.servers, _running)})
         return started, stopped
 
-    def answered(self, server_id: str, version: str, now: float) -> None:
-        """Note that a probe of `/api/version` was answered."""
+    def answered(self, server_id: str, version: str | None, now: float) -> None:
+        """Note that a probe was answered, and with which version, None where it said none."""
         server = self.servers.get(server_id)
         if server is None:
             return
         was_up = server.is_up
-        server.version, server.version_at, server.why_down = version, now, ""
+        server.version, server.version_at, server.why_down = version or server.version, now, ""
         self._saw(server, Saw.ANSWER)
         if not was_up:
-            self._emit(ServerWentUp(server_id, version))
+            self._emit(ServerWentUp(server_id, server.version or "unknown"))
 
     def silent(self, server_id: str, why: str) -> None:
         """Note that a probe of `/api/version` failed; `why` is for people and holds no secret."""
@@ -162,6 +162,13 @@ class View:
     def running_on(self, key: str) -> tuple[str, ...]:
         """Name the servers that said last that they have this model loaded."""
         return self._running_on.get(key, ())
+
+    def offered_on(self, key: str) -> tuple[str, ...]:
+        """Name the servers that `expose` opens for a model that is not configured."""
+        if self._expose is Expose.CONFIGURED:
+            return ()
+        loaded = self.running_on(key)
+        return loaded if self._expose is Expose.RUNNING else self.installed_on(key) or loaded
 
     def is_loaded(self, server_id: str, key: str) -> bool:
         """Whether this server said last that it has this model loaded."""

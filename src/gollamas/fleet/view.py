@@ -207,7 +207,8 @@ class View:
 
     def _compare(self, server: ServerView, entry: Entry) -> None:
         """Warn once when another server of the same route has other contents under this name."""
-        for other_id in self._peers(entry.key):
+        peers = self._peers(entry.key)
+        for other_id in peers if server.id in peers else ():
             other = self.servers.get(other_id)
             twin = other.installed.get(entry.key) if other is not None else None
             if other is None or other is server or twin is None or twin.digest == entry.digest:

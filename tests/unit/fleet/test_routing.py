@@ -1,0 +1,125 @@
+"""Names find their model whatever their spelling."""
+
+import pytest
+
+from gollamas.config.model import Expose
+from gollamas.fleet.routing import Found, Invalid, Routing, Unknown, cannot_tell
+from tests.unit.fleet.fleets import config, entry, key_of, view_of
+
+MADE = config(
+    {"llama3.2": ["a", "b"], "gpt-oss:120b-cloud": ["b"]},
+    {"gpt-4o": "llama3.2", "Best": "llama3.2:latest"},
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "llama3.2",
+        "llama3.2:latest",
+        "LLAMA3.2:Latest",
+        "library/llama3.2",
+        "registry.ollama.ai/library/llama3.2:latest",
+        "llama3.2:local",
+        " llama3.2",
+    ],
+)
+def test_a_spelling_of_a_configured_model_is_passed_as_written(text: str) -> None:
+    """Every spelling that Ollama takes for the model is routed, and the server reads the client's own."""
+    found = Routing(MADE).find(text, view_of(MADE))
+    assert isinstance(found, Found)
+    assert (found.key, found.model, found.candidates, found.alias) == (
+        key_of("llama3.2"),
+        text,
+        ("a", "b"),
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "alias", "model"),
+    [
+        ("gpt-4o", "gpt-4o", "llama3.2"),
+        ("GPT-4o:latest", "gpt-4o", "llama3.2"),
+        ("best", "Best", "llama3.2:latest"),
+    ],
+)
+def test_an_alias_is_asked_for_under_its_target(text: str, alias: str, model: str) -> None:
+    """An alias in any spelling becomes the name that it stands for."""
+    found = Routing(MADE).find(text, view_of(MADE))
+    assert isinstance(found, Found)
+    assert (found.alias, found.model, found.candidates) == (alias, model, ("a", "b"))
+
+
+@pytest.mark.parametrize("text", ["", "a b", "x:", "/x", "x@sha256:00", "a/b/c/d", "ä"])
+def test_what_is_no_name_is_told_from_what_is_unknown(text: str) -> None:
+    """Ollama answers these with 400, not 404."""
+    assert isinstance(Routing(MADE).find(text, view_of(MADE)), Invalid)
+
+
+@pytest.mark.parametrize("text", ["llama3.3", "llama3.2:1b", "user/llama3.2", "hf.co/library/llama3.2"])
+def test_a_model_that_is_not_configured_is_unknown(text: str) -> None:
+    """Under `configured` nobody is asked about it."""
+    view = view_of(MADE)
+    view.listed("a", [entry(text)], 1.0)
+    found = Routing(MADE).find(text, view)
+    assert isinstance(found, Unknown)
+    assert not found.may_look_up
+
+
+def test_cloud_names_are_routed_only_where_configured() -> None:
+    """A cloud name that a server lists is not routed under the widest `expose`."""
+    made = config({"gpt-oss:120b-cloud": ["a"]}, servers=["b"], expose=Expose.INSTALLED)
+    view = view_of(made)
+    view.listed("b", [entry("x:cloud"), entry("x:8b-cloud")], 1.0)
+    assert isinstance(Routing(made).find("GPT-OSS:120b-cloud", view), Found)
+    for text in ("x:cloud", "x:8b-Cloud"):
+        found = Routing(made).find(text, view)
+        assert isinstance(found, Unknown)
+        assert not found.may_look_up
+
+
+def test_the_wider_expose_routes_what_servers_have() -> None:
+    """What servers have is found with its holders in order; what they lack may be looked up."""
+    made = config({"m": ["b"]}, {"best": "n"}, servers=["a", "b"], expose=Expose.INSTALLED)
+    view, routing = view_of(made), Routing(made)
+    missing = routing.find("best", view)
+    assert isinstance(missing, Unknown)
+    assert (missing.key, missing.may_look_up) == (key_of("n"), True)
+    view.listed("b", [entry("n"), entry("m")], 1.0)
+    view.listed("a", [entry("n"), entry("m")], 1.0)
+    for text, candidates, alias in (
+        ("N", ("a", "b"), None),
+        ("best", ("a", "b"), "best"),
+        ("m", ("b",), None),
+    ):
+        found = routing.find(text, view)
+        assert isinstance(found, Found)
+        assert (found.candidates, found.alias) == (candidates, alias)
+
+
+def test_the_spelling_of_the_server_is_used_where_case_counts() -> None:
+    """`/api/embeddings` gets the listed name where the client's differs in more than what is left out."""
+    view, routing = view_of(MADE), Routing(MADE)
+    view.listed("a", [entry("Llama3.2:latest")], 1.0)
+    for text, on_a in (
+        ("llama3.2", "Llama3.2:latest"),
+        ("Llama3.2", "Llama3.2"),
+        ("gpt-4o", "Llama3.2:latest"),
+    ):
+        found = routing.find(text, view)
+        assert isinstance(found, Found)
+        assert found.name_minding_case(view, "a") == on_a
+        assert found.name_minding_case(view, "b") == found.model
+        assert found.name_minding_case(view, "gone") == found.model
+
+
+def test_nothing_is_called_unknown_while_nobody_can_be_asked() -> None:
+    """With every server away there is an error that names them; with one up there is none."""
+    view = view_of(MADE)
+    view.connect_failed("a", "connection refused", 1.0)
+    error = cannot_tell(view)
+    assert error is not None
+    assert "a: connection refused" in error.text
+    view.answered("b", "0.1.0", 1.0)
+    assert cannot_tell(view) is None

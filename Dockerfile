@@ -27,6 +27,6 @@ ENV PATH=/opt/gollamas/bin:$PATH \
 # By number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 EXPOSE 11434
-# Asks the admin port inside the container: 127.0.0.1:11435, or what GOLLAMAS_ADMIN says.
+# Asks the admin port inside the container, or the clients' port where GOLLAMAS_ADMIN is off.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=10s CMD ["gollamas", "health"]
 ENTRYPOINT ["gollamas"]

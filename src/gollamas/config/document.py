@@ -74,7 +74,7 @@ def read_document(text: str, file: str, environ: Mapping[str, str], findings: Fi
 def _mend(text: str, line: int) -> str:
     lines = text.splitlines()
     if line < len(lines) and "${" in lines[line]:
-        return 'Put quotes around a value with `${…}`, like `"${TOKEN}"`'
+        return 'Put quotes around a value with `${NAME}`, like `"${TOKEN}"`'
     if line < len(lines) and "\t" in lines[line]:
         return "Write blanks where the line has a tab"
     return "Mend the syntax: one document, blanks for indentation, quotes around text with marks in it"

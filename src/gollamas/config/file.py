@@ -130,7 +130,7 @@ class _File:
         return {key: given for key, part in known if (given := self._text(part, key))}
 
     def _models(self, value: Value) -> None:
-        members = self._members(value, "models", "MODEL: [SERVER, …]", "llama3.2: [gpu-1, gpu-2]")
+        members = self._members(value, "models", "MODEL: [SERVER, ...]", "llama3.2: [gpu-1, gpu-2]")
         for name, (place, model) in members.nodes.items() if members else ():
             servers: Value | None = model
             if isinstance(model, Members):

@@ -12,7 +12,17 @@ from gollamas.config.faults import Findings, nearest
 from gollamas.config.given import Given
 from gollamas.config.options import LATER_FLAGS, OPTIONS, Option
 
-# Flags that the command line answers itself; named here for the nearest name of a mistyped one.
+VERBS: Final = {
+    "serve": "start the proxy; this word may be left out",
+    "check": "print the resulting configuration, or what is wrong with it",
+    "demo": "try it without Ollama: three simulated servers and the proxy",
+    "simulate": "run one simulated Ollama server",
+    "health": "ask a running proxy whether it is well: exit 0 or 1",
+    "version": "print the version; with --full, what it is built on",
+    "help": "print this, or the help of a verb",
+}
+VERB_ALIASES: Final = {"v": "version", "h": "help"}
+# Flags that the command line answers itself.
 HELP_FLAGS: Final = ("--help", "-h")
 VERSION_FLAGS: Final = ("--version", "-v")
 

@@ -21,15 +21,18 @@ from gollamas.config.sources import Sources, gather
 DEFAULT: Final = "default"
 
 
+Origins = dict[tuple[str, str], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A configuration and where each part of it comes from.
 
-    Origins are by option key for values, by `(key, name)` for servers, models and aliases.
+    Origins are by the option's key and, for entries, the server's id or the name's key; "" for values.
     """
 
     config: Config
-    origins: Mapping[str | tuple[str, str], str]
+    origins: Origins
 
 
 def read_text(path: str) -> str:
@@ -93,28 +96,28 @@ def load_with_origins(
     return Loaded(config, origins)
 
 
-def _values(said: Gathered, findings: Findings) -> tuple[dict[str, Any], dict[str | tuple[str, str], str]]:
+def _values(said: Gathered, findings: Findings) -> tuple[dict[str, Any], Origins]:
     """Give the value of each option and its origin: the default where nobody said anything usable."""
     values: dict[str, Any] = {}
-    origins: dict[str | tuple[str, str], str] = {}
+    origins: Origins = {}
     for option in VALUES:
         given = said.values.get(option.key)
         values[option.key] = option.default
-        origins[option.key] = DEFAULT
+        origins[option.key, ""] = DEFAULT
         if given is None or option.kind is None:
             continue
-        origins[option.key] = given.place
+        origins[option.key, ""] = given.place
         try:
             values[option.key] = option.kind.parse(given.text)
         except Unusable as why:
             findings.unusable(given.place, why)
-    values["admin_is_default"] = origins["admin"] == DEFAULT
+    values["admin_is_default"] = origins["admin", ""] == DEFAULT
     return values, origins
 
 
 def _expose(
     values: Mapping[str, Any],
-    origins: dict[str | tuple[str, str], str],
+    origins: Origins,
     *,
     has_models: bool,
     findings: Findings,
@@ -123,25 +126,24 @@ def _expose(
     expose: Expose = values["expose"]
     if has_models:
         return expose
-    if origins["expose"] == DEFAULT:
-        origins["expose"] = f"{DEFAULT} where no model is configured"
+    if origins["expose", ""] == DEFAULT:
+        origins["expose", ""] = f"{DEFAULT} where no model is configured"
         return Expose.INSTALLED
     if expose is Expose.CONFIGURED:
         findings.fault(
-            origins["expose"],
+            origins["expose", ""],
             "only configured models are to be exposed, and none is",
             "Add a model, as in `--proxy llama3.2=http://gpu-1:11434`, or write `installed`",
         )
     return expose
 
 
-def _look_at_ports(
-    values: Mapping[str, Any], origins: Mapping[str | tuple[str, str], str], findings: Findings
-) -> None:
+def _look_at_ports(values: Mapping[str, Any], origins: Origins, findings: Findings) -> None:
     listen, admin = values["listen"], values["admin"]
+    listen_origin = origins["listen", ""]
     if admin is not None and admin == listen and admin.port and not values["admin_is_default"]:
         findings.fault(
-            origins["admin"],
-            f"administration is to listen on {admin}, where clients connect ({origins['listen']})",
+            origins["admin", ""],
+            f"administration is to listen on {admin}, where clients connect ({listen_origin})",
             "Give it another port, like `127.0.0.1:11435`, or `off`",
         )

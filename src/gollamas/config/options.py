@@ -96,7 +96,11 @@ VALUES: Final = (
     _option("listen", Listen(), "where clients connect", "--address", "--addr", "-a", bare=True),
     _option("admin", Listen(may_be_off=True), "where metrics and health are served"),
     _option(
-        "level", Choice(LEVELS, LOGRUS_LEVELS), "what is logged: this and worse", "--error-level", bare=True
+        "level",
+        Choice(LEVELS, LOGRUS_LEVELS),
+        "the least serious lines that are logged",
+        "--error-level",
+        bare=True,
     ),
     _option("log_format", Choice(("text", "json")), "how log lines look"),
     _option("expose", ExposeWord(), "which models are listed and routed; installed where none is configured"),

@@ -11,7 +11,7 @@ from typing import Final
 from gollamas.config.address import looks_like_server
 from gollamas.config.faults import Findings, Unusable, nearest
 from gollamas.config.file import ReadFile, read_config_file
-from gollamas.config.flags import Flags, read_flags
+from gollamas.config.flags import VERBS, Flags, read_flags
 from gollamas.config.given import Gathered, Given, Pair, ServerEntry
 from gollamas.config.options import ALIASES, CONFIG, MODELS, OPTIONS, SERVERS, VALUES, Option
 from gollamas.config.values import split_list
@@ -25,7 +25,6 @@ _OF_SERVICE_URL: Final = re.compile(r"(tcp|udp|sctp)://")
 _OF_TESTS: Final = "GOLLAMAS_TEST_"
 
 _KNOWN_VARIABLES: Final = tuple(variable for option in OPTIONS for variable in option.variables)
-_VERBS: Final = ("serve", "check", "demo", "simulate", "health", "version", "help")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ def _positional(words: Sequence[str], findings: Findings) -> list[ServerEntry]:
         if looks_like_server(word) and "=" not in word.partition("://")[0]:
             servers.append(ServerEntry(id=None, url=word, place=f"argument `{word}`"))
             continue
-        near = nearest(word, _VERBS) if index == 0 else None
+        near = nearest(word, VERBS) if index == 0 else None
         if near:
             hint = f"Write `gollamas {near}`"
         elif "=" in word:

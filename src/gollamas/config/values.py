@@ -271,7 +271,7 @@ class Listen:
 class Origins:
     """Web origins, as `OLLAMA_ORIGINS` has them: `https://chat.example`, `http://192.168.*`, `*`."""
 
-    placeholder: str = "ORIGIN,…"
+    placeholder: str = "ORIGIN,..."
     accepts: str = "SCHEME://HOST[:PORT], with one * at most"
 
     def parse(self, text: str) -> tuple[str, ...]:

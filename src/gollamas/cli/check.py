@@ -1,0 +1,33 @@
+"""`gollamas check [--live]`: the resulting configuration, or everything that is wrong with it."""
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from gollamas.cli.say import USAGE, complain_of, say, warn
+from gollamas.config.faults import Faults
+from gollamas.config.load import load_with_origins
+from gollamas.config.render import as_yaml
+
+_LIVE: Final = frozenset({"--live", "-live"})
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print YAML; 0, or 1 where `--live` finds something missing, or 2 for a faulty configuration."""
+    flags = [word for word in argv if word not in _LIVE]
+    try:
+        loaded = load_with_origins(flags, os.environ)
+    except Faults as faults:
+        complain_of(faults)
+        return USAGE
+    warn(loaded.config.warnings)
+    say(as_yaml(loaded).rstrip("\n"))
+    if len(flags) == len(argv):
+        return 0
+    from gollamas.cli.live import look  # noqa: PLC0415 - only this needs HTTP, TLS and threads
+
+    report = look(loaded.config)
+    say("# live:")
+    for line in report.lines:
+        say(f"#   {line}")
+    return 0 if report.is_complete else 1

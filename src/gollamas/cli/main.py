@@ -1,0 +1,51 @@
+"""The command line's first step: which verb is meant, and who runs it.
+
+Knows the verbs' names and nothing of what they do; imports a verb only when it is called, so that `--help` is
+quick.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from gollamas.config.flags import HELP_FLAGS, VERB_ALIASES, VERBS, VERSION_FLAGS, first_word
+
+# These take the flags of `serve`, so `--help` among them is ours to answer.
+_OURS: Final = frozenset({"serve", "check", "health", "version", "help"})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line (default: this process's) and give its exit code."""
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(errors="backslashreplace")  # a console may lack a letter of a model's name
+    words = list(sys.argv[1:] if argv is None else argv)
+    verb, rest = split_verb(words)
+    try:
+        code: int = importlib.import_module(f"gollamas.cli.{verb}").run(rest)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def split_verb(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Find the verb and what is left for it: the first word that belongs to no flag, else `serve`."""
+    index = first_word(words)
+    named = words[index] if index is not None else ""
+    verb = VERB_ALIASES.get(named, named)
+    if index is None or verb not in VERBS:
+        verb, rest = "serve", list(words)
+    else:
+        rest = [*words[:index], *words[index + 1 :]]
+    if verb in _OURS:
+        flags = rest[: rest.index("--")] if "--" in rest else rest
+        if any(flag in HELP_FLAGS for flag in flags):
+            return "help", [verb]
+        if verb == "serve" and any(flag in VERSION_FLAGS for flag in flags):
+            return "version", []
+    return verb, rest

@@ -1,0 +1,20 @@
+"""`gollamas serve`: start the proxy, or say everything that is wrong with its configuration."""
+
+import os
+from collections.abc import Sequence
+
+from gollamas.cli.say import USAGE, complain_of
+from gollamas.config.faults import Faults
+from gollamas.config.load import load
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run until stopped; 2 where the configuration is faulty, else what the application ends with."""
+    try:
+        config = load(argv, os.environ)
+    except Faults as faults:
+        complain_of(faults)
+        return USAGE
+    from gollamas.app import run as run_app  # noqa: PLC0415 - a faulty configuration needs no server
+
+    return run_app(config)

@@ -1,0 +1,85 @@
+"""The JSON Schema of the YAML file, for editors: made from the options.
+
+Owns the shapes of servers, models and aliases in it; the values' shapes are those of their kinds.
+"""
+
+import json
+from typing import Any, Final
+
+from gollamas.config.options import ALIASES, LATER, LATER_OF_MODEL, MODELS, SERVERS, VALUES
+
+_TEXT: Final = {"type": ["string", "number", "boolean"]}
+_SERVER_LIST: Final = {"anyOf": [{"type": "array", "items": _TEXT, "minItems": 1}, _TEXT]}
+
+
+def schema() -> dict[str, Any]:
+    """Describe the whole file."""
+    properties: dict[str, Any] = {
+        SERVERS.key: {
+            "description": _sentence(SERVERS.help),
+            "anyOf": [_servers(), _plain_servers(), _NOTHING],
+        },
+        MODELS.key: {"description": _sentence(MODELS.help), "anyOf": [_models(), _NOTHING]},
+        ALIASES.key: {"description": _sentence(ALIASES.help), "anyOf": [_mapping(_TEXT), _NOTHING]},
+    }
+    for option in VALUES:
+        if option.kind is not None:
+            described = {"description": f"{_sentence(option.help)} Accepts: {option.kind.accepts}."}
+            if option.default_text:
+                described["description"] += f" Default: {option.default_text}."
+            properties[option.key] = {**described, "anyOf": [option.kind.schema(), _NOTHING]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Configuration of gollamas",
+        **_object({**properties, **_later(LATER)}),
+    }
+
+
+def schema_text() -> str:
+    """Write the schema as the file that is shipped."""
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+_NOTHING: Final = {"type": "null"}
+
+
+def _servers() -> dict[str, Any]:
+    url = {"type": "string", "examples": ["http://gpu-1:11434"]}
+    tls = _object(
+        {"ca": {"type": "string", "description": "A PEM file of certificates to trust."}, "verify": _TEXT}
+    )
+    parts = {
+        "url": url,
+        "headers": {
+            "anyOf": [_mapping(_TEXT), _NOTHING],
+            "description": "Added to each request to the server.",
+        },
+        "tls": {"anyOf": [tls, _NOTHING]},
+        **_later(LATER),
+    }
+    return _mapping({"anyOf": [url, {**_object(parts), "required": ["url"]}]})
+
+
+def _plain_servers() -> dict[str, Any]:
+    return {"type": "array", "items": {"type": "string"}}
+
+
+def _models() -> dict[str, Any]:
+    parts = {"servers": _SERVER_LIST, **_later(LATER_OF_MODEL)}
+    return _mapping({"anyOf": [_SERVER_LIST, {**_object(parts), "required": ["servers"]}]})
+
+
+def _later(keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: {"description": "Comes in a later release; this one warns and ignores it."} for key in keys}
+
+
+def _mapping(values: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": values}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

@@ -64,6 +64,12 @@ def stages_of(path: str) -> list[list[Instruction]]:
     return stages
 
 
+def image_env() -> dict[str, str]:
+    """Read the variables that the image sets."""
+    lines = [instruction.rest for instruction in stages_of("Dockerfile")[-1] if instruction.word == "ENV"]
+    return dict(word.split("=", 1) for line in lines for word in line.split())
+
+
 def yaml_of(path: str) -> Any:
     """Read a YAML file of one document."""
     return YAML(typ="safe", pure=True).load(text_of(path))

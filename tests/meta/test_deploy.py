@@ -6,19 +6,7 @@ import pytest
 
 from gollamas.config.load import load
 from gollamas.config.model import Config, Expose
-from tests.meta.documents import stages_of, yaml_documents_of, yaml_of
-
-
-@pytest.fixture
-def image_env() -> dict[str, str]:
-    """Give the variables that the image sets."""
-    words = [
-        word
-        for instruction in stages_of("Dockerfile")[-1]
-        if instruction.word == "ENV"
-        for word in instruction.rest.split()
-    ]
-    return dict(word.split("=", 1) for word in words)
+from tests.meta.documents import image_env, yaml_documents_of, yaml_of
 
 
 @pytest.fixture
@@ -56,9 +44,9 @@ def pod_env(kinds: dict[str, Any], container: Any) -> dict[str, str]:
     return injected | data | own
 
 
-def test_compose_starts_the_program(compose: Any, image_env: dict[str, str]) -> None:
+def test_compose_starts_the_program(compose: Any) -> None:
     """With the file's variables, two servers are served with all that they have, without a warning."""
-    config = load([], image_env | compose["environment"])
+    config = load([], image_env() | compose["environment"])
     assert len(config.servers) == 2
     assert config.expose is Expose.INSTALLED
     assert config.warnings == ()
@@ -71,11 +59,9 @@ def test_compose_gives_streams_time_to_finish(compose: Any) -> None:
     assert float(compose["stop_grace_period"].removesuffix("s")) > Config().grace
 
 
-def test_kubernetes_starts_the_program(
-    kinds: dict[str, Any], container: Any, image_env: dict[str, str]
-) -> None:
+def test_kubernetes_starts_the_program(kinds: dict[str, Any], container: Any) -> None:
     """With the variables of the manifest and those that Kubernetes injects, no fault and no warning."""
-    config = load([], image_env | pod_env(kinds, container))
+    config = load([], image_env() | pod_env(kinds, container))
     assert config.warnings == ()
     assert len(config.models) == 2
     assert config.log_format == "json"

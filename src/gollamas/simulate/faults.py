@@ -1,0 +1,62 @@
+"""Misbehaviour on demand, for tests.
+
+Owns the kinds of fault; `server` plays them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fails:
+    """Answers with this status and body instead of doing anything."""
+
+    status: int
+    body: bytes = b'{"error":"simulated failure"}'
+    content_type: bytes = b"application/json; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Answers 503 in Ollama's words for a full queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hangs:
+    """Sends nothing at all, until the client leaves or `release` is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drops:
+    """Ends the connection without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutsOff:
+    """Sends the head and this many pieces, then ends the connection in the middle."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class HangsAfter:
+    """Sends the head and this many pieces, then nothing until `release` is called."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """Waits this long before it begins."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """Ends a stream early and cleanly after this many pieces, or sends bytes instead of the rest."""
+
+    after: int
+    instead: bytes = b""
+
+
+Fault = Fails | Busy | Hangs | Drops | CutsOff | HangsAfter | Slow | Garbled

@@ -1,0 +1,23 @@
+"""An answer that is an error of Ollama's.
+
+Owns status and text; the shape is the dialect's.
+"""
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, nothing that failed
+    """Ollama's answer to a request that it does not serve.
+
+    `is_early` says that the request was turned away before the handler of the native API saw it,
+    which shows in the form of the `/v1` answers.
+    """
+
+    def __init__(self, status: int, text: str, *, is_early: bool = False) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.is_early = is_early
+
+
+def busy() -> Refusal:
+    """The queue behind a load is full."""
+    return Refusal(503, "server busy, please try again.  maximum pending requests exceeded")

@@ -1,0 +1,215 @@
+"""The simulated server: from a request to an answer, with faults on demand.
+
+Owns the table of routes, the record of what was asked and the faults. It serves no socket: a listener
+of `net` gives it requests and sends its answers.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gollamas.simulate import answers, anthropic, front, listing, manage, native, openai, responses
+from gollamas.simulate.clock import Clock, WallClock
+from gollamas.simulate.engine import Engine
+from gollamas.simulate.faults import Busy, CutsOff, Drops, Fails, Fault, Garbled, Hangs, HangsAfter, Slow
+from gollamas.simulate.refusal import Refusal, busy
+from gollamas.simulate.settings import Settings
+from gollamas.simulate.unzip import unzipped
+from gollamas.wire.message import Answer, CutOff, Request
+
+_BODY: Final[dict[str, tuple[str, Callable[[Engine, bytes], Awaitable[Answer]]]]] = {
+    "/api/generate": ("native", native.generate),
+    "/api/chat": ("native", native.chat),
+    "/api/embed": ("native", native.embed),
+    "/api/embeddings": ("native", native.embeddings),
+    "/api/pull": ("native", manage.pull),
+    "/api/push": ("native", manage.push),
+    "/api/create": ("native", manage.create),
+    "/v1/chat/completions": ("openai", openai.chat),
+    "/v1/completions": ("openai", openai.completions),
+    "/v1/embeddings": ("openai", openai.embeddings),
+    "/v1/responses": ("openai", responses.responses),
+    "/v1/messages": ("anthropic", anthropic.messages),
+}
+_QUICK: Final = {"/api/show": listing.show, "/api/copy": manage.copy, "/api/delete": manage.delete}
+_PLAIN: Final = {
+    "/": listing.root,
+    "/api/version": listing.version,
+    "/api/status": listing.status,
+    "/api/tags": listing.tags,
+    "/api/ps": listing.ps,
+    "/v1/models": listing.v1_models,
+}
+_AUDIO: Final = "/v1/audio/transcriptions"
+METHODS: Final[dict[str, tuple[str, ...]]] = {
+    "/": ("HEAD", "GET"),
+    "/api/version": ("HEAD", "GET"),
+    "/api/tags": ("HEAD", "GET"),
+    "/api/status": ("GET",),
+    "/api/ps": ("GET",),
+    "/v1/models": ("GET",),
+    "/v1/models/": ("GET",),
+    "/api/delete": ("DELETE",),
+    "/api/show": ("POST",),
+    "/api/copy": ("POST",),
+    "/api/blobs/": ("HEAD", "POST"),
+    _AUDIO: ("POST",),
+    **dict.fromkeys(_BODY, ("POST",)),
+}
+_SHAPES: Final = {
+    "native": answers.native_error,
+    "openai": answers.openai_error,
+    "anthropic": answers.anthropic_error,
+}
+
+
+@dataclass(slots=True)
+class _Order:
+    fault: Fault
+    model: str | None
+    path: str | None
+    times: int
+
+
+class SimulatedOllama:
+    """An Ollama server without a model.
+
+    `engine` holds what is installed and loaded and the counters; `seen` is the last requests that came, in
+    order. Both may be read and changed at any time.
+    """
+
+    def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
+        self.settings = settings or Settings()
+        self.clock = clock or WallClock()
+        self.engine = Engine(self.settings, self.clock)
+        self.seen: deque[Request] = deque(maxlen=self.settings.remembered)
+        self._orders: list[_Order] = []
+        self._released = asyncio.Event()
+
+    def fail_next(
+        self, fault: Fault, *, model: str | None = None, path: str | None = None, times: int = 1
+    ) -> None:
+        """Play a fault on the next requests that fit, `times` of them (-1: all until `heal`).
+
+        `model` is looked for in the body as it was sent, `path` is the whole path.
+        """
+        self._orders.append(_Order(fault, model, path, times))
+
+    def heal(self) -> None:
+        """Forget the faults that were not played; what hangs goes on hanging."""
+        self._orders.clear()
+
+    def release(self) -> None:
+        """Let everything go on that hangs now."""
+        self._released.set()
+        self._released = asyncio.Event()
+
+    def asked(self, path: str) -> list[Request]:
+        """The requests that came for this path."""
+        return [request for request in self.seen if request.head.path == path.encode()]
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Return as soon as the condition holds; for counters of `engine`, `engine.sched` and `seen`."""
+        await self.engine.until(holds)
+
+    async def respond(self, request: Request) -> Answer:
+        """The answer that Ollama would give. Raises CutOff where the connection is to end without one."""
+        self.seen.append(request)
+        self.engine.changed()
+        fault = self._fault_for(request)
+        match fault:
+            case Fails(status, body, content_type):
+                return answers.whole(status, body, content_type)
+            case Busy():
+                return _SHAPES[_dialect(request)](busy())
+            case Drops():
+                raise CutOff
+            case Hangs():
+                await self._released.wait()
+            case Slow(seconds):
+                await self.clock.sleep(seconds)
+        answer = await self._answer(request)
+        if request.head.method == b"HEAD" and not isinstance(answer.body, bytes):
+            answer.body = b"".join([piece async for piece in answer.body])  # its length is all that is sent
+        if isinstance(fault, CutsOff | HangsAfter | Garbled):
+            pieces = answers.one(answer.body) if isinstance(answer.body, bytes) else answer.body
+            answer.body = self._broken(pieces, fault)
+        return answer
+
+    def _fault_for(self, request: Request) -> Fault | None:
+        for order in self._orders:
+            is_path = order.path is None or order.path.encode() == request.head.path
+            if is_path and (order.model is None or f'"{order.model}"'.encode() in request.body):
+                order.times -= 1
+                if order.times == 0:
+                    self._orders.remove(order)
+                return order.fault
+        return None
+
+    async def _broken(
+        self, pieces: AsyncIterator[bytes], fault: CutsOff | HangsAfter | Garbled
+    ) -> AsyncGenerator[bytes, None]:
+        left = fault.after
+        released = self._released
+        try:
+            while left > 0 and (piece := await anext(pieces, b"")):
+                left -= 1
+                yield piece
+            if isinstance(fault, CutsOff):
+                raise CutOff
+            if isinstance(fault, Garbled):
+                if fault.instead:
+                    yield fault.instead
+                return
+            await released.wait()
+            async for piece in pieces:
+                yield piece
+        finally:
+            await answers.close(pieces)
+
+    async def _answer(self, request: Request) -> Answer:
+        path = front.decoded(request.head.path)
+        moved = front.redirect(request.head, path, METHODS)
+        if moved is not None:
+            return moved
+        found = front.match(path, METHODS)
+        method = request.head.method.decode("latin-1")
+        is_wrong = found is not None and method not in METHODS[found[0]]
+        allow = [front.allow(METHODS[found[0]])] if found and is_wrong else []
+        shared = front.gate(request, self.settings, allow)
+        if isinstance(shared, Answer):
+            return shared
+        if found is None:
+            return front.merged(answers.plain(404, b"404 page not found"), shared)
+        if is_wrong:
+            return front.merged(front.not_allowed(METHODS[found[0]]), shared)
+        try:
+            answer = await self._served(request, *found)
+        except Refusal as refusal:
+            answer = _SHAPES[_dialect(request)](refusal)
+        return front.merged(answer, shared)
+
+    async def _served(self, request: Request, pattern: str, value: str) -> Answer:
+        engine, head = self.engine, request.head
+        if pattern in _PLAIN:
+            return _PLAIN[pattern](engine)
+        body = unzipped(request) if pattern.startswith("/v1/") else request.body
+        if pattern in _BODY:
+            return await _BODY[pattern][1](engine, body)
+        if pattern == _AUDIO:
+            return await openai.transcriptions(engine, body, head.get(b"content-type") or b"")
+        if pattern in _QUICK:
+            return _QUICK[pattern](engine, body)
+        if pattern == "/v1/models/":
+            return listing.v1_model(engine, value)
+        is_head = head.method == b"HEAD"
+        return manage.has_blob(engine, value) if is_head else manage.put_blob(engine, value, body)
+
+
+def _dialect(request: Request) -> str:
+    path = request.head.path.decode("latin-1")
+    if path in _BODY:
+        return _BODY[path][0]
+    return "openai" if path.startswith("/v1/") else "native"

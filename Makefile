@@ -23,7 +23,7 @@ setup: $(STAMP)  ## create .venv and install what the lock names
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "gollamas needs Python 3.11 or later: make setup PYTHON=/path/to/python" >&2; exit 1; }
-	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -49,7 +49,7 @@ check: lint test  ## all that must hold before a change lands
 
 bench: setup  ## processor time beside HAProxy's (docs/performance.md)
 	@test -x $(MEASURE) || { echo "the bench is not part of this repository: $(MEASURE) is not there" >&2; exit 2; }
-	$(MEASURE) --path-alias $(BENCH) -- $(CURDIR)/$(BIN)/gollamas --listen 127.0.0.1:{port} \
+	$(MEASURE) --path-alias $(BENCH) -- "$(CURDIR)/$(BIN)/gollamas" --listen 127.0.0.1:{port} \
 		--proxy llama3.2=http://127.0.0.1:{upstream} --alias gpt-4o=llama3.2 --level error
 
 lock:  ## write the locks anew from pyproject.toml (needs uv)

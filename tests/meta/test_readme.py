@@ -1,8 +1,8 @@
 """What the pages say holds: every command of theirs runs as it stands, as far as it can here.
 
 A `sh` block is run, line by line. A `console` block needs what is not here (Docker, a cluster, a real
-Ollama), so it is taken apart and what can be checked of it is. The addresses of the reader's two machines stand
-for simulated servers.
+Ollama), so it is taken apart and what can be checked of it is. The addresses of the reader's two machines
+stand for simulated servers.
 """
 
 import re

@@ -1,0 +1,89 @@
+"""The second port: metrics and health. Served by net/downstream like everything else.
+
+Owns its paths and their answers; what the metrics are is in `observe`, whether we are ready is asked.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from gollamas.errors import ProxyError
+from gollamas.net.downstream import ClientConnection
+from gollamas.wire.head import Framing
+from gollamas.wire.message import Answer, Fields, Head, Request
+
+Ready = Callable[[], str | None]
+
+_JSON: Final = (b"Content-Type", b"application/json; charset=utf-8")
+_TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
+_FRESH: Final = (b"Cache-Control", b"no-store")
+_MAX_BODY_BYTES: Final = 16 * 1024
+_ALLOW: Final = (b"Allow", b"GET, HEAD")
+
+
+class Admin:
+    """Answers requests of operators and their tools. A `net.downstream.Service`.
+
+    In: the registry that /metrics tells, and `ready`, which gives None while requests can be served, else one
+    sentence that says why not.
+    """
+
+    def __init__(self, registry: CollectorRegistry, ready: Ready) -> None:
+        self._registry = registry
+        self._ready = ready
+        self._pages: Mapping[bytes, Callable[[Request], Answer]] = {
+            b"/metrics": self._metrics,
+            b"/healthz": self._health,
+            b"/readyz": self._readiness,
+        }
+
+    def on_head(self, head: Head, framing: Framing) -> int:
+        """Let a small body in: nothing here reads one, but its sender is to read the answer."""
+        del head, framing
+        return _MAX_BODY_BYTES
+
+    async def serve(self, request: Request, client: ClientConnection) -> None:
+        """Answer a request on its connection."""
+        await client.send(await self.respond(request))
+
+    def refusal(self, error: ProxyError, head: Head | None, client: ClientConnection) -> Answer:
+        """Say why a request was not read to its end."""
+        del head, client
+        return _error(error.status, error.text)
+
+    async def respond(self, request: Request) -> Answer:
+        """Answer one request; for HEAD the body is what GET would bring, and the connection leaves it out."""
+        page = self._pages.get(request.head.path)
+        if page is None:
+            return _error(404, f"no such page here; there are {_names(self._pages)}")
+        if request.head.method not in (b"GET", b"HEAD"):
+            return _error(405, "only GET and HEAD mean something here", _ALLOW)
+        return page(request)
+
+    def _metrics(self, request: Request) -> Answer:
+        """Tell all metrics, in OpenMetrics where the Accept field asks for it."""
+        accept = (request.head.get(b"accept") or b"").decode("latin-1")
+        encode, content_type = choose_encoder(accept)
+        return Answer(200, [(b"Content-Type", content_type.encode())], encode(self._registry))
+
+    def _health(self, request: Request) -> Answer:
+        """Say that the process answers; whether it is of use is `/readyz`."""
+        del request
+        return Answer(200, [_TEXT, _FRESH], b"ok\n")
+
+    def _readiness(self, request: Request) -> Answer:
+        del request
+        why_not = self._ready()
+        return Answer(200, [_TEXT, _FRESH], b"ok\n") if why_not is None else _error(503, why_not, _FRESH)
+
+
+def _names(pages: Mapping[bytes, object]) -> str:
+    return ", ".join(path.decode() for path in pages)
+
+
+def _error(status: int, text: str, *fields: tuple[bytes, bytes]) -> Answer:
+    all_fields: Fields = [_JSON, *fields]
+    return Answer(status, all_fields, msgspec.json.encode({"error": text}))

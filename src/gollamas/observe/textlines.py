@@ -1,0 +1,163 @@
+"""Log lines for people: one line per event, in columns, coloured where asked.
+
+Owns how an event reads; a crash alone has more lines, indented, which say where. Nothing that a client or
+a server wrote can begin a line, end one, or look like a column of ours.
+"""
+
+import re
+import traceback
+from collections.abc import Mapping
+from typing import Final
+
+from gollamas import events
+from gollamas.observe.kinds import KINDS, Level
+from gollamas.observe.safe import cut, escaped, without_user_info
+
+_PLAIN_WORD: Final = re.compile(r"[\w.:/@+,*~\[\]%-]+")
+
+_RESET: Final = "\x1b[0m"
+_DIM: Final = "\x1b[2m"
+_RED: Final = "\x1b[31m"
+_GREEN: Final = "\x1b[32m"
+_YELLOW: Final = "\x1b[33m"
+_CYAN: Final = "\x1b[36m"
+_LEVELS: Final = {Level.WARN: _YELLOW, Level.ERROR: _RED}
+
+
+def wants_colour(*, is_terminal: bool, environment: Mapping[str, str]) -> bool:
+    """Decide about colour: on a terminal that has some, unless NO_COLOR (no-color.org) says something."""
+    return is_terminal and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+
+
+def line(event: events.Event, time: str, *, colour: bool) -> str:
+    """Write an event, without the last line end."""
+    kind = KINDS[type(event)]
+    if isinstance(event, events.RequestEnded):
+        return _request(event, time, colour=colour)
+    head = f"{kind.level.word:<5} {kind.word}"
+    if colour:
+        paint = _LEVELS.get(kind.level, _CYAN)
+        return f"{_DIM}{time}{_RESET} {paint}{head}{_RESET} {_rest(event)}"
+    return f"{time} {head} {_rest(event)}"
+
+
+def word(value: str) -> str:
+    """Write a value of somebody else: bare where it is one plain word, else in quotes."""
+    value = cut(value)
+    if _PLAIN_WORD.fullmatch(value) and value.isprintable():
+        return value
+    text = escaped(value.replace("\\", "\\\\").replace('"', '\\"'))
+    return f'"{text}"'
+
+
+def seconds(span: float | None) -> str:
+    """Write a span so that its size is seen at a glance."""
+    if span is None:
+        return "-"
+    if span < 0.9995:
+        return f"{span * 1000:.1f}ms" if span < 0.00995 else f"{span * 1000:.0f}ms"
+    return f"{span:.2f}s" if span < 100 else f"{span:.0f}s"
+
+
+def _request(event: events.RequestEnded, time: str, *, colour: bool) -> str:
+    # HOT: 6 us on CPython 3.11.
+    status = "---" if event.status is None else str(event.status)
+    route = f"{word(event.method)} {event.route}"
+    if colour:
+        paint = _paint(event.status)
+        head = f"{_DIM}{time}{_RESET} info  request {paint}{status}{_RESET} {route:<25}"
+    else:
+        head = f"{time} info  request {status} {route:<25}"
+    parts = [head, f"{event.server or '-':<10}", _model(event), f"total={seconds(event.total_s)}"]
+    if event.first_byte_s is not None:
+        parts.append(f"first={seconds(event.first_byte_s)}")
+    if event.wait_s is not None and event.wait_s >= 0.001:
+        parts.append(f"wait={seconds(event.wait_s)}")
+    if event.tokens_in is not None or event.tokens_out is not None:
+        parts.append(f"tokens={_count(event.tokens_in)}/{_count(event.tokens_out)}")
+    if event.tokens_per_s is not None:
+        parts.append(f"{event.tokens_per_s:.1f}/s")
+    parts.append(
+        f"bytes={event.bytes_in}/{event.bytes_out} client={event.client} id={word(event.request_id)}"
+    )
+    if event.why:
+        parts.append(f"why={word(event.why)}")
+    if event.end is not events.End.DONE:
+        end = f"end={event.end.value}"
+        parts.append(f"{_YELLOW}{end}{_RESET}" if colour else end)
+    return " ".join(parts)
+
+
+def _model(event: events.RequestEnded) -> str:
+    """Name the model: as asked, and behind an arrow as used where that differs."""
+    if event.model is None:
+        return "-"
+    asked = word(event.model)
+    if event.model_used is None or event.model_used == event.model:
+        return asked
+    return f"{asked}->{word(event.model_used)}"
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else str(number)
+
+
+def _paint(status: int | None) -> str:
+    if status is None or 400 <= status < 500:
+        return _YELLOW
+    return _RED if status >= 500 else _GREEN
+
+
+def _rest(event: events.Event) -> str:
+    """Say in words what happened; the access line is a column of its own."""
+    match event:
+        case events.AttemptFailed():
+            then = "another try follows" if event.moves_on else "no other try"
+            said = f"{_said(event.why)}; {then}; model={word(event.model)} id={word(event.request_id)}"
+            return f"{event.server} {said}"
+        case events.ServerWentUp():
+            return f"{event.server} version={word(event.version)}"
+        case events.ServerWentDown():
+            return f"{event.server} {_said(event.why)}"
+        case events.DigestsDiffer():
+            one, other = event.servers
+            return f"{word(event.model)} has other contents on {one} than on {other}"
+        case _:
+            return _life(event)
+
+
+def _life(event: events.Event) -> str:
+    """Say what became of the proxy itself."""
+    match event:
+        case events.Started():
+            return _started(event)
+        case events.Draining():
+            return f"open_requests={event.open_requests} grace={seconds(event.grace_s)}"
+        case events.Stopped():
+            return f"cut={event.cut}"
+        case events.Warned():
+            return _said(event.text)
+        case events.Crashed():
+            return _crashed(event)
+    raise TypeError(f"no line is made of {type(event).__name__}")
+
+
+def _said(text: str) -> str:
+    """Write a sentence of ours, which may quote others."""
+    return escaped(without_user_info(text))
+
+
+def _started(event: events.Started) -> str:
+    servers = ", ".join(f"{id_}={without_user_info(url)}" for id_, url in event.servers) or "none"
+    models = ", ".join(f"{model} on {'+'.join(ids) or 'none'}" for model, ids in event.models) or "as found"
+    said = f"listening on {', '.join(event.listen)}; admin {event.admin or 'off'}"
+    said += f"; servers: {servers}; models: {models}"
+    if event.aliases:
+        said += f"; aliases: {', '.join(f'{alias}={model}' for alias, model in event.aliases)}"
+    return escaped(said)
+
+
+def _crashed(event: events.Crashed) -> str:
+    frames = "".join(traceback.format_exception(event.error)).splitlines()
+    first = f"{event.where}: {type(event.error).__name__}: {event.error}"
+    return "\n".join([_said(first), *(f"    {_said(frame)}" for frame in frames)])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gollamas.config.model import Config, Expose, Model, Server
 from gollamas.errors import ServerRefused
-from gollamas.events import DigestsDiffer, Event, ServerWentDown, ServerWentUp
+from gollamas.events import Crashed, DigestsDiffer, Event, ServerWentDown, ServerWentUp
 from gollamas.fleet.health import Health
 from gollamas.fleet.view import View
 from gollamas.net.prober import PS, TAGS, VERSION, Prober, Reply
@@ -339,6 +339,65 @@ def test_a_server_that_keeps_its_version_to_itself_is_up() -> None:
             made.speakers[0].status = 502
             await made.until(lambda: made.view.servers["a"].is_down)
             assert made.view.servers["a"].why_down == "/api/version answered 502"
+
+    run(test())
+
+
+def test_every_failure_to_ask_has_words_and_none_ends_the_watch() -> None:
+    """Time-outs, errors of the system and even a defect count as silence; the watch asks on."""
+    faults: list[Exception] = [
+        ServerRefused("connection refused"),
+        TimeoutError(),
+        OSError(5, "input/output error"),
+        OSError("odd"),
+        RuntimeError("a defect"),
+    ]
+
+    async def test() -> None:
+        events: list[Event] = []
+        view = View(events.append)
+        words: list[str] = []
+        done = asyncio.Event()
+
+        async def ask(*args: object, **_: object) -> Reply:
+            _, _, path = args
+            if path != VERSION:
+                return Said(200, EMPTY)
+            words.append(view.servers["a"].why_down)
+            if not faults:
+                done.set()
+                return Said(200, b'{"version":"0.32.15"}')
+            raise faults.pop(0)
+
+        async with asyncio.TaskGroup() as tasks:
+            prober = Prober(view, ask, tasks, events.append, interval=0.01)
+            for server in view.apply(config_of([Speaker("a")]))[0]:
+                prober.start(server)
+            await asyncio.wait_for(done.wait(), 5)
+            await prober.first_version()
+            prober.close()
+        assert words[1:] == [
+            "connection refused",
+            "no answer in time",
+            "input/output error",
+            "odd",
+            "defect while asking",
+        ]
+        assert view.any_up
+        assert [type(event) for event in events] == [ServerWentDown, Crashed, ServerWentUp]
+
+    run(test())
+
+
+def test_unknown_names_are_forgotten() -> None:
+    """Clients that invent names do not fill the memory."""
+
+    async def test() -> None:
+        async with fleet("a", expose=Expose.INSTALLED) as made:
+            await made.prober.fresh()
+            for number in range(3):
+                await asyncio.gather(*(made.prober.look_up(f"h/n/m{number}:{tag}") for tag in range(700)))
+            assert len(made.prober._misses) <= 1000
 
     run(test())
 

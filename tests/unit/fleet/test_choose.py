@@ -33,6 +33,7 @@ def test_the_only_server_is_taken_while_it_is_not_down() -> None:
 def test_configuration_order_decides_between_equals() -> None:
     """Of two equal servers the first configured one is taken."""
     assert choose(fleet("a", "b"), ("a", "b"), KEY, ()) == ("a", ORDER)
+    assert choose(fleet("a", "b", "c"), ("c", "a", "b"), KEY, ()) == ("c", ORDER)
 
 
 def test_fewest_in_flight_goes_before_order() -> None:

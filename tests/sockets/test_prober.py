@@ -360,7 +360,7 @@ def test_every_failure_to_ask_has_words_and_none_ends_the_watch() -> None:
         done = asyncio.Event()
 
         async def ask(*args: object, **_: object) -> Reply:
-            _, _, path = args
+            path = args[2]
             if path != VERSION:
                 return Said(200, EMPTY)
             words.append(view.servers["a"].why_down)

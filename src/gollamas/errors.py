@@ -85,3 +85,9 @@ class ServerTooSlow(ProxyError):
     """Nothing came within `first_byte_timeout`."""
 
     status, blame = 504, Blame.SERVER
+
+
+class ShuttingDown(ProxyError):
+    """The grace period ended before an answer began."""
+
+    status, closes, retry_after = 503, True, 5

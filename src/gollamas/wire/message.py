@@ -20,6 +20,7 @@ class Head:
     fields: Fields
     is_http10: bool
     keep_alive: bool
+    hop_names: frozenset[bytes] = frozenset()  # what Connection names beside close and keep-alive
 
     def get(self, name: bytes) -> bytes | None:
         """The first field of this name, which is given in lower case."""

@@ -1,0 +1,135 @@
+"""Who may ask at all: browsers of other sites and foreign Host names, as Ollama judges them (contract A4).
+
+Owns CORS and the Host filter. Pure: a head in, a verdict out. Servers never see an Origin, so this is the
+only place where it counts.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from gollamas.wire.message import Head
+
+_LOCAL: Final = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - origins, nothing listens on them
+_APPS: Final = ("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*")
+DEFAULT_ORIGINS: Final = (
+    *(f"{scheme}://{host}{port}" for host in _LOCAL for scheme in ("http", "https") for port in ("", ":*")),
+    *_APPS,
+)
+_ALLOWED_TLDS: Final = (".localhost", ".local", ".internal")
+_PREFLIGHT: Final = (
+    b"Access-Control-Allow-Headers: Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,"
+    b"X-Stainless-Arch,X-Stainless-Async,X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,"
+    b"X-Stainless-Lang,X-Stainless-Os,X-Stainless-Package-Version,X-Stainless-Poll-Helper,"
+    b"X-Stainless-Retry-Count,X-Stainless-Runtime,X-Stainless-Runtime-Version,X-Stainless-Timeout\r\n"
+    b"Access-Control-Allow-Methods: GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS\r\n"
+    b"Access-Control-Max-Age: 43200\r\n"
+)
+
+
+class Verdict:
+    """What the gate says of a request.
+
+    `status` is None where the request goes on, else that of an answer with an empty body; `lines` are
+    head lines with their CRLF for whatever answer follows.
+    """
+
+    __slots__ = ("lines", "status")
+
+    def __init__(self, status: int | None, lines: bytes = b"") -> None:
+        self.status = status
+        self.lines = lines
+
+
+_PASS: Final = Verdict(None)
+_FORBIDDEN: Final = Verdict(403)
+
+
+class Gate:
+    """The gate of one configuration.
+
+    `origins` are added to Ollama's own; `is_loopback` says that only this machine can connect, which is when
+    Host is judged; `hostname` is the machine's, `is_own` tells its addresses.
+    """
+
+    def __init__(
+        self, origins: Iterable[str], *, is_loopback: bool, hostname: str, is_own: Callable[[str], bool]
+    ) -> None:
+        self._is_any = "*" in origins
+        self._patterns = [_pattern(origin) for origin in (*origins, *DEFAULT_ORIGINS)]
+        self._is_loopback = is_loopback
+        self._hostname = hostname.lower()
+        self._is_own = is_own
+
+    def judge(self, head: Head) -> Verdict:
+        """Decide on a request. The order is Ollama's: CORS first, the Host filter second."""
+        fields = head.fields
+        origin = host = None
+        for name, value in fields:
+            if len(name) == 4 and name.lower() == b"host":
+                host = value
+            elif len(name) == 6 and name.lower() == b"origin":
+                origin = value
+        verdict = self._judge_origin(head, origin, host) if origin is not None else _PASS
+        if verdict.status is not None or not self._is_loopback or not host:
+            return verdict
+        name_of_host = _without_port(host.decode("latin-1"))
+        if not self.allows_host(name_of_host):
+            return _FORBIDDEN
+        if head.method == b"OPTIONS" and origin is None and not _is_address(name_of_host):
+            return Verdict(204)
+        return verdict
+
+    def _judge_origin(self, head: Head, origin: bytes, host: bytes | None) -> Verdict:
+        if host is not None and origin.lower() in (b"http://" + host.lower(), b"https://" + host.lower()):
+            return _PASS
+        if not origin:
+            return _PASS
+        text = origin.decode("latin-1").lower()
+        if not self._is_any and not any(pattern.fullmatch(text) for pattern in self._patterns):
+            return _FORBIDDEN
+        allowed = b"Access-Control-Allow-Origin: %b\r\n" % (b"*" if self._is_any else origin)
+        if head.method != b"OPTIONS":
+            return Verdict(None, allowed if self._is_any else allowed + b"Vary: Origin\r\n")
+        varies = (
+            b""
+            if self._is_any
+            else (
+                b"Vary: Origin\r\nVary: Access-Control-Request-Method\r\nVary: Access-Control-Request-Headers\r\n"
+            )
+        )
+        return Verdict(204, allowed + _PREFLIGHT + varies)
+
+    def allows_host(self, host: str) -> bool:
+        """Whether Ollama on a loopback address would answer to this name or address (R:1803-1839)."""
+        host = host.lower()
+        if host in ("", "localhost", self._hostname) or host.endswith(_ALLOWED_TLDS):
+            return True
+        try:
+            address = ipaddress.ip_address(host.strip("[]"))
+        except ValueError:
+            return False
+        return (
+            address.is_loopback or address.is_private or address.is_unspecified or self._is_own(str(address))
+        )
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _pattern(origin: str) -> re.Pattern[str]:
+    """One `*` stands for anything, as in gin's cors."""
+    before, star, after = origin.lower().partition("*")
+    return re.compile(re.escape(before) + (".*" if star else "") + re.escape(after))

@@ -1,0 +1,178 @@
+"""Requests that a model answers: where its name is, and the bytes for one attempt.
+
+Owns the reading of the model's name in each kind of body, and what is changed for a server; every other
+member goes on byte for byte. Pure.
+"""
+
+import sys
+from typing import Final
+
+from gollamas.api import form
+from gollamas.api.routes import Kind, Route, parameter
+from gollamas.errors import BadRequest, BodyTooLarge, ModelNotFound, ProxyError
+from gollamas.wire import body as bodies
+from gollamas.wire.body import BadBody, Members
+from gollamas.wire.message import Request
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    import zstandard as zstd
+
+_SPACE: Final = b" \t\r\n"
+MAX_INFLATED_BYTES: Final = 20 * 1024 * 1024  # as Ollama's own reader of zstd bodies
+_MAX_WINDOW_BYTES: Final = 8 * 1024 * 1024
+
+
+class MiddlewareRefused(BadRequest):
+    """A 400 that Ollama's middleware gives before the handler: its shape differs slightly on `/v1`."""
+
+
+class PassthroughRefused(BadRequest):
+    """A 400 of the layer in front of `/v1`, which speaks the native shape there too."""
+
+
+class NamedModel:
+    """A request's model as the client wrote it, and what is needed to write another one in its place."""
+
+    __slots__ = ("form", "in_query", "key", "members", "name", "streams", "unloads")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.key = ""  # of the member that holds the name
+        self.members: Members | None = None
+        self.form: form.Form | None = None
+        self.in_query = False  # the name goes on in the URL's query
+        self.streams = False
+        self.unloads = False
+
+
+def read(route: Route, request: Request) -> NamedModel:
+    """Find the model that a request names; raises a ProxyError in Ollama's words."""
+    if route.kind is Kind.PATH:
+        return NamedModel(parameter(request.head.path))
+    if route.kind is Kind.FORM:
+        return _read_form(route, request)
+    return _read_body(route, request)
+
+
+def _read_body(route: Route, request: Request) -> NamedModel:
+    body = _plain(route, request)
+    try:
+        members = bodies.members_of(body)
+    except BadBody as why:
+        raise _refused(route, "" if not body.strip(_SPACE) else str(why)) from why
+    key = "model"
+    name = _text(route, members, key)
+    if not name:
+        key = bodies.find(members, "model") or "model"
+        name = _text(route, members, key)
+    if not name and route.reads_name and (other := bodies.find(members, "name")):
+        name, key = _text(route, members, other), other
+    if not name:
+        status, text = route.model_missing
+        raise (ModelNotFound if status == 404 else BadRequest)(text)
+    named = NamedModel(name)
+    named.key = key
+    named.members = members
+    named.streams = _streams(route, members)
+    named.unloads = "keep_alive" in members and bytes(members["keep_alive"]).strip(b'"')[:1] == b"0"
+    return named
+
+
+def _text(route: Route, members: Members, key: str) -> str:
+    value = members.get(key)
+    if value is None:
+        return ""
+    kind = bodies.kind_of(value)
+    if kind == "string":
+        return bodies.text_of(value)
+    if kind == "null":
+        return ""
+    raise _refused(
+        route,
+        f"json: cannot unmarshal {kind} into Go struct field {route.go_type}.{key.lower()} of type string",
+    )
+
+
+def _refused(route: Route, text: str) -> ProxyError:
+    """The 400 for a body that can't be read; no text means that there is no body."""
+    if route.path.startswith("/v1/"):
+        return MiddlewareRefused(text or "EOF")
+    return BadRequest(text or "missing request body")
+
+
+def _streams(route: Route, members: Members) -> bool:
+    """Whether the answer comes in pieces: `stream` is absent, null or a bool (contract A1)."""
+    key = bodies.find(members, "stream")
+    if key is None:
+        return route.streams
+    value = bytes(members[key])
+    return route.streams if value == b"null" else value == b"true"
+
+
+def _plain(route: Route, request: Request) -> bytes:
+    """The body without zstd, which Ollama takes on five routes; no other coding is ever undone."""
+    body = request.body
+    if not route.takes_zstd:
+        return body
+    coding = request.head.get(b"content-encoding")
+    if coding is None or coding.strip().lower() != b"zstd":
+        return body
+    try:
+        plain = _inflate(body)
+    except _ZstdError as why:
+        raise PassthroughRefused("the zstd body can't be decoded") from why
+    if len(plain) > MAX_INFLATED_BYTES:
+        raise BodyTooLarge("the decoded request body is larger than 20 MiB")
+    return plain
+
+
+if sys.version_info >= (3, 14):
+    _ZstdError = zstd.ZstdError
+
+    def _inflate(body: bytes) -> bytes:
+        """At most one byte more than is allowed is ever decoded."""
+        decoder = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 23})
+        plain: bytes = decoder.decompress(body, MAX_INFLATED_BYTES + 1)
+        if not decoder.eof and len(plain) <= MAX_INFLATED_BYTES:
+            raise zstd.ZstdError("the frame is cut")
+        return plain
+else:
+    _ZstdError = zstd.ZstdError
+
+    def _inflate(body: bytes) -> bytes:
+        """At most one byte more than is allowed is ever decoded."""
+        decoder = zstd.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
+        with decoder.stream_reader(body, read_across_frames=True) as reader:
+            return reader.read(MAX_INFLATED_BYTES + 1)
+
+
+def _read_form(route: Route, request: Request) -> NamedModel:
+    """The `model` of a transcription: URL query first, then its part of the form (Go's FormValue)."""
+    content_type = request.head.get(b"content-type") or b""
+    parsed = form.parse(content_type, request.body)
+    if parsed is None:
+        raise MiddlewareRefused(
+            "failed to parse multipart form: request Content-Type isn't multipart/form-data"
+        )
+    name = form.query_value(request.head.query, "model") or parsed.value("model")
+    if not name:
+        status, text = route.model_missing
+        raise (ModelNotFound if status == 404 else MiddlewareRefused)(text)
+    named = NamedModel(name)
+    named.form = parsed
+    named.in_query = not parsed.value("model") or named.name != parsed.value("model")
+    return named
+
+
+def prepare(named: NamedModel, model: str) -> bytes:
+    """The body for one attempt, with `model` as the name; empty where the name is in the path."""
+    members = named.members
+    if members is not None:
+        if model != named.name:
+            members = {**members, named.key: bodies.raw_text(model)}
+        return bodies.encode(members)
+    if named.form is not None:
+        return named.form.with_value("model", model)
+    return b""

@@ -1,0 +1,158 @@
+"""What every URL means: one table of Ollama's routes (0.32.15), and the answers for all that is none.
+
+Owns paths, methods and where the model's name is; knows nothing of servers. The path that a server is asked
+comes from here, never from a client's bytes.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from gollamas.api.dialects import Dialect
+
+
+class Kind(Enum):
+    """How a request on a route is served."""
+
+    BODY = auto()  # by the model in its JSON body
+    FORM = auto()  # by the model in a part of its form
+    PATH = auto()  # by the model in its path
+    TAGS = auto()
+    PS = auto()
+    MODELS = auto()
+    VERSION = auto()
+    STATUS = auto()
+    ROOT = auto()
+    LATER = auto()  # known to Ollama, not served yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Route:
+    """One path, and what Ollama does on it."""
+
+    path: str
+    kind: Kind
+    methods: tuple[str, ...] = ("POST",)
+    dialect: Dialect = Dialect.NATIVE
+    streams: bool = False  # unless `stream` says otherwise
+    go_type: str = ""  # the struct that Ollama decodes the body into, for its error texts
+    reads_name: bool = False  # an empty `model` falls through to `name`
+    takes_zstd: bool = False
+    quotes: str = "'{}'"  # how "model … not found" quotes a name
+    asks_to_pull: bool = False
+    lacks_model_is_404: bool = False
+    minds_case: bool = False
+
+    @property
+    def loads(self) -> bool:
+        """Whether a request here brings its model into memory."""
+        return self.kind in (Kind.BODY, Kind.FORM) and self.path != "/api/show"
+
+    @property
+    def allow(self) -> bytes:
+        """The value of Allow."""
+        return ", ".join(self.methods).encode()
+
+    def not_found(self, name: str) -> str:
+        """Ollama's words for a model that is not there; `name` in the spelling that the route shows."""
+        ending = " not found, try pulling it first" if self.asks_to_pull else " not found"
+        return "model " + self.quotes.format(name) + ending
+
+    @property
+    def model_missing(self) -> tuple[int, str]:
+        """Ollama's answer to a body that names no model."""
+        return (404, "model '' not found") if self.lacks_model_is_404 else (400, "model is required")
+
+
+ROUTES: Final = (
+    Route(path="/api/generate", kind=Kind.BODY, streams=True, go_type="GenerateRequest", lacks_model_is_404=True),
+    Route(path="/api/chat", kind=Kind.BODY, streams=True, go_type="ChatRequest"),
+    Route(path="/api/embed", kind=Kind.BODY, go_type="EmbedRequest", lacks_model_is_404=True,
+          quotes='"{}"', asks_to_pull=True),
+    Route(path="/api/embeddings", kind=Kind.BODY, go_type="EmbeddingRequest", minds_case=True,
+          quotes='"{}"', asks_to_pull=True),
+    Route(path="/api/show", kind=Kind.BODY, go_type="ShowRequest", reads_name=True),
+    Route(path="/v1/chat/completions", kind=Kind.BODY, dialect=Dialect.OPENAI, takes_zstd=True,
+          go_type="ChatCompletionRequest"),
+    Route(path="/v1/completions", kind=Kind.BODY, dialect=Dialect.OPENAI, takes_zstd=True,
+          go_type="CompletionRequest", lacks_model_is_404=True),
+    Route(path="/v1/embeddings", kind=Kind.BODY, dialect=Dialect.OPENAI, takes_zstd=True,
+          go_type="EmbedRequest", lacks_model_is_404=True, quotes='"{}"', asks_to_pull=True),
+    Route(path="/v1/responses", kind=Kind.BODY, dialect=Dialect.OPENAI, takes_zstd=True, go_type="ResponsesRequest"),
+    Route(path="/v1/messages", kind=Kind.BODY, dialect=Dialect.ANTHROPIC, takes_zstd=True,
+          go_type="MessagesRequest"),
+    Route(path="/v1/audio/transcriptions", kind=Kind.FORM, dialect=Dialect.OPENAI),
+    Route(path="/v1/models/:model", kind=Kind.PATH, methods=("GET",), dialect=Dialect.OPENAI),
+    Route(path="/v1/models", kind=Kind.MODELS, methods=("GET",), dialect=Dialect.OPENAI),
+    Route(path="/api/tags", kind=Kind.TAGS, methods=("GET", "HEAD")),
+    Route(path="/api/ps", kind=Kind.PS, methods=("GET",)),
+    Route(path="/api/version", kind=Kind.VERSION, methods=("GET", "HEAD")),
+    Route(path="/api/status", kind=Kind.STATUS, methods=("GET",)),
+    Route(path="/", kind=Kind.ROOT, methods=("GET", "HEAD")),
+    Route(path="/api/pull", kind=Kind.LATER, streams=True, reads_name=True),
+    Route(path="/api/push", kind=Kind.LATER, streams=True, reads_name=True),
+    Route(path="/api/create", kind=Kind.LATER, streams=True, reads_name=True),
+    Route(path="/api/copy", kind=Kind.LATER),
+    Route(path="/api/delete", kind=Kind.LATER, methods=("DELETE",), reads_name=True),
+    Route(path="/api/blobs/:digest", kind=Kind.LATER, methods=("POST", "HEAD")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Another spelling of a route's path, which Ollama redirects."""
+
+    status: int
+    location: bytes
+
+
+_BY_PATH: Final = {r.path.encode(): r for r in ROUTES if ":" not in r.path}
+_MODEL: Final = next(r for r in ROUTES if r.kind is Kind.PATH)
+_BLOB: Final = next(r for r in ROUTES if r.path == "/api/blobs/:digest")
+_PREFIXES: Final = ((b"/v1/models/", _MODEL), (b"/api/blobs/", _BLOB))
+
+
+def find(path: bytes) -> Route | None:
+    """The route of a path, still percent-encoded; None where Ollama has none there."""
+    route = _BY_PATH.get(path)
+    if route is not None:
+        return route
+    for prefix, with_parameter in _PREFIXES:
+        if path.startswith(prefix) and parameter(path):
+            return with_parameter
+    return _BY_PATH.get(_decoded(path)) if b"%" in path else None
+
+
+def parameter(path: bytes) -> str:
+    """The last segment of `/v1/models/:model`, decoded; empty where it is none or has a slash in it.
+
+    gin matches on the decoded path, so `%2F` is a slash there: such a name can't be asked for.
+    """
+    for prefix, _ in _PREFIXES:
+        if path.startswith(prefix):
+            text = _decoded(path[len(prefix) :]).decode(errors="replace")
+            return "" if "/" in text else text
+    return ""
+
+
+def _decoded(path: bytes) -> bytes:
+    return unquote_to_bytes(path)
+
+
+def redirect(path: bytes, method: bytes, query: bytes) -> Redirect | None:
+    """Where Ollama sends a path with doubled slashes or with a slash too many, if that is a route of ours."""
+    clean = path
+    while b"//" in clean:
+        clean = clean.replace(b"//", b"/")
+    status = 307
+    if clean == path:
+        clean = path.rstrip(b"/")
+        status = 301 if method == b"GET" else 307
+    target = clean.rstrip(b"/") or b"/"
+    if clean == path or clean == b"" or b"%" in clean:
+        return None
+    found = find(clean) or find(target)
+    if found is None:
+        return None
+    return Redirect(status, clean + (b"?" + query if query else b""))

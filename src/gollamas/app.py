@@ -1,0 +1,351 @@
+"""The application: a fleet of a Config, another Config applied to it, the whole thing run and stopped.
+
+Owns what is built of what, and the order of start and stop. Every part gets the few things that it needs;
+none of them knows this module.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable
+from secrets import token_hex
+from typing import Final
+
+import msgspec
+
+from gollamas import __version__, names
+from gollamas.admin.logwriter import LogWriter
+from gollamas.admin.service import Admin
+from gollamas.api.gate import Gate
+from gollamas.config.model import Address, Config, Expose
+from gollamas.errors import ProxyError
+from gollamas.events import Draining, Event, Started, Stopped, Warned
+from gollamas.fleet.admit import Admission
+from gollamas.fleet.routing import Routing
+from gollamas.fleet.view import View
+from gollamas.net.ask import Ask
+from gollamas.net.downstream import Responder
+from gollamas.net.exchange import Fleet, Snapshot
+from gollamas.net.listener import Listener, NotListening, bind, is_loopback
+from gollamas.net.pool import Pool
+from gollamas.net.prober import PS, TAGS, Prober
+from gollamas.net.proxy import Listings, Proxy
+from gollamas.net.supervisor import Supervisor
+from gollamas.observe.accesslog import AccessLog
+from gollamas.observe.kinds import level_of
+from gollamas.observe.metrics import Metrics
+from gollamas.wire.message import Answer
+
+_ADMIN_MAX_BODY: Final = 1024 * 1024
+_LONGEST_SWEEP: Final = 1.0  # seconds between two looks at all clocks
+_SHORTEST_SWEEP: Final = 0.05
+# What a list of models is made of: under `running` also what is loaded.
+_TAGS_NEED: Final = {Expose.CONFIGURED: (TAGS,), Expose.RUNNING: (TAGS, PS), Expose.INSTALLED: (TAGS, PS)}
+
+
+class App:
+    """The proxy of one process. Made, started, stopped once each; `apply` as often as wanted."""
+
+    def __init__(self, config: Config, *, log: Callable[[Event], None]) -> None:
+        clock = time.monotonic
+        self._clock = clock
+        self._log = log
+        self._config = config
+        self._hostname = socket.gethostname()
+        self._pseudonym = f"gollamas-{token_hex(4)}"
+        self._is_draining = False
+        self._tasks = Supervisor(self._emit)
+        self.view = View(self._emit)
+        self._ask = Ask(clock, config.connect_timeout, f"gollamas/{__version__}")
+        self._prober = Prober(self.view, self._ask, self._tasks, self._emit, interval=config.probe_interval)
+        self._pool = Pool(clock, config.connect_timeout)
+        self._metrics = Metrics(self, self._label, __version__)
+        self._listener: Listener | None = None
+        self._admin: Listener | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self.address = config.listen  # with the port that was bound
+        self.admin_address: Address | None = None
+
+    def _emit(self, event: Event) -> None:
+        self._metrics(event)
+        self._log(event)
+
+    # -- start, apply, stop --------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen and begin to probe; raises NotListening."""
+        config = self._config
+        sockets = bind(config.listen)
+        admin_sockets = self._bind_admin(sockets)
+        self._is_loopback = is_loopback(sockets)
+        fleet = Fleet(
+            view=self.view,
+            admission=Admission(self.view),
+            pool=self._pool,
+            emit=self._emit,
+            clock=self._clock,
+            pseudonym=self._pseudonym.encode(),
+            look_up=self._prober.look_up,
+            changed=self._prober.ask_soon,
+        )
+        listings = Listings(
+            tags=lambda: self._prober.fresh(*_TAGS_NEED[self._config.expose]),
+            ps=lambda: self._prober.fresh(PS),
+            version=self._prober.first_version,
+        )
+        self._proxy = Proxy(fleet, self._snapshot(config), self._gate(config), listings)
+        self._watch(config)
+        self._listener = Listener(self._proxy, config, self._tasks, self._clock)
+        await self._listener.start(sockets)
+        if admin_sockets:
+            service = Responder(
+                Admin(self._metrics.registry, self._why_not_ready).respond, _admin_error, _ADMIN_MAX_BODY
+            )
+            self._admin = Listener(service, config, self._tasks, self._clock)
+            await self._admin.start(admin_sockets)
+        self._look_at_clocks()
+        self._tell_started(sockets)
+
+    def apply(self, config: Config) -> None:
+        """Serve by another configuration; only servers that changed are started and stopped.
+
+        Requests that have begun keep the configuration that they began with. Where it listens stays.
+        """
+        self._config = config
+        self._proxy.apply(self._snapshot(config), self._gate(config))
+        self._watch(config)
+
+    def _watch(self, config: Config) -> None:
+        started, stopped = self.view.apply(config)
+        for server_id in stopped:
+            self._prober.stop(server_id)
+            self._pool.close_idle(server_id)
+            self._ask.pool.close_idle(server_id)
+        for server in started:
+            self._prober.start(server)
+
+    def drain(self) -> None:
+        """Take no new connection; what is being answered goes on."""
+        if self._is_draining:
+            return
+        self._is_draining = True
+        assert self._listener is not None  # noqa: S101 - it is started before it is stopped
+        self._listener.stop_accepting()
+        self._emit(Draining(self._listener.clients.busy, self._config.grace))
+
+    async def stop(self, grace: float | None = None) -> int:
+        """Drain for at most `grace` seconds, then end everything; return how many streams were cut."""
+        self.drain()
+        assert self._listener is not None  # noqa: S101
+        cut = await self._listener.finished(self._config.grace if grace is None else grace)
+        if self._sweep is not None:
+            self._sweep.cancel()
+        if self._admin is not None:
+            self._admin.stop_accepting()
+            self._admin.clients.abort()
+        self._prober.close()
+        await self._tasks.close()
+        self._pool.close()
+        self._ask.pool.close()
+        self._emit(Stopped(cut))
+        return cut
+
+    # -- parts of the start --------------------------------------------------------------------------
+
+    def _snapshot(self, config: Config) -> Snapshot:
+        servers = config.servers.values()
+        shows = config.server_header
+        return Snapshot(
+            config=config,
+            routing=Routing(config),
+            names_set={s.id: frozenset(name.lower() for name, _ in s.fields) for s in servers},
+            server_fields={s.id: b"".join(b"%b: %b\r\n" % field for field in s.fields) for s in servers},
+            server_lines={s.id: _server_line(s.id) if shows else b"" for s in servers},
+        )
+
+    def _gate(self, config: Config) -> Gate:
+        return Gate(
+            config.origins, is_loopback=self._is_loopback, hostname=self._hostname, is_own=_is_own_address
+        )
+
+    def _bind_admin(self, taken: Iterable[socket.socket]) -> list[socket.socket]:
+        """Sockets of the second port; the default one may be missing, a configured one may not."""
+        config = self._config
+        if config.admin is None:
+            return []
+        try:
+            sockets = bind(config.admin)
+        except NotListening as why:
+            if config.admin_is_default:
+                self._emit(
+                    Warned(f"no admin port: {why}; choose another with --admin HOST:PORT, or --admin off")
+                )
+                return []
+            for sock in taken:
+                sock.close()
+            raise NotListening(
+                f"{why}: choose another address with --admin HOST:PORT, or --admin off"
+            ) from why
+        self.admin_address = Address(host=config.admin.host, port=sockets[0].getsockname()[1])
+        return sockets
+
+    def _tell_started(self, sockets: list[socket.socket]) -> None:
+        config = self._config
+        self.address = Address(host=config.listen.host, port=sockets[0].getsockname()[1])
+        for warning in config.warnings:
+            self._emit(Warned(warning))
+        self._emit(
+            Started(
+                listen=tuple(_place(sock) for sock in sockets),
+                admin=str(self.admin_address) if self.admin_address is not None else None,
+                servers=tuple((server.id, server.url) for server in config.servers.values()),
+                models=tuple((model.name, model.servers) for model in config.models.values()),
+                aliases=tuple((alias.name, alias.model) for alias in config.aliases.values()),
+            )
+        )
+
+    def _look_at_clocks(self) -> None:
+        """Sweep over all clocks: once a second, more often where a time-out is shorter than four seconds."""
+        config = self._config
+        now = self._clock()
+        for listener in (self._listener, self._admin):
+            if listener is not None:
+                listener.clients.check(now)
+        self._pool.check(now)
+        self._ask.pool.check(now)
+        shortest = min(
+            config.first_byte_timeout, config.idle_timeout, config.header_timeout, config.body_timeout,
+            config.write_timeout, config.client_idle_timeout,
+        )  # fmt: skip
+        pause = max(_SHORTEST_SWEEP, min(_LONGEST_SWEEP, shortest / 4))
+        self._sweep = asyncio.get_running_loop().call_later(pause, self._look_at_clocks)
+
+    # -- what metrics and the admin port ask ---------------------------------------------------------
+
+    def in_flight(self) -> Iterable[tuple[str, str, int]]:
+        """Give model, server and open requests."""
+        for server in self.view.servers.values():
+            for key, count in server.in_flight_by_model.items():
+                yield self._label(key) or "other", server.id, count
+
+    def connections(self) -> Iterable[tuple[str, int]]:
+        """Give each side's open connections."""
+        yield "client", len(self._listener.clients.live) if self._listener is not None else 0
+        yield "server", len(self._pool.open)
+
+    def servers(self) -> Iterable[tuple[str, bool]]:
+        """Give every server and whether it is up."""
+        for server in self.view.servers.values():
+            yield server.id, server.is_up
+
+    def _label(self, name: str) -> str | None:
+        """The spelling under which a model is counted; None where nobody configured or installed it."""
+        key = names.key_of(name)
+        if key is None:
+            return None
+        config = self._config
+        if (alias := config.aliases.get(key)) is not None:
+            key = alias.model_key
+        if (model := config.models.get(key)) is not None:
+            return model.name
+        if config.expose is Expose.CONFIGURED:
+            return None
+        for server_id in self.view.installed_on(key):
+            return self.view.servers[server_id].installed[key].name
+        return None
+
+    def _why_not_ready(self) -> str | None:
+        if self._is_draining:
+            return "gollamas is shutting down"
+        if self.view.any_up:
+            return None
+        return "no Ollama server is up"
+
+
+def _server_line(server_id: str) -> bytes:
+    return f"X-Gollamas-Server: {server_id}\r\n".encode("ascii", errors="replace")
+
+
+def _place(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return str(Address(host=host, port=port))
+
+
+def _is_own_address(address: str) -> bool:
+    """Whether this machine has the address: binding to it is the one question that needs no list."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _admin_error(error: ProxyError) -> Answer:
+    body = msgspec.json.encode({"error": error.text})
+    return Answer(error.status, [(b"Content-Type", b"application/json; charset=utf-8")], body)
+
+
+# -- the process -------------------------------------------------------------------------------------
+
+
+def run(config: Config) -> int:
+    """Run the proxy until a signal ends it; return the exit code: 0, or 1 where it can't listen or is ended
+    by a second signal.
+    """
+    log = AccessLog(
+        LogWriter(sys.stderr.fileno()),
+        time.time,
+        level=level_of(config.level),
+        is_json=config.log_format == "json",
+        colour=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
+    )
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_serve(App(config, log=log)))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's loop where there is one, else asyncio's own."""
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - Windows has none
+
+    return uvloop.new_event_loop
+
+
+async def _serve(app: App) -> int:
+    try:
+        await app.start()
+    except NotListening as why:
+        text = str(why)
+        hint = "" if "--admin" in text else ": choose another address with --listen HOST:PORT"
+        sys.stderr.write(f"gollamas: {text}{hint}\n")
+        return 1
+    loop = asyncio.get_running_loop()
+    first: asyncio.Future[None] = loop.create_future()
+    second: asyncio.Future[None] = loop.create_future()
+
+    def on_signal() -> None:
+        if not first.done():
+            first.set_result(None)
+        elif not second.done():
+            second.set_result(None)
+
+    if sys.platform != "win32":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal)
+    await first
+    stopping = loop.create_task(_stop(app), name="stop")
+    await asyncio.wait((stopping, second), return_when=asyncio.FIRST_COMPLETED)
+    if not stopping.done():
+        await app.stop(grace=0)
+        return 1
+    return 0
+
+
+async def _stop(app: App) -> None:
+    await app.stop()

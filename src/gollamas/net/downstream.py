@@ -1,0 +1,432 @@
+"""A client's connection: requests in order out of its bytes, answers into them.
+
+Owns reading, holding back, keep-alive, lingering and the clocks of one client. What a request means is the
+service's: the proxy, the admin port and the simulated server are served by the same connection. One task
+a connection runs its requests one after another; the bytes of an answer never pass through that task.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, Protocol, cast
+
+from gollamas.errors import ProxyError
+from gollamas.wire.head import Framing
+from gollamas.wire.message import Answer, CutOff, Fields, Head, Request
+from gollamas.wire.request import RequestReader
+from gollamas.wire.response import head_bytes, status_line
+
+MAX_HELD_BYTES: Final = 64 * 1024  # read ahead of a client while its request is answered
+LINGER_SECONDS: Final = 5.0  # how long a refused client may go on sending
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
+
+
+class Source(Protocol):
+    """Where the bytes of an answer come from, told what its client does."""
+
+    def pause(self) -> None:
+        """Stop reading: the client does not keep up."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+    def client_left(self) -> None:
+        """End at once: nobody reads."""
+
+    def check(self, now: float) -> None:
+        """Look at the clocks of the answer."""
+
+    def shut_down(self) -> None:
+        """The grace period is over: tell the client what is missing and end."""
+
+
+class Service(Protocol):
+    """What a listener's connections are served by."""
+
+    def on_head(self, head: Head, framing: Framing) -> int:
+        """Answer how long this request's body may be, in bytes, or raise a ProxyError."""
+
+    async def serve(self, request: Request, client: "ClientConnection") -> None:
+        """Answer a request; exactly one of the client's answering methods is called."""
+
+    def refusal(self, error: ProxyError, head: Head | None, client: "ClientConnection") -> Answer:
+        """Say in the right dialect why a request was not read to its end."""
+
+
+class Limits(Protocol):
+    """The clocks of a client, in seconds."""
+
+    @property
+    def header_timeout(self) -> float: ...  # noqa: D102 - see Config
+    @property
+    def body_timeout(self) -> float: ...  # noqa: D102
+    @property
+    def write_timeout(self) -> float: ...  # noqa: D102
+    @property
+    def client_idle_timeout(self) -> float: ...  # noqa: D102
+
+
+class Clients:
+    """All connections of one listener, and what they share."""
+
+    __slots__ = ("_gone", "clock", "is_draining", "limits", "live", "service", "spawn")
+
+    def __init__(
+        self,
+        service: Service,
+        limits: Limits,
+        spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+        clock: Callable[[], float],
+    ) -> None:
+        self.service = service
+        self.limits = limits
+        self.spawn = spawn
+        self.clock = clock
+        self.live: set[ClientConnection] = set()
+        self.is_draining = False
+        self._gone: asyncio.Future[None] | None = None
+
+    def check(self, now: float) -> None:
+        """Look at every connection's clocks."""
+        for client in tuple(self.live):
+            client.check(now)
+
+    def lost(self, client: "ClientConnection") -> None:
+        """Forget a connection."""
+        self.live.discard(client)
+        if not self.live and self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+
+    @property
+    def busy(self) -> int:
+        """How many requests are being answered."""
+        return sum(client.is_busy for client in self.live)
+
+    def drain(self) -> None:
+        """No further request: idle connections end now, busy ones behind their answer."""
+        self.is_draining = True
+        for client in tuple(self.live):
+            client.drain()
+
+    async def all_gone(self) -> None:
+        """Wait until no connection is left."""
+        if self.live:
+            self._gone = asyncio.get_running_loop().create_future()
+            await self._gone
+
+    def cut(self) -> int:
+        """End every answer with an error where its framing has room for one; say how many there were."""
+        left = tuple(self.live)
+        for client in left:
+            if client.source is not None and client.is_busy:
+                client.source.shut_down()
+            else:
+                client.transport.close()
+        return len(left)
+
+    def abort(self) -> None:
+        """End every connection now."""
+        for client in tuple(self.live):
+            client.transport.abort()
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client. The service answers by `answer`, `stream`, or by writing through `transport` itself."""
+
+    __slots__ = (
+        "_clients", "_drained", "_is_lingering", "_reader", "_stamp", "_task", "_unsent", "_wakes",
+        "address", "is_busy", "is_gone", "is_paused", "keep_alive", "source", "transport",
+    )  # fmt: skip
+
+    transport: asyncio.Transport
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._reader = RequestReader(self._on_head)
+        self._task: asyncio.Task[None] | None = None
+        self._wakes: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._is_lingering = False
+        self._unsent = 0
+        self.address = ""
+        self.is_busy = False  # a request is being answered
+        self.is_gone = False
+        self.is_paused = False  # the client does not read what was sent
+        self.keep_alive = True
+        self.source: Source | None = None
+
+    # -- what asyncio calls --------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
+        self.transport.set_write_buffer_limits(high=0)
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else ""
+        self._stamp = self._clients.clock()
+        self._clients.live.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        reader = self._reader
+        if self._is_lingering:
+            return
+        if self.is_busy:
+            reader.rest += data
+            if len(reader.rest) > MAX_HELD_BYTES:
+                self.transport.pause_reading()
+            return
+        if reader.is_idle or reader.in_body:
+            self._stamp = self._clients.clock()
+        self._read(data)
+
+    def eof_received(self) -> None:
+        """A half-close is leaving, as for Go's server; the transport closes itself."""
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it has gone either way
+        self.is_gone = True
+        self._clients.lost(self)
+        if self.source is not None:
+            self.source.client_left()
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self.is_paused = True
+        self._stamp = self._clients.clock()
+        if self.source is not None:
+            self.source.pause()
+
+    def resume_writing(self) -> None:
+        self.is_paused = False
+        if self.source is not None:
+            self.source.resume()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    # -- requests ------------------------------------------------------------------------------------
+
+    def _on_head(self, head: Head, framing: Framing) -> int:
+        limit = self._clients.service.on_head(head, framing)
+        self.keep_alive = head.keep_alive and not framing.upgrades and not self._clients.is_draining
+        if framing.expects_continue and framing.length <= limit:
+            self.transport.write(_CONTINUE)
+        return limit
+
+    def _read(self, data: bytes) -> None:
+        reader = self._reader
+        try:
+            if not reader.feed(data):
+                return
+        except ProxyError as error:
+            self._refuse(error)
+            return
+        self.is_busy = True
+        if self._task is None:
+            self._task = self._clients.spawn(self._run(), "client")
+        elif self._wakes is not None and not self._wakes.done():
+            self._wakes.set_result(None)
+
+    async def _run(self) -> None:
+        """Serve this connection's requests; ends with it."""
+        loop = asyncio.get_running_loop()
+        reader = self._reader
+        service = self._clients.service
+        while True:
+            head = reader.head
+            assert head is not None  # noqa: S101 - `_read` wakes this task for nothing else
+            request = Request(head, reader.body, self.address)
+            reader.body = b""  # it lives as long as the service keeps it
+            await service.serve(request, self)
+            del request
+            if self.is_gone or self.transport.is_closing():
+                return
+            self._wakes = loop.create_future()
+            self._go_on()
+            if not self.is_busy:
+                await self._wakes
+            self._wakes = None
+            if self.is_gone:
+                return
+
+    def _go_on(self) -> None:
+        """The answer has gone out: read the next request, or end."""
+        self.is_busy = False
+        self.source = None
+        self._stamp = self._clients.clock()
+        if not self.keep_alive or self._clients.is_draining:
+            self.transport.close()
+            self.is_gone = True
+            return
+        reader = self._reader
+        rest = reader.rest
+        if len(rest) > MAX_HELD_BYTES:
+            self.transport.resume_reading()
+        reader.next()
+        if rest:
+            self._read(b"")
+
+    def _refuse(self, error: ProxyError) -> None:
+        """Answer a request that can't be read to its end, and let the client read why."""
+        self.keep_alive = False
+        head = self._reader.head
+        answer = self._clients.service.refusal(error, head, self)
+        self.answer(answer.status, answer.fields, answer.body if isinstance(answer.body, bytes) else b"")
+        self._is_lingering = True
+        self._stamp = self._clients.clock()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._clients.clock()
+
+    # -- answers -------------------------------------------------------------------------------------
+
+    @property
+    def head(self) -> Head | None:
+        """The head of the request that is being read or answered."""
+        return self._reader.head
+
+    def framing_lines(self, framing: bytes) -> bytes:
+        """The last lines of an answer's head: how its body ends, and what becomes of the connection."""
+        head = self._reader.head
+        if not self.keep_alive or self._clients.is_draining:
+            return framing + b"Connection: close\r\n"
+        return framing + b"Connection: keep-alive\r\n" if head is not None and head.is_http10 else framing
+
+    def answer(self, status: int, fields: Fields, body: bytes, lines: bytes = b"") -> None:
+        """Send a whole answer; `lines` are ready lines of its head.
+
+        To HEAD it has no body, after 204 and 304 neither body nor length.
+        """
+        head = self._reader.head
+        has_length = status >= 200 and status not in (204, 304)
+        ours = lines + self.framing_lines(b"Content-Length: %d\r\n" % len(body) if has_length else b"")
+        start = head_bytes(status_line(status), fields, ours)
+        is_head_only = not has_length or (head is not None and head.method == b"HEAD")
+        self.transport.write(start if is_head_only else start + body)
+
+    async def send(self, answer: Answer) -> None:
+        """Send an answer, whole or piece by piece as its iterator gives them."""
+        if isinstance(answer.body, bytes):
+            self.answer(answer.status, answer.fields, answer.body)
+            return
+        pieces = answer.body
+        head = self._reader.head
+        is_chunked = head is None or not head.is_http10
+        if not is_chunked:
+            self.keep_alive = False
+        framing = b"Transfer-Encoding: chunked\r\n" if is_chunked else b""
+        self.transport.write(
+            head_bytes(status_line(answer.status), answer.fields, self.framing_lines(framing))
+        )
+        try:
+            async for piece in pieces:
+                if piece:
+                    self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
+                    await self._until_drained()
+        except CutOff:
+            self.reset()
+            return
+        finally:
+            close = getattr(pieces, "aclose", None)
+            if close is not None:
+                await close()
+        if is_chunked:
+            self.transport.write(b"0\r\n\r\n")
+
+    async def _until_drained(self) -> None:
+        if self.is_paused:
+            self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
+            self._drained = None
+
+    def close(self) -> None:
+        """End the connection behind what was written."""
+        self.keep_alive = False
+        self.transport.close()
+
+    def reset(self) -> None:
+        """End the connection so that the client sees a failure (RST)."""
+        self.keep_alive = False
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
+
+    # -- clocks --------------------------------------------------------------------------------------
+
+    def check(self, now: float) -> None:
+        """End what has waited for too long (`reliability` limits: RFC 9110, section 15.5.9, for 408)."""
+        limits = self._clients.limits
+        waited = now - self._stamp
+        if self.is_paused or self.transport.is_closing():
+            self._check_writing(now, limits.write_timeout)
+        elif self._is_lingering:
+            if waited > LINGER_SECONDS:
+                self.transport.abort()
+        elif self.is_busy:
+            if self.source is not None:
+                self.source.check(now)
+        elif self._reader.in_body:
+            if waited > limits.body_timeout:
+                self._refuse(_TooLate("the request body did not come in time"))
+        elif not self._reader.is_idle:
+            if waited > limits.header_timeout:
+                self._refuse(_TooLate("the request's head did not come in time"))
+        elif waited > limits.client_idle_timeout:
+            self.transport.close()
+
+    def _check_writing(self, now: float, limit: float) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            self._unsent = unsent
+            self._stamp = now
+        elif now - self._stamp > limit:
+            self.reset()
+
+    def drain(self) -> None:
+        """No further request: an idle connection ends now, any other behind its answer."""
+        if not self.is_busy and self._reader.is_idle:
+            self.transport.close()
+
+
+class Responder:
+    """A service whose answers are values: `respond` makes one of each request, errors look like `refuse`."""
+
+    def __init__(
+        self,
+        respond: Callable[[Request], Awaitable[Answer]],
+        refuse: Callable[[ProxyError], Answer],
+        max_body: int,
+    ) -> None:
+        self._respond = respond
+        self._refuse = refuse
+        self._max_body = max_body
+
+    def on_head(self, head: Head, framing: Framing) -> int:  # noqa: ARG002 - every route has one limit
+        """Let every body in up to `max_body` bytes."""
+        return self._max_body
+
+    async def serve(self, request: Request, client: ClientConnection) -> None:
+        """Send what `respond` answers."""
+        try:
+            answer = await self._respond(request)
+        except ProxyError as error:
+            answer = self._refuse(error)
+        await client.send(answer)
+
+    def refusal(self, error: ProxyError, head: Head | None, client: ClientConnection) -> Answer:  # noqa: ARG002
+        """Say why a request was not read to its end."""
+        return self._refuse(error)
+
+
+class _TooLate(ProxyError):
+    """A request that did not come to its end in time."""
+
+    status, closes = 408, True

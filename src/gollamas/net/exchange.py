@@ -1,0 +1,294 @@
+"""One request's life: from the complete request over its attempts to the end of the answer.
+
+Owns the loop over servers and the rule of when another one may be tried (`reliability` 1.2). What a server
+answers passes in `relay`; which server it is, `fleet` says.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, assert_never
+from urllib.parse import quote
+
+from gollamas import names
+from gollamas.api import inference
+from gollamas.api.inference import NamedModel
+from gollamas.api.routes import Kind
+from gollamas.config.model import Config, Server
+from gollamas.errors import (
+    BadRequest,
+    LoopDetected,
+    ModelNotFound,
+    ProxyError,
+    ServerBroke,
+    ServerRefused,
+    ServerTooSlow,
+    ShuttingDown,
+)
+from gollamas.events import AttemptFailed, Emit, End, RequestEnded
+from gollamas.fleet.admit import Admission, Go, Lease, Refuse, Wanted
+from gollamas.fleet.choose import choose
+from gollamas.fleet.routing import Found, Routing, Unknown
+from gollamas.fleet.view import View
+from gollamas.net.pool import Pool
+from gollamas.net.relay import Call, Outcome, Relay
+from gollamas.net.upstream import ServerConnection
+from gollamas.wire import head as heads
+from gollamas.wire.message import Request
+from gollamas.wire.tail import counts, telling_of
+
+_MAX_REPLAYS: Final = 1  # on another server, after a fresh connection broke before a byte came
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One configuration, ready to use. A request keeps the one that it began with."""
+
+    config: Config
+    routing: Routing
+    names_set: Mapping[str, frozenset[bytes]]  # by server: the fields that its configuration sets
+    server_fields: Mapping[str, bytes]  # by server: those fields as lines, maybe secret
+    server_lines: Mapping[str, bytes]  # by server: the head line that tells the client of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """What exchanges need of the rest, and nothing else of it."""
+
+    view: View
+    admission: Admission
+    pool: Pool
+    emit: Emit
+    clock: Callable[[], float]
+    pseudonym: bytes  # of this process in Via
+    look_up: Callable[[str], Awaitable[bool]]
+    changed: Callable[[str], None]  # a request of ours changed what this server has loaded
+
+
+class Exchange:
+    """Serves one request that is routed by its model; `event` is filled in as things happen."""
+
+    __slots__ = ("_busy", "_call", "_client_address", "_event", "_fleet", "_found", "_head", "_replays", "_route",
+                 "_snapshot", "_started", "_unloads", "_wanted")  # fmt: skip
+
+    def __init__(
+        self, fleet: Fleet, snapshot: Snapshot, call: Call, event: RequestEnded, started: float
+    ) -> None:
+        self._fleet = fleet
+        self._snapshot = snapshot
+        self._call = call
+        self._event = event
+        self._started = started
+        self._route = call.route
+        self._replays = 0
+        self._busy: tuple[Relay, Lease] | None = None
+
+    async def run(self, request: Request) -> None:
+        """Answer the request; raises a ProxyError where nothing has gone out yet."""
+        config = self._snapshot.config
+        call = self._call
+        head = self._head = request.head
+        self._client_address = request.client.encode()
+        named = inference.read(self._route, request)
+        request.body = b""
+        self._unloads = named.unloads
+        self._event.model = name = named.name
+        call.named = named
+        call.asked_name = name.encode(errors="replace")
+        call.user_agent = head.get(b"user-agent") or b"" if self._route.path == "/api/show" else b""
+        call.first_byte_limit = config.first_byte_timeout if named.streams else None
+        call.idle_limit = config.idle_timeout
+        del named
+        found = self._snapshot.routing.find(name, self._fleet.view)
+        if not isinstance(found, Found):
+            found = await self._look_up(name, found)
+        self._found = found
+        self._event.alias = found.alias
+        self._wanted = Wanted(name, found.key, found.candidates)
+        await self._try_servers()
+
+    async def _look_up(self, name: str, found: object) -> Found:
+        """Ask the servers once for a name that nobody knew, where `expose` opens more than is configured."""
+        if not isinstance(found, Unknown):
+            raise BadRequest("invalid model name")
+        if found.may_look_up and await self._fleet.look_up(found.key):
+            again = self._snapshot.routing.find(name, self._fleet.view)
+            if isinstance(again, Found):
+                return again
+        if found.may_look_up and (error := self._snapshot.routing.cannot_tell(self._fleet.view)) is not None:
+            raise error
+        parsed = names.parse(name)
+        is_shown_whole = self._route.kind is Kind.PATH or self._route.reads_name
+        shown = parsed.shortest if is_shown_whole and parsed is not None else name
+        raise ModelNotFound(self._route.not_found(shown))
+
+    async def _try_servers(self) -> None:
+        """The one loop: a server for each attempt, until an answer has begun or nobody is left."""
+        fleet = self._fleet
+        while True:
+            decision = fleet.admission.enter(self._wanted, fleet.clock())
+            if isinstance(decision, Refuse):
+                self._nobody_left(decision.error)
+                return
+            assert isinstance(decision, Go)  # noqa: S101 - this form of admission never lets one wait
+            lease = decision.lease
+            try:
+                why = await self._attempt(lease)
+            finally:
+                fleet.admission.leave(lease)
+            if why is None:
+                return
+            self._wanted.tried.add(lease.server)
+            self._tell_failed(lease, why)
+
+    def _tell_failed(self, lease: Lease, why: str) -> None:
+        event = self._event
+        event.attempts += 1
+        wanted = self._wanted
+        is_next = choose(self._fleet.view, wanted.candidates, wanted.key, wanted.tried) is not None
+        self._fleet.emit(
+            AttemptFailed(
+                request_id=event.request_id,
+                server=lease.server,
+                model=wanted.model,
+                why=why,
+                moves_on=is_next,
+            )
+        )
+
+    def _nobody_left(self, error: ProxyError) -> None:
+        """A busy server's own words are better than ours; else the error stands."""
+        busy = self._busy
+        if busy is None:
+            raise error
+        relay, lease = busy
+        relay.pass_held_on()
+        self._account(relay, lease)
+
+    async def _attempt(self, lease: Lease) -> str | None:
+        """Try one server: None when the client has its answer, else why another one is to be tried."""
+        fleet = self._fleet
+        server = fleet.view.servers[lease.server].server
+        connection = fleet.pool.take(server.id)
+        try:
+            if connection is None:
+                connection = await fleet.pool.dial(server)
+            is_kept = not connection.is_fresh
+            relay, outcome = await self._send(connection, lease, server)
+            if outcome is Outcome.UNANSWERED and is_kept and self._may_replay():
+                # The server closed it while we wrote. RFC 9112, section 9.3.1, leaves the repetition to the
+                # client, but asking a model twice changes nothing.
+                relay, outcome = await self._send(await fleet.pool.dial(server), lease, server)
+        except ServerRefused as why:
+            fleet.view.connect_failed(server.id, why.text, fleet.clock())
+            return why.text
+        return self._judge(outcome, relay, lease)
+
+    def _may_replay(self) -> bool:
+        return self._snapshot.config.replay_inference
+
+    async def _send(
+        self, connection: ServerConnection, lease: Lease, server: Server
+    ) -> tuple[Relay, Outcome]:
+        """Send the request over one connection and wait for the end of what comes back."""
+        fleet = self._fleet
+        named = self._call.named
+        assert named is not None  # noqa: S101 - it is let go only when an answer has begun
+        found = self._found
+        model = found.model
+        if self._route.minds_case:
+            model = found.name_minding_case(fleet.view, server.id)
+        line = self._snapshot.server_lines[server.id]
+        relay = Relay(self._call, connection, model.encode(errors="replace"), line)
+        others = len(found.candidates) > 1
+        relay.may_move_on = others and self._is_another_usable(server.id)
+        body = inference.prepare(named, model)
+        head = self._request_head(server, named, model, len(body))
+        self._event.server, self._event.why, self._event.model_used = server.id, lease.why, model
+        is_loaded = fleet.view.is_loaded(server.id, found.key)
+        try:
+            relay.send(head, body, fleet.clock())
+            del body, named
+            outcome = await relay.done
+        finally:
+            relay.abort()
+            if relay.status is not None and self._route.loads and (not is_loaded or self._unloads):
+                fleet.changed(server.id)
+        return relay, outcome
+
+    def _is_another_usable(self, server_id: str) -> bool:
+        wanted = self._wanted
+        return choose(self._fleet.view, wanted.candidates, wanted.key, {*wanted.tried, server_id}) is not None
+
+    def _judge(self, outcome: Outcome, relay: Relay, lease: Lease) -> str | None:
+        """What an outcome means: done, another server, or an error of ours."""
+        match outcome:
+            case Outcome.BUSY:
+                self._busy = (relay, lease)
+                return "busy: its queue is full"
+            case Outcome.UNANSWERED | Outcome.BROKE_EARLY:
+                may_move_on = outcome is Outcome.UNANSWERED and relay.may_move_on and self._may_replay()
+                if may_move_on and self._replays < _MAX_REPLAYS:
+                    self._replays += 1
+                    return relay.why
+                raise ServerBroke(f"server {lease.server} gave no answer: {relay.why}")
+            case Outcome.TOO_SLOW:
+                raise ServerTooSlow(f"server {lease.server} gave no answer: {relay.why}")
+            case Outcome.PASSED:
+                pass
+            case Outcome.BROKE_LATE:
+                self._event.end = End.SERVER_BROKE
+            case Outcome.WENT_SILENT:
+                self._event.end = End.TIMED_OUT
+            case Outcome.SHUT_DOWN:
+                if relay.status is None:
+                    raise ShuttingDown("gollamas is shutting down: try again")
+                self._event.end = End.SHUT_DOWN
+            case other:
+                assert_never(other)
+        self._account(relay, lease)
+        return None
+
+    def _account(self, relay: Relay, lease: Lease) -> None:
+        """Fill the event in from the answer that went out."""
+        event = self._event
+        event.server, event.why = lease.server, lease.why
+        event.status = relay.status
+        event.bytes_out = relay.bytes_out
+        event.wait_s = relay.sent_at - self._started
+        if relay.first_byte_at is not None:
+            event.first_byte_s = relay.first_byte_at - self._started
+        telling = telling_of(self._route.path)
+        if telling is None or event.end is not End.DONE:
+            return
+        said = counts(b"".join(relay.tail), telling)
+        event.tokens_in, event.tokens_out = said.tokens_in, said.tokens_out
+        if said.tokens_out:
+            spent = said.eval_seconds
+            if spent is None and relay.first_byte_at is not None:
+                spent = self._fleet.clock() - relay.first_byte_at
+            event.tokens_per_s = said.tokens_out / spent if spent else None
+
+    def _request_head(self, server: Server, named: NamedModel, model: str, length: int) -> bytes:
+        """The head for one attempt: its path is the route's, its Host the server's."""
+        head = self._head
+        route = self._route
+        path = route.path
+        if route.kind is Kind.PATH:
+            path = path.replace(":model", quote(model, safe=""))
+        elif named.in_query:
+            path = f"{path}?model={quote(model, safe='')}"
+        chain = heads.via(head, self._fleet.pseudonym)
+        if chain is None:
+            raise LoopDetected(
+                "this request has passed through this proxy before: a server's URL leads back here"
+            )
+        lines = heads.forwarded(head, self._snapshot.names_set[server.id])
+        start = f"{head.method.decode()} {server.prefix}{path} HTTP/1.1\r\nHost: {server.authority}\r\n"
+        ours = b"Accept-Encoding: identity\r\nVia: %b\r\nX-Forwarded-For: %b\r\nX-Request-Id: %b\r\n" % (
+            chain,
+            self._client_address,
+            self._event.request_id.encode(),
+        )
+        if route.kind is not Kind.PATH:
+            ours += b"Content-Length: %d\r\n" % length
+        return b"".join((start.encode(), *lines, self._snapshot.server_fields[server.id], ours, b"\r\n"))

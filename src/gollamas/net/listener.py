@@ -1,0 +1,117 @@
+"""Listening sockets, and the sweep over the clocks of all that is open.
+
+Owns binding (all addresses of a name, IPv4 and IPv6) and draining. What is served is the service's.
+"""
+
+import asyncio
+import contextlib
+import errno
+import socket
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from gollamas.config.model import Address
+from gollamas.net.downstream import ClientConnection, Clients, Limits, Service
+from gollamas.net.supervisor import Supervisor
+
+_BACKLOG: Final = 2048
+_FLUSH_SECONDS: Final = 1.0  # for the last words of streams that are cut
+
+
+class NotListening(Exception):  # noqa: N818 - a fault of the surroundings, told to a person
+    """An address can't be listened on; the text says why."""
+
+
+def bind(address: Address) -> list[socket.socket]:
+    """Sockets on every address that `address` stands for, all on one port. Raises NotListening.
+
+    An address family that this machine lacks is passed over while another one is there.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(
+            address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as why:
+        raise NotListening(f"{address}: {why.strerror or why}") from why
+    port = address.port
+    problem: OSError | None = None
+    for family, _, _, _, place in dict.fromkeys(found):
+        try:
+            sock = _bind_one(family, (place[0], port, *place[2:]))
+        except OSError as why:
+            problem = problem or why
+            if why.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                continue
+            break
+        sockets.append(sock)
+        port = sock.getsockname()[1]
+    else:
+        if sockets:
+            return sockets
+    for sock in sockets:
+        sock.close()
+    assert problem is not None  # noqa: S101 - no socket and no error can't be
+    if problem.errno == errno.EADDRINUSE:
+        raise NotListening(f"{address} is taken by another program") from problem
+    raise NotListening(f"{address}: {(problem.strerror or str(problem)).lower()}") from problem
+
+
+def _bind_one(family: int, place: tuple[object, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(place)
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def is_loopback(sockets: list[socket.socket]) -> bool:
+    """Whether only this machine can connect."""
+    return all(
+        sock.getsockname()[0] in ("::1",) or sock.getsockname()[0].startswith("127.") for sock in sockets
+    )
+
+
+class Listener:
+    """Accepts clients on bound sockets and serves them until it is closed."""
+
+    def __init__(
+        self, service: Service, limits: Limits, tasks: Supervisor, clock: Callable[[], float]
+    ) -> None:
+        self.clients = Clients(service, limits, lambda coro, name: tasks.create_task(coro, name=name), clock)
+        self._servers: list[asyncio.Server] = []
+
+    async def start(self, sockets: list[socket.socket]) -> None:
+        """Serve on these sockets from now on."""
+        loop = asyncio.get_running_loop()
+        for sock in sockets:
+            self._servers.append(
+                await loop.create_server(lambda: ClientConnection(self.clients), sock=sock, backlog=_BACKLOG)
+            )
+
+    def stop_accepting(self) -> None:
+        """Take no new connection; idle ones end now, busy ones behind their answer."""
+        for server in self._servers:
+            server.close()
+        self.clients.drain()
+
+    async def finished(self, grace: float) -> int:
+        """Wait until no client is left, at most `grace` seconds; then cut the rest and say how many."""
+        clients = self.clients
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(clients.all_gone(), grace)
+        left = clients.cut()
+        if left:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(clients.all_gone(), _FLUSH_SECONDS)
+            clients.abort()
+        return left

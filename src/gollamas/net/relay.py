@@ -1,0 +1,305 @@
+"""One attempt: a server's answer on its way to the client.
+
+Owns the head's rewriting, the framing towards the client, back-pressure and what a client reads when an
+answer breaks off. It runs within the callbacks of both connections; the request's task only hears how it
+ended. Nothing is decoded on the way; an editor changes a name back as bytes pass, where there is one.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from gollamas.api import dialects
+from gollamas.api.inference import NamedModel
+from gollamas.api.routes import Route
+from gollamas.net.downstream import ClientConnection
+from gollamas.net.upstream import ServerConnection
+from gollamas.wire.lines import NameEditor, shape_of
+from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end, head_bytes, status_line
+from gollamas.wire.tail import TAIL_BYTES
+
+BUSY_STATUS: Final = 503  # Ollama's answer when its queue is full: another server may do it
+_TAIL_PIECES: Final = 4
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
+class Outcome(Enum):
+    """How an attempt ended."""
+
+    PASSED = auto()  # the whole answer went to the client
+    BUSY = auto()  # a 503 that is held, since another server may do it
+    UNANSWERED = auto()  # the connection ended before a byte came
+    BROKE_EARLY = auto()  # what came is no HTTP, or ended, before a byte went to the client
+    TOO_SLOW = auto()  # no first byte in time
+    BROKE_LATE = auto()  # in the middle of the answer: the client was told
+    WENT_SILENT = auto()  # the same, since the server was silent for too long
+    SHUT_DOWN = auto()  # the same, since the grace period ended
+
+
+class _Framing(Enum):
+    """How the body goes to the client."""
+
+    NONE = auto()
+    LENGTH = auto()
+    CHUNKED = auto()
+    RAW = auto()  # until the connection's end, for HTTP/1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """What every attempt of one request shares."""
+
+    client: ClientConnection
+    route: Route
+    request_id: str
+    lines: bytes = b""  # ready head lines for whatever answer goes out
+    asked_name: bytes = b""  # as the client wrote it
+    named: NamedModel | None = None  # the body's members; let go when an answer begins
+    user_agent: bytes = b""
+    first_byte_limit: float | None = None  # seconds; None where the answer comes whole
+    idle_limit: float = 300.0
+
+
+class Relay:
+    """The sink of a server's connection and the source of a client's.
+
+    `used_name` is what the server was asked for; `may_move_on` holds a 503 back. `done` tells the outcome;
+    after it `why` says in words what went wrong.
+    """
+
+    __slots__ = (
+        "_call", "_client", "_connection", "_editor", "_framing", "_held_head", "_is_events", "_lines", "_seen", "_seen_at",
+        "_used_name", "bytes_out", "done", "first_byte_at", "held", "may_move_on", "reader", "sent_at",
+        "status", "tail", "why",
+    )  # fmt: skip
+
+    def __init__(
+        self, call: Call, connection: ServerConnection, used_name: bytes, server_line: bytes
+    ) -> None:
+        self._call = call
+        self._client = call.client
+        self._connection: ServerConnection | None = connection
+        self._used_name = used_name
+        self._lines = call.lines + server_line
+        self._editor: NameEditor | None = None
+        self._framing: _Framing | None = None  # None until the head has gone out
+        self._is_events = False
+        self._seen = 0
+        self._seen_at = 0.0
+        self.reader = connection.reader
+        self.done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.may_move_on = False
+        self._held_head: AnswerHead | None = None
+        self.held: list[bytes] | None = None
+        self.status: int | None = None
+        self.bytes_out = 0
+        self.tail: deque[bytes] = deque(maxlen=_TAIL_PIECES)
+        self.first_byte_at: float | None = None
+        self.sent_at = 0.0
+        self.why = ""
+
+    def send(self, head: bytes, body: bytes, now: float) -> None:
+        """Begin the attempt."""
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - an attempt begins once
+        self.sent_at = self._seen_at = now
+        self._client.source = self
+        connection.send(head, body, self)
+        if self._client.is_paused:
+            connection.pause()
+
+    # -- what the server's connection calls ----------------------------------------------------------
+
+    def progress(self, reader: ResponseReader) -> None:
+        framing = self._framing
+        if framing is None:
+            if reader.has_head:
+                self._begin(reader)
+            return
+        data = reader.take() if reader.pieces else b""
+        editor = self._editor
+        if editor is not None:
+            data = editor.feed(data)
+            if reader.is_complete:
+                data += editor.flush()
+        if framing is _Framing.CHUNKED:
+            # HOT: one write a read; each read leaves as one chunk, the last one with the end behind it.
+            if data:
+                size = len(data)
+                self.bytes_out += size
+                self.tail.append(data if size <= TAIL_BYTES else data[-TAIL_BYTES:])
+                if reader.is_complete:
+                    self._client.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (size, data))
+                else:
+                    self._client.transport.write(b"%x\r\n%b\r\n" % (size, data))
+            elif reader.is_complete:
+                self._client.transport.write(_LAST_CHUNK)
+        elif data:
+            self._keep(data)
+            self._client.transport.write(data)
+
+    def ended(self) -> None:
+        self._finish(Outcome.BUSY if self.held is not None else Outcome.PASSED)
+
+    def failed(self, why: str) -> None:
+        self.why = why
+        if self._framing is None:
+            self._finish(Outcome.BROKE_EARLY if self.reader.has_begun else Outcome.UNANSWERED)
+        else:
+            self._break_off(f"the server ended its answer too soon: {why}", Outcome.BROKE_LATE)
+
+    # -- what the client's connection calls ----------------------------------------------------------
+
+    def pause(self) -> None:
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        if self._connection is not None:
+            self._connection.resume()
+
+    def client_left(self) -> None:
+        self.abort()
+
+    def check(self, now: float) -> None:
+        """End an answer whose server is silent: before the first byte, or between two pieces."""
+        call = self._call
+        if self._connection is None:
+            return
+        if self._framing is None:
+            limit = call.first_byte_limit
+            if limit is not None and now - self.sent_at > limit and self.held is None:
+                self.why = f"no answer within {limit:g} s"
+                self.abort()
+                self._finish(Outcome.TOO_SLOW)
+        elif self._client.is_paused or self._seen != self.bytes_out:
+            self._seen = self.bytes_out
+            self._seen_at = now
+        elif now - self._seen_at > call.idle_limit:
+            self.cut(f"the server sent nothing for {call.idle_limit:g} s", Outcome.WENT_SILENT)
+
+    def shut_down(self) -> None:
+        self.cut("gollamas is shutting down", Outcome.SHUT_DOWN)
+
+    # -- ends ----------------------------------------------------------------------------------------
+
+    def abort(self) -> None:
+        """End the server's side at once; nobody hears of it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+
+    def cut(self, text: str, outcome: Outcome) -> None:
+        """End both sides; the client reads `text` where its framing has room for it."""
+        self.why = text
+        self.abort()
+        if self._framing is None:
+            self._finish(outcome)
+        else:
+            self._break_off(text, outcome)
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._connection = None
+        if not self.done.done():
+            self.done.set_result(outcome)
+
+    def _break_off(self, text: str, outcome: Outcome) -> None:
+        """Tell the client, within its framing, that the answer is not whole: never a fake end."""
+        client = self._client
+        if not client.is_gone:
+            rest = self._editor.flush() if self._editor is not None else b""
+            if rest:
+                self._keep(rest)
+            if self._framing is _Framing.CHUNKED:
+                error = dialects.late_error(
+                    self._call.route.dialect,
+                    text,
+                    self._call.request_id,
+                    is_event_stream=self._is_events,
+                    sent_tail=b"".join(self.tail)[-4:],
+                )
+                client.transport.write(b"%x\r\n%b\r\n" % (len(rest) + len(error), rest + error))
+                client.close()
+            elif self._framing is _Framing.RAW:
+                client.transport.write(rest)
+                client.reset()
+            else:
+                client.close()
+        self._finish(outcome)
+
+    def _keep(self, data: bytes) -> None:
+        self.bytes_out += len(data)
+        self.tail.append(data if len(data) <= TAIL_BYTES else data[-TAIL_BYTES:])
+
+    # -- the head ------------------------------------------------------------------------------------
+
+    def _begin(self, reader: ResponseReader) -> None:
+        """Send the head, with whatever of the body came in the same read."""
+        if reader.status == BUSY_STATUS and self.may_move_on:
+            if self.held is None:
+                self.held = []
+                self._held_head = reader.keep_head()
+            self.held.append(reader.take())
+            return
+        self._pass_on(reader, reader.take() if reader.pieces else b"")
+
+    def pass_held_on(self) -> None:
+        """Send the busy answer that was held back: nobody else is left."""
+        if self._held_head is not None:
+            self._pass_on(self._held_head, b"".join(self.held or ()))
+
+    def _pass_on(self, reader: ResponseReader | AnswerHead, data: bytes) -> None:
+        """Send the head of an answer, and the body bytes that came with it."""
+        client = self._client
+        self._call.named = None
+        self.first_byte_at = client.now()
+        self.status = reader.status
+        fields = end_to_end(reader.fields)
+        is_whole = reader.is_complete
+        if self._used_name != self._call.asked_name:
+            data = self._edit(fields, data, is_whole)
+        framing, line = self._framing_for(
+            reader, len(data) if is_whole and self._editor is not None else None
+        )
+        self._framing = framing
+        head = head_bytes(
+            status_line(reader.status, reader.reason), fields, self._lines + client.framing_lines(line)
+        )
+        if data:
+            self._keep(data)
+        if framing is _Framing.CHUNKED:
+            chunk = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+            client.transport.write(b"".join((head, chunk, _LAST_CHUNK if is_whole else b"")))
+        else:
+            client.transport.write(head + data)
+
+    def _edit(self, fields: list[tuple[bytes, bytes]], data: bytes, is_whole: bool) -> bytes:
+        """Set an editor up where this answer carries its model's name."""
+        call = self._call
+        content_type = next((value for name, value in fields if name.lower() == b"content-type"), b"")
+        shape = shape_of(call.route.path, content_type, call.user_agent)
+        if shape is None:
+            return data
+        self._editor = NameEditor(shape, self._used_name, call.asked_name)
+        data = self._editor.feed(data)
+        return data + self._editor.flush() if is_whole else data
+
+    def _framing_for(self, reader: ResponseReader | AnswerHead, edited: int | None) -> tuple[_Framing, bytes]:
+        """How the body goes on, and the head line that says so; `edited` is its length if known anew."""
+        self._is_events = any(
+            value.startswith(b"text/event-stream") for name, value in reader.fields if len(name) == 12
+        )
+        ends = reader.ends
+        if ends is Ends.AT_ONCE:
+            return _Framing.NONE, b""
+        if edited is not None:
+            return _Framing.LENGTH, b"Content-Length: %d\r\n" % edited
+        if ends is Ends.LENGTH and self._editor is None:
+            return _Framing.LENGTH, b"Content-Length: %d\r\n" % reader.length
+        head = self._client.head
+        if head is not None and head.is_http10:
+            self._client.keep_alive = False
+            return _Framing.RAW, b""
+        return _Framing.CHUNKED, b"Transfer-Encoding: chunked\r\n"

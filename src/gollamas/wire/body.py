@@ -1,0 +1,168 @@
+"""JSON bodies as Ollama's Go decoder reads them, one level deep.
+
+Owns the members of a body and what is wrong with it; knows nothing of what a member means. Members stay
+the bytes that they were (`msgspec.Raw`), so whatever is not touched goes on unchanged.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+Members = dict[str, msgspec.Raw]
+
+_decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_text_decoder: Final = msgspec.json.Decoder(str)
+_encode: Final = msgspec.json.Encoder().encode
+_BYTE: Final = re.compile(r"\(byte (\d+)\)")
+_TRAILING: Final = "trailing characters"
+# \uD800–\uDBFF and \uDC00–\uDFFF without their other half: Go reads each as U+FFFD.
+_SURROGATES: Final = re.compile(
+    rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+# What `encoding/json` takes for ASCII letters beside their own other case.
+_FOLDED: Final = str.maketrans({"\u017f": "s", "\u212a": "k"})
+_SPACE: Final = b" \t\r\n"
+_GO_ESCAPES: Final = {
+    0x07: "\\a",
+    0x08: "\\b",
+    0x0C: "\\f",
+    0x0A: "\\n",
+    0x0D: "\\r",
+    0x09: "\\t",
+    0x0B: "\\v",
+}
+
+
+class BadBody(Exception):  # noqa: N818 - a verdict about bytes; `api` makes a ProxyError of it
+    """A body that is no JSON object; the text says where."""
+
+
+def members_of(body: bytes) -> Members:
+    """Decode the first JSON value of a body, which must be an object.
+
+    The same key twice: the last one counts, as in Go. What follows the value is dropped, as Ollama does.
+    Raises BadBody, in Go's words where they are known: for an end that comes too soon and for a first
+    byte that begins no value.
+    """
+    try:
+        members = _decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as why:
+        members = _second_try(body, why)
+    names = "".join(members)
+    # HOT: 0.2 us decides for nearly every body that no two keys are one to Go.
+    if not (names.isascii() and names.islower()) and names:
+        _refuse_twins(members)
+    return members
+
+
+def _second_try(body: bytes, why: Exception) -> Members:
+    """Read what Go reads and msgspec does not; else say what is wrong."""
+    if _TRAILING in str(why):
+        body = _first_value(body, str(why))
+    elif b"\\u" not in body:
+        raise BadBody(_explain(body, why)) from why
+    mended = _SURROGATES.sub(lambda m: m[0] if m[2] else m[1] + b"\\ufffd", body)
+    try:
+        return _decoder.decode(mended)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as still:
+        if _TRAILING in str(still) and mended is not body:
+            return members_of(_first_value(mended, str(still)))
+        raise BadBody(_explain(body, still)) from still
+
+
+def _first_value(body: bytes, why: str) -> bytes:
+    """The bytes up to where msgspec found text after the value: it names the index behind that byte."""
+    at = _BYTE.search(why)
+    return body[: int(at[1]) - 1] if at else body
+
+
+def _explain(body: bytes, why: Exception) -> str:
+    if isinstance(why, RecursionError):
+        return "the request body is nested too deeply"
+    if isinstance(why, UnicodeDecodeError):
+        return "the request body has a key that is not UTF-8"
+    text = str(why)
+    start = body.lstrip(_SPACE)
+    if start and start[0] not in b'{["-0123456789tfn':
+        return f"invalid character {_go_quoted(start)} looking for beginning of value"
+    if "truncated" in text:
+        return "unexpected EOF"
+    if isinstance(why, msgspec.ValidationError):
+        return f"the request body must be a JSON object: {text.lower()}"
+    return f"the request body is not valid JSON: {text.removeprefix('JSON is malformed: ')}"
+
+
+def _go_quoted(start: bytes) -> str:
+    """The first byte as Go quotes it: bytes from 0x80 are read as Latin-1."""
+    byte = start[0]
+    if byte in _GO_ESCAPES:
+        return f"'{_GO_ESCAPES[byte]}'"
+    if byte == 0x27:
+        return "'\\''"
+    if byte == 0x5C:
+        return "'\\\\'"
+    if byte < 0x20 or byte == 0x7F:
+        return f"'\\x{byte:02x}'"
+    if 0x80 <= byte < 0xA1 or byte == 0xAD:
+        return f"'\\u{byte:04x}'"
+    return f"'{chr(byte)}'"
+
+
+def fold(key: str) -> str:
+    """A key as Go compares it with a field's name: letter case aside, also U+017F and U+212A."""
+    return key.translate(_FOLDED).lower()
+
+
+def _refuse_twins(members: Members) -> None:
+    seen: dict[str, str] = {}
+    for key in members:
+        if (twin := seen.setdefault(fold(key), key)) != key:
+            raise BadBody(f"the keys {twin!r} and {key!r} are one to Ollama: send only one of them")
+
+
+def find(members: Mapping[str, msgspec.Raw], name: str) -> str | None:
+    """The key under which a member stands, whatever its case; None where it is not there."""
+    if name in members:
+        return name
+    for key in members:
+        if fold(key) == name:
+            return key
+    return None
+
+
+def kind_of(value: msgspec.Raw) -> str:
+    """The JSON type in Go's words: string, number, bool, array, object or null."""
+    match bytes(memoryview(value)[:1]):
+        case b'"':
+            return "string"
+        case b"{":
+            return "object"
+        case b"[":
+            return "array"
+        case b"t" | b"f":
+            return "bool"
+        case b"n":
+            return "null"
+        case _:
+            return "number"
+
+
+def text_of(value: msgspec.Raw) -> str:
+    """A member that is a JSON string; bytes that are no UTF-8 become U+FFFD, as in Go."""
+    raw = bytes(value)
+    if b"\\" not in raw and raw.isascii():
+        return raw[1:-1].decode()
+    return _text_decoder.decode(raw.decode(errors="replace"))
+
+
+def raw_text(text: str) -> msgspec.Raw:
+    """A JSON string to put into members."""
+    return msgspec.Raw(_encode(text))
+
+
+def encode(members: Members) -> bytes:
+    """The body again: each key once, untouched members byte for byte."""
+    return _encode(members)

@@ -1,0 +1,256 @@
+"""What a head may look like and what of it is passed on (RFC 9110, RFC 9112).
+
+Owns the limits, the target and Host forms, hop-by-hop fields and the framing that a head announces;
+llhttp has refused what is no HTTP at all before anything here runs. Pure: fields in, values out.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from gollamas.errors import Blame, ProxyError
+from gollamas.wire.message import Field, Fields, Head
+
+MAX_HEAD_BYTES: Final = 16 * 1024
+MAX_TARGET_BYTES: Final = 8 * 1024
+MAX_FIELDS: Final = 100
+
+# RFC 9110, section 7.6.1, with the older names that proxies have always kept to one hop.
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_FRAMING_NAMES: Final = frozenset(
+    {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade"}
+)
+_USUAL_CONNECTION: Final = frozenset({b"keep-alive", b"close"})
+# What a server is told anew, or never (contract J3): it sees our Host, no Origin, no coding but identity.
+_REPLACED: Final = HOP_BY_HOP | {
+    b"host", b"origin", b"content-length", b"content-encoding", b"accept-encoding", b"expect",
+    b"via", b"x-request-id", b"x-forwarded-for",
+}  # fmt: skip
+# Fields that Connection can't take away: what they say is needed on every hop.
+_ALWAYS_KEPT: Final = frozenset({b"authorization", b"host", b"content-length", b"content-type"})
+# Trailers that would change what was decided from the head (RFC 9110, section 6.5.1).
+FORBIDDEN_TRAILERS: Final = frozenset(
+    {b"transfer-encoding", b"content-length", b"host", b"authorization", b"content-encoding"}
+    | {b"content-type", b"content-range", b"trailer", b"cookie", b"expect", b"te", b"via"}
+)
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%\-]+)(?::([0-9]{0,5}))?")
+_TARGET_REFUSED: Final = re.compile(rb"[^\x21-\x7e]|[#\\]|%00|%(?![0-9A-Fa-f]{2})")
+_MAX_LENGTH_DIGITS: Final = 19
+
+
+class BadHead(ProxyError):
+    """A head that is refused: 400 where a class below says nothing else; the connection closes."""
+
+    status, blame, closes = 400, Blame.CLIENT, True
+
+
+class TargetTooLong(BadHead):
+    """The request target is longer than 8 KiB."""
+
+    status = 414
+
+
+class HeadTooLarge(BadHead):
+    """More than 16 KiB or more than 100 fields."""
+
+    status = 431
+
+
+class LengthTooLarge(BadHead):
+    """A Content-Length that no integer of 64 bits holds."""
+
+    status = 413
+
+
+class UnknownCoding(BadHead):
+    """A transfer coding other than chunked."""
+
+    status = 501
+
+
+class UnknownMethod(BadHead):
+    """A method that HTTP does not know."""
+
+    status = 501
+
+
+class MethodRefused(BadHead):
+    """CONNECT or TRACE, which no proxy in front of Ollama has to follow."""
+
+    status = 405
+
+
+class VersionRefused(BadHead):
+    """Neither HTTP/1.0 nor HTTP/1.1."""
+
+    status = 505
+
+
+class ExpectationFailed(BadHead):
+    """An expectation other than 100-continue."""
+
+    status = 417
+
+
+@dataclass(slots=True)
+class Framing:
+    """How the body of a request is delimited, and what the client waits for."""
+
+    length: int = 0
+    is_chunked: bool = False
+    expects_continue: bool = False
+    upgrades: bool = False
+
+
+def check(method: bytes, target: bytes, version: str, fields: Fields) -> tuple[Head, Framing]:
+    """Read a request's head; raises a BadHead that says what is wrong with it."""
+    if version not in ("1.1", "1.0"):
+        raise VersionRefused(f"HTTP/{version} is not supported: use HTTP/1.1")
+    if method in (b"CONNECT", b"TRACE"):
+        raise MethodRefused(f"method {method.decode()} is not allowed")
+    if len(target) > MAX_TARGET_BYTES:
+        raise TargetTooLong("the request target is longer than 8 KiB")
+    if len(fields) > MAX_FIELDS:
+        raise HeadTooLarge(f"more than {MAX_FIELDS} header fields")
+    is_http10 = version == "1.0"
+    host: bytes | None = None
+    framing = Framing()
+    keep_alive = not is_http10
+    hop_names: frozenset[bytes] = frozenset()
+    for name, value in fields:
+        lower = name.lower()
+        if lower not in _FRAMING_NAMES:
+            continue
+        if lower == b"host":
+            if host is not None:
+                raise BadHead("more than one Host field")
+            host = value
+        elif lower == b"connection":
+            tokens = value.lower()
+            if b"close" in tokens:
+                keep_alive = False
+            elif is_http10 and b"keep-alive" in tokens:
+                keep_alive = True
+            if tokens not in _USUAL_CONNECTION:
+                hop_names = connection_names(fields)
+        else:
+            _frame(lower, value, framing, is_http10)
+    if framing.is_chunked and any(name.lower() == b"content-length" for name, _ in fields):
+        raise BadHead("Content-Length beside Transfer-Encoding")
+    path, query = _split_target(target, host)
+    if host is None and not is_http10:
+        raise BadHead("HTTP/1.1 needs a Host field")
+    if host is not None:
+        _check_host(host)
+    return Head(method, path, query, fields, is_http10, keep_alive, hop_names), framing
+
+
+def _frame(name: bytes, value: bytes, framing: Framing, is_http10: bool) -> None:
+    """Take one field that frames the body into account."""
+    match name:
+        case b"content-length":
+            framing.length = content_length(value)
+        case b"transfer-encoding":
+            if is_http10:
+                raise BadHead("Transfer-Encoding in HTTP/1.0")
+            if framing.is_chunked:
+                raise BadHead("more than one Transfer-Encoding field")
+            check_coding(value)
+            framing.is_chunked = True
+        case b"expect":
+            if is_http10:
+                return
+            if value.strip().lower() != b"100-continue":
+                raise ExpectationFailed("the only expectation that is met is 100-continue")
+            framing.expects_continue = True
+        case _:
+            framing.upgrades = True
+
+
+def content_length(value: bytes) -> int:
+    """The value of a Content-Length field (RFC 9110, section 8.6): digits only, at most 64 bits."""
+    digits = value.strip(b" \t")
+    if not digits.isdigit():
+        raise BadHead("Content-Length is no number")
+    digits = digits.lstrip(b"0") or b"0"
+    if len(digits) > _MAX_LENGTH_DIGITS or int(digits) >= 1 << 63:
+        raise LengthTooLarge("Content-Length is too large")
+    return int(digits)
+
+
+def check_coding(value: bytes) -> None:
+    """Refuse every Transfer-Encoding but `chunked` (RFC 9112, section 6.1)."""
+    coding = value.strip(b" \t").lower()
+    if coding == b"chunked":
+        return
+    if re.fullmatch(rb"[!#$%&'*+.^_`|~0-9a-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9a-z-]+)*", coding):
+        raise UnknownCoding("the only transfer coding is chunked")
+    raise BadHead("malformed Transfer-Encoding")
+
+
+def _split_target(target: bytes, host: bytes | None) -> tuple[bytes, bytes]:
+    """Path and query of an origin-form target; absolute-form only for the Host that is asked."""
+    if _TARGET_REFUSED.search(target):
+        raise BadHead("the request target has a character that no URL has")
+    if not target.startswith(b"/"):
+        scheme, _, rest = target.partition(b"://")
+        authority, slash, path = rest.partition(b"/")
+        authority, question, query = authority.partition(b"?")
+        if scheme.lower() != b"http" or not authority or authority.lower() != (host or b"").lower():
+            raise BadHead("the request target must be a path")
+        target = b"/" + path if slash else b"/" + question + query
+        if slash and question:
+            raise BadHead("the request target must be a path")
+    path, _, query = target.partition(b"?")
+    return path, query
+
+
+def _check_host(host: bytes) -> None:
+    """RFC 9112, section 3.2: one host with an optional port, nothing else."""
+    match = _HOST.fullmatch(host)
+    if match is None or int(match[1] or 0) > 65535:
+        raise BadHead("malformed Host field")
+
+
+def connection_names(fields: Iterable[Field]) -> frozenset[bytes]:
+    """The field names that Connection keeps to this hop, in lower case."""
+    named = {
+        token.strip().lower()
+        for name, value in fields
+        if name.lower() == b"connection"
+        for token in value.split(b",")
+    }
+    return frozenset(named - _ALWAYS_KEPT)
+
+
+def forwarded(head: Head, configured: frozenset[bytes]) -> list[bytes]:
+    """The lines of a client's fields that a server gets, with their CRLF.
+
+    `configured` are names, in lower case, of fields that the server's configuration sets instead.
+    """
+    dropped = _REPLACED | configured | head.hop_names if configured or head.hop_names else _REPLACED
+    return [b"%b: %b\r\n" % field for field in head.fields if field[0].lower() not in dropped]
+
+
+def via(head: Head, own: bytes) -> bytes | None:
+    """The Via field to send on, or None where `own`, our pseudonym, is in it: a loop (RFC 9110, 7.6.3)."""
+    received = [value for name, value in head.fields if len(name) == 3 and name.lower() == b"via"]
+    if not received:
+        return b"1.1 " + own
+    chain = b", ".join(received)
+    if any(own in hop.split() for hop in chain.split(b",")):
+        return None
+    return chain + (b", 1.0 " if head.is_http10 else b", 1.1 ") + own

@@ -1,0 +1,256 @@
+"""Requests out of the bytes of one client connection (RFC 9112).
+
+Owns where a request begins and ends. llhttp reads each head, with a parser of its own; the body is framed
+here, so that the bytes behind a request are known exactly and no more than one read is ever parsed ahead.
+Whoever reads decides at the head, by `on_head`, how long a body may be.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+import httptools
+
+from gollamas.errors import BodyTooLarge
+from gollamas.wire import head as heads
+from gollamas.wire.head import BadHead, Framing
+from gollamas.wire.message import Fields, Head
+
+_MAX_EMPTY_LINES: Final = 16  # CRLFs before a request line: RFC 9112, section 2.2, asks to pass over one
+_MAX_LINE: Final = 16 * 1024  # of a chunk's size and extensions, and of all extensions of one body
+# A chunk's size and its extensions (RFC 9112, section 7.1.1): tokens and quoted strings, no lone CR, LF or NUL.
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_CHUNK_LINE: Final = re.compile(
+    rb"([0-9A-Fa-f]{1,16})((?:[ \t]*;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN
+    + rb'|"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)*)'
+)  # fmt: skip
+_FIELD_LINE: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+
+_NOTHING: Final = bytearray()  # stands where no part of a head is kept; never written to
+
+OnHead = Callable[[Head, Framing], int]
+
+
+class RequestReader:
+    """Feeds on what a client sends; `head` and `body` are set when `feed` answers True.
+
+    `on_head(head, framing)` answers the longest body that is read, in bytes, or raises a ProxyError.
+    `rest` holds what came behind the request; `next` goes on with it. Errors leave the reader unusable.
+    """
+
+    __slots__ = (
+        "_empty_lines", "_extension_bytes", "_fields", "_framing", "_left", "_limit", "_on_head", "_parser",
+        "_pieces", "_raw", "_state", "_target", "body", "head", "rest", "size",
+    )  # fmt: skip
+
+    def __init__(self, on_head: OnHead) -> None:
+        self._on_head = on_head
+        self.rest = b""
+        self.next()
+
+    def next(self) -> None:
+        """Forget the request that was read; what came behind it is not looked at yet."""
+        self.head: Head | None = None
+        self.body = b""
+        self.size = 0  # bytes of the body so far
+        self._parser: httptools.HttpRequestParser | None = None
+        self._fields: Fields = []
+        self._target = b""
+        self._raw = _NOTHING
+        self._empty_lines = 0
+        self._pieces: list[bytes] = []
+        self._state = self._read_head
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no byte of a request has come yet."""
+        return self._parser is None and not self.rest
+
+    @property
+    def in_body(self) -> bool:
+        """Whether the head is complete and the body is not."""
+        return self.head is not None
+
+    def feed(self, data: bytes) -> bool:
+        """Take what came; True when a request is complete. Raises a ProxyError."""
+        if self.rest:
+            data = self.rest + data
+            self.rest = b""
+        return self._state(data)
+
+    # The three names that httptools calls.
+    def on_url(self, part: bytes) -> None:
+        self._target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields.append((name, value))
+
+    def _read_head(self, data: bytes) -> bool:
+        parser = self._parser
+        before = 0
+        if parser is None:
+            data = self._skip_empty_lines(data)
+            if not data:
+                return False
+            parser = self._parser = httptools.HttpRequestParser(self)
+            raw: bytes | bytearray = data
+        else:
+            raw = self._raw
+            before = len(raw)
+            raw += data
+        end = raw.find(b"\r\n\r\n", before - 3 if before > 3 else 0) + 4
+        is_whole = end > 3
+        self._parse_head(parser, data[: end - before] if is_whole else data)
+        if (end if is_whole else len(raw)) > heads.MAX_HEAD_BYTES:
+            raise self._too_large()
+        if not is_whole:
+            self._raw = raw if before else bytearray(raw)
+            return False
+        version = parser.get_http_version()
+        method = parser.get_method()
+        # llhttp also takes RTSP and ICE, and more than one blank between the parts of the first line.
+        if not raw.startswith(b"%b %b HTTP/" % (method, self._target)):
+            raise BadHead("malformed request line")
+        self.head, self._framing = heads.check(method, self._target, version, self._fields)
+        self._limit = self._on_head(self.head, self._framing)
+        return self._begin_body(data[end - before :])
+
+    def _parse_head(self, parser: httptools.HttpRequestParser, part: bytes) -> None:
+        try:
+            parser.feed_data(part)
+        except httptools.HttpParserUpgrade:
+            pass  # CONNECT is refused by `heads.check`; an upgrade is not followed
+        except httptools.HttpParserInvalidMethodError as why:
+            raise heads.UnknownMethod("unknown method") from why
+        except httptools.HttpParserError as why:
+            if "PRI/Upgrade" in str(why):
+                raise heads.VersionRefused("HTTP/2 is not supported: use HTTP/1.1") from why
+            if "Content-Length overflow" in str(why):
+                raise heads.LengthTooLarge("Content-Length is too large") from why
+            if parser.get_http_version() == "1.1":
+                for name, value in self._fields:
+                    if name.lower() == b"transfer-encoding":
+                        heads.check_coding(value)
+            raise BadHead(f"malformed request: {why}") from why
+
+    def _too_large(self) -> BadHead:
+        if len(self._target) > heads.MAX_TARGET_BYTES or not self._target:
+            return heads.TargetTooLong("the request target is longer than 8 KiB")
+        return heads.HeadTooLarge("the request's head is longer than 16 KiB")
+
+    def _skip_empty_lines(self, data: bytes) -> bytes:
+        while data[:1] in (b"\r", b"\n"):
+            if not data.startswith(b"\r\n"):
+                if data == b"\r":
+                    self.rest = data
+                    return b""
+                raise BadHead("malformed request: a line that ends without CRLF")
+            self._empty_lines += 1
+            if self._empty_lines > _MAX_EMPTY_LINES:
+                raise BadHead("malformed request: empty lines only")
+            data = data[2:]
+        return data
+
+    def _begin_body(self, data: bytes) -> bool:
+        self._raw = _NOTHING
+        if self._framing.is_chunked:
+            self._extension_bytes = 0
+            self._left = 0
+            self._state = self._read_chunks
+        else:
+            if self._framing.length > self._limit:
+                raise too_large(self._limit)
+            self._left = self._framing.length
+            self._state = self._read_length
+        return self._state(data)
+
+    def _read_length(self, data: bytes) -> bool:
+        left = self._left
+        if len(data) < left:
+            if data:
+                self._pieces.append(data)
+                self._left = left - len(data)
+                self.size += len(data)
+            return False
+        if len(data) > left:
+            data, self.rest = data[:left], data[left:]
+        self.size += left
+        self.body = b"".join((*self._pieces, data)) if self._pieces else data
+        self._pieces = []
+        return True
+
+    def _read_chunks(self, data: bytes) -> bool:
+        """Chunks are read in place: `_left` counts a chunk's bytes and the CRLF behind it."""
+        at = 0
+        while True:
+            if self._left > 2:
+                piece = data[at : at + self._left - 2]
+                if not piece:
+                    return False
+                self._pieces.append(piece)
+                self._left -= len(piece)
+                at += len(piece)
+                continue
+            if self._left:
+                wanted = b"\r\n"[2 - self._left :]
+                got = data[at : at + self._left]
+                if not wanted.startswith(got):
+                    raise BadHead("malformed chunk: its data is longer than its size says")
+                self._left -= len(got)
+                at += len(got)
+                if self._left:
+                    return False
+            end = data.find(b"\r\n", at)
+            if end < 0:
+                return self._wait_for_line(data[at:])
+            size = self._chunk_size(data[at:end])
+            if size == 0:
+                return self._read_trailers(data[end + 2 :])
+            at = end + 2
+            self.size += size
+            if self.size > self._limit:
+                raise too_large(self._limit)
+            self._left = size + 2
+
+    def _wait_for_line(self, start: bytes) -> bool:
+        """A chunk's line that has no end yet: what can't become one is refused at once."""
+        if len(start) > _MAX_LINE:
+            raise BadHead("malformed chunk: more than 16 KiB of extensions")
+        if b"\n" in start or b"\r" in start[:-1] or not re.match(rb"[0-9A-Fa-f]{0,16}(?:[ \t;\r]|$)", start):
+            raise BadHead("malformed chunk: its size is no hexadecimal number of at most 16 digits")
+        self.rest = start
+        return False
+
+    def _chunk_size(self, line: bytes) -> int:
+        match = _CHUNK_LINE.fullmatch(line)
+        if match is None:
+            raise BadHead("malformed chunk: its size is no hexadecimal number of at most 16 digits")
+        self._extension_bytes += len(match[2])
+        if self._extension_bytes > _MAX_LINE:
+            raise BadHead("malformed chunk: more than 16 KiB of extensions")
+        return int(match[1], 16)
+
+    def _read_trailers(self, data: bytes) -> bool:
+        """Trailers are checked and dropped (RFC 9110, section 6.5)."""
+        self._state = self._read_trailers
+        count = at = 0
+        while (end := data.find(b"\r\n", at)) != at:
+            if end < 0:
+                if len(data) > heads.MAX_HEAD_BYTES or b"\n" in data[at:] or b"\r" in data[at:-1]:
+                    raise BadHead("malformed trailer")
+                self.rest = data
+                return False
+            match = _FIELD_LINE.fullmatch(data[at:end])
+            count += 1
+            if match is None or match[1].lower() in heads.FORBIDDEN_TRAILERS or count > heads.MAX_FIELDS:
+                raise BadHead("malformed or forbidden trailer")
+            at = end + 2
+        self.rest = data[at + 2 :]
+        self.body = b"".join(self._pieces)
+        self._pieces = []
+        return True
+
+
+def too_large(limit: int) -> BodyTooLarge:
+    """The error for a body that is longer than `limit` bytes."""
+    return BodyTooLarge(f"the request body is larger than {limit} bytes: raise max_body to allow it")

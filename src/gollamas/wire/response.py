@@ -1,0 +1,229 @@
+"""Answers of a server out of the bytes of its connection, and heads of answers into bytes (RFC 9112).
+
+Owns where an answer ends: by length, by chunks, or by the connection's end, which llhttp does not tell.
+One reader serves a connection: `begin` before each request, `feed` with what came, `finished` at the end of
+the connection. Bodies collect in `pieces`, each read's worth at a time.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Final
+
+import httptools
+
+from gollamas.wire.head import HOP_BY_HOP, BadHead, check_coding, connection_names, content_length
+from gollamas.wire.message import Field, Fields
+
+MAX_HEAD_BYTES: Final = 32 * 1024
+MAX_FIELDS: Final = 100
+_MAX_INTERIM: Final = 10
+
+_REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+_PRINTABLE: Final = re.compile(rb"[\t\x20-\x7e]*")
+# Not for the client: it is framed anew, CORS is answered by us, and these two names are ours.
+_REPLACED: Final = frozenset({b"content-length", b"x-request-id", b"x-gollamas-server"}) | HOP_BY_HOP
+
+
+class Ends(Enum):
+    """What tells the end of an answer's body."""
+
+    AT_ONCE = "no body"
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    CLOSE = "until close"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHead:
+    """What is known of an answer beside its body."""
+
+    status: int
+    reason: bytes
+    fields: Fields
+    ends: Ends
+    length: int
+    is_complete: bool
+
+
+class BadAnswer(Exception):  # noqa: N818 - a verdict about bytes; `net` makes a ProxyError of it
+    """The server sent what is no answer, or none that can be passed on."""
+
+
+class _Stop(Exception):  # noqa: N818 - only leaves llhttp
+    """Bytes came behind a whole answer."""
+
+
+class ResponseReader:
+    """Reads the answers of one connection, one after another."""
+
+    __slots__ = (
+        "_head_bytes", "_interim", "_is_head_request", "_parser",
+        "ends", "fields", "has_head", "is_complete", "keeps_alive", "length", "on_body", "pieces", "reason", "status",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.on_body = self.pieces.append  # HOT: stays in C
+        self._is_head_request = True  # makes the first `begin` build a parser
+        self.begin(is_head_request=False)
+
+    def begin(self, *, is_head_request: bool) -> None:
+        """Expect an answer; to HEAD it has no body whatever its fields say (RFC 9110, section 9.3.2)."""
+        if self._is_head_request:
+            self._parser = httptools.HttpResponseParser(self)
+        self._is_head_request = is_head_request
+        self.status = 0
+        self.reason = b""
+        self.fields: Fields = []
+        self.has_head = False
+        self.is_complete = False
+        self.keeps_alive = False
+        self.ends = Ends.CLOSE
+        self.length = 0
+        self._head_bytes = 0
+        self._interim = 0
+        self.pieces.clear()
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take what came; raises BadAnswer. After it see `has_head`, `pieces` and `is_complete`."""
+        if self.is_complete:
+            self.keeps_alive = False
+            return
+        if not self.has_head:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as why:
+            raise BadAnswer("it switched protocols unasked") from why
+        except httptools.HttpParserError as why:
+            self._stopped(why)
+        if not self.has_head and self._head_bytes > MAX_HEAD_BYTES:
+            raise BadAnswer("its head is longer than 32 KiB")
+        if self._is_head_request and self.has_head and self.pieces:
+            self.pieces.clear()
+            self.keeps_alive = False
+
+    def _stopped(self, why: httptools.HttpParserError) -> None:
+        """An error behind a whole answer only means that the connection can't be used again."""
+        cause = why.__context__
+        if isinstance(cause, BadAnswer):
+            raise cause from None
+        if not self.is_complete:
+            raise BadAnswer(f"it is not HTTP: {why}") from why
+        self.keeps_alive = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any byte of an answer has come."""
+        return self._head_bytes > 0
+
+    def finished(self) -> bool:
+        """The connection ended in order; True when the answer is whole by that."""
+        if self.has_head and not self.is_complete and self.ends is Ends.CLOSE:
+            self.is_complete = True
+            self.keeps_alive = False
+        return self.is_complete
+
+    def keep_head(self) -> AnswerHead:
+        """The head as a value of its own, for when the connection goes on to another answer."""
+        return AnswerHead(self.status, self.reason, self.fields, self.ends, self.length, is_complete=True)
+
+    def take(self) -> bytes:
+        """The body bytes since the last call."""
+        pieces = self.pieces
+        if len(pieces) == 1:
+            return pieces.pop()
+        body = b"".join(pieces)
+        pieces.clear()
+        return body
+
+    # The names that httptools calls.
+    def on_message_begin(self) -> None:
+        if self.is_complete:
+            raise _Stop
+
+    def on_status(self, part: bytes) -> None:
+        self.reason += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.has_head:  # else a trailer, which is dropped
+            self.fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._interim += 1
+            if status < 100 or status == 101 or self._interim > _MAX_INTERIM:
+                raise BadAnswer(f"it sent status {status} unasked")
+            self.fields = []
+            self.reason = b""
+            return
+        self.status = status
+        self._read_framing()
+        self.has_head = True
+        self.is_complete = self._is_head_request
+
+    def on_message_complete(self) -> None:
+        if self.has_head:
+            self.is_complete = True
+
+    def _read_framing(self) -> None:
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0") or self.status > 599:
+            raise BadAnswer(f"it sent HTTP/{version} and status {self.status}")
+        if len(self.fields) > MAX_FIELDS:
+            raise BadAnswer(f"its head has more than {MAX_FIELDS} fields")
+        keeps_alive = version == "1.1"
+        length = coding = None
+        for name, value in self.fields:
+            match name.lower():
+                case b"content-length":
+                    length = value
+                case b"transfer-encoding":
+                    coding = value
+                case b"connection":
+                    tokens = value.lower()
+                    keeps_alive = b"close" not in tokens and (keeps_alive or b"keep-alive" in tokens)
+                case _:
+                    pass
+        try:
+            if coding is not None:
+                check_coding(coding)
+                if version == "1.0" or length is not None:
+                    raise BadAnswer("its framing is ambiguous")
+                self.ends = Ends.CHUNKED
+            elif length is not None:
+                self.length = content_length(length)
+                self.ends = Ends.LENGTH
+        except BadHead as why:
+            raise BadAnswer(why.text) from why
+        if self.status in (204, 304):
+            self.ends = Ends.AT_ONCE
+        self.keeps_alive = keeps_alive and self.ends is not Ends.CLOSE
+
+
+def status_line(status: int, reason: bytes = b"") -> bytes:
+    """The first line of an answer of ours; the server's own words where they are printable."""
+    if not reason or not _PRINTABLE.fullmatch(reason):
+        reason = _REASONS.get(status, b"")
+    return b"HTTP/1.1 %d %b\r\n" % (status, reason)
+
+
+def end_to_end(fields: Fields) -> list[Field]:
+    """What of a server's fields the client gets (RFC 9110, section 7.6.1)."""
+    named = connection_names(fields)
+    return [
+        (name, value)
+        for name, value in fields
+        if (lower := name.lower()) not in _REPLACED
+        and lower not in named
+        and not lower.startswith(b"access-control-")
+    ]
+
+
+def head_bytes(line: bytes, fields: Fields, ours: bytes) -> bytes:
+    """A whole head: `ours` are lines with their CRLF, put behind the fields."""
+    lines = [b"%b: %b\r\n" % field for field in fields]
+    return b"".join((line, *lines, ours, b"\r\n"))

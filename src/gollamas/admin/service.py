@@ -66,7 +66,10 @@ class Admin:
     def _metrics(self, request: Request) -> Answer:
         """Tell all metrics, in OpenMetrics where the Accept field asks for it."""
         accept = (request.head.get(b"accept") or b"").decode("latin-1")
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # its reading of `version=` trips over what is no number
+            encode, content_type = choose_encoder("")
         return Answer(200, [(b"Content-Type", content_type.encode())], encode(self._registry))
 
     def _health(self, request: Request) -> Answer:

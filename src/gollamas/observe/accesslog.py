@@ -54,8 +54,10 @@ class AccessLog:
         time = self._time()
         if self._lost:
             lost = events.Warned(f"{self._lost} log lines were lost: nobody took them fast enough")
-            if self._write(self._line(lost, time)):
-                self._lost = 0
+            if not self._write(self._line(lost, time)):
+                self._lost += 1
+                return
+            self._lost = 0
         if not self._write(self._line(event, time)):
             self._lost += 1
 

@@ -1,0 +1,91 @@
+"""The admin port's pages."""
+
+import asyncio
+import json
+
+import pytest
+from prometheus_client import CollectorRegistry, Gauge
+
+from gollamas.admin.service import Admin
+from gollamas.errors import BodyTooLarge
+from gollamas.wire.message import Answer, Head, Request
+
+
+def registry() -> CollectorRegistry:
+    found = CollectorRegistry()
+    Gauge("a_gauge", "A gauge.", registry=found).set(3)
+    return found
+
+
+def ask(
+    path: bytes,
+    method: bytes = b"GET",
+    why_not: str | None = None,
+    fields: tuple[tuple[bytes, bytes], ...] = (),
+) -> Answer:
+    head = Head(method, path, b"x=1", list(fields), is_http10=False, keep_alive=True)
+    admin = Admin(registry(), lambda: why_not)
+    return asyncio.run(admin.respond(Request(head, b"", "127.0.0.1")))
+
+
+def text_of(answer: Answer) -> str:
+    assert isinstance(answer.body, bytes)
+    return answer.body.decode()
+
+
+def kind_of(answer: Answer) -> str:
+    return dict(answer.fields)[b"Content-Type"].decode()
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+def test_metrics_are_text(method: bytes) -> None:
+    answer = ask(b"/metrics", method)
+    assert answer.status == 200
+    assert kind_of(answer) == "text/plain; version=0.0.4; charset=utf-8"
+    assert "\na_gauge 3.0\n" in text_of(answer)
+
+
+def test_metrics_are_openmetrics_for_who_asks() -> None:
+    accept = (b"Accept", b"application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3")
+    answer = ask(b"/metrics", fields=(accept,))
+    assert kind_of(answer).startswith("application/openmetrics-text; version=1.0.0")
+    assert text_of(answer).endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("accept", [b"", b"*/*", b"\xff;;;=,", b"application/openmetrics-text;version=x"])
+def test_any_accept_field_gets_metrics(accept: bytes) -> None:
+    assert "a_gauge 3.0" in text_of(ask(b"/metrics", fields=((b"accept", accept),)))
+
+
+def test_health_is_ok_even_when_nothing_is_ready() -> None:
+    assert ask(b"/healthz", why_not="no server is up").status == 200
+
+
+def test_readiness_says_why_not() -> None:
+    assert ask(b"/readyz").status == 200
+    answer = ask(b"/readyz", why_not="no server is up")
+    assert answer.status == 503
+    assert json.loads(text_of(answer)) == {"error": "no server is up"}
+
+
+@pytest.mark.parametrize("path", [b"/", b"/metrics/", b"/api/tags", b"//metrics", b"/Metrics"])
+def test_other_paths_are_not_found(path: bytes) -> None:
+    answer = ask(path)
+    assert (answer.status, kind_of(answer)) == (404, "application/json; charset=utf-8")
+    assert "/metrics, /healthz, /readyz" in json.loads(text_of(answer))["error"]
+
+
+@pytest.mark.parametrize("method", [b"POST", b"DELETE", b"OPTIONS", b"get"])
+def test_other_methods_are_not_allowed(method: bytes) -> None:
+    answer = ask(b"/metrics", method)
+    assert answer.status == 405
+    assert dict(answer.fields)[b"Allow"] == b"GET, HEAD"
+    assert json.loads(text_of(answer))["error"]
+
+
+def test_accept_fields_that_the_encoder_cannot_read_are_no_crash() -> None:
+    answer = ask(
+        b"/metrics", fields=((b"Accept", b"application/openmetrics-text;version=1.0.0;escaping=what"),)
+    )
+    assert answer.status == 200
+    assert str(BodyTooLarge("x")) == "x"

@@ -1,0 +1,338 @@
+"""The log: what is written, in which form, and what never gets into a line."""
+
+import json
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gollamas import events
+from gollamas.config.options import LEVELS
+from gollamas.observe import textlines
+from gollamas.observe.accesslog import AccessLog
+from gollamas.observe.kinds import KINDS, Level, level_of
+
+ISSUED_KEYS = [
+    "time",
+    "level",
+    "event",
+    "request_id",
+    "client",
+    "method",
+    "route",
+    "model",
+    "model_used",
+    "alias",
+    "server",
+    "status",
+    "why",
+    "wait_s",
+    "first_byte_s",
+    "total_s",
+    "tokens_in",
+    "tokens_out",
+    "tokens_per_s",
+    "bytes_in",
+    "bytes_out",
+    "end",
+]
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "logging.md").read_text(encoding="utf-8")
+
+
+def request(**changes: object) -> events.RequestEnded:
+    said: dict[str, object] = {
+        "request_id": "r1",
+        "client": "10.0.0.5",
+        "method": "POST",
+        "route": "/api/chat",
+        "status": 200,
+    }
+    return events.RequestEnded(**(said | changes))  # type: ignore[arg-type]  # a test names members freely
+
+
+FULL = request(
+    model="gpt-4o",
+    model_used="llama3.2",
+    alias="gpt-4o",
+    server="gpu-1",
+    why="model loaded",
+    wait_s=0.0123456789,
+    first_byte_s=0.34,
+    total_s=2.0123456789,
+    tokens_in=12,
+    tokens_out=87,
+    tokens_per_s=41.23456,
+    bytes_in=812,
+    bytes_out=34211,
+)
+CRASH = events.Crashed("prober", ValueError("bad\nhttp://u:secret@x/"))
+OTHERS: list[events.Event] = [
+    events.AttemptFailed(request_id="r1", server="gpu-1", model="m", why="refused", moves_on=True),
+    events.ServerWentUp("gpu-1", "0.32.15"),
+    events.ServerWentDown("gpu-1", "connect http://user:secret@gpu-1:11434: refused"),
+    events.DigestsDiffer("m", ("gpu-1", "gpu-2")),
+    events.Started(
+        listen=("127.0.0.1:11434",),
+        admin=None,
+        servers=(("gpu-1", "http://user:secret@gpu-1:11434"),),
+        models=(("llama3.2", ("gpu-1",)),),
+        aliases=(("gpt-4o", "llama3.2"),),
+    ),
+    events.Draining(3, 30.0),
+    events.Stopped(1),
+    events.Warned("the admin port is taken"),
+    CRASH,
+]
+ALL = [FULL, *OTHERS]
+
+
+def lines(
+    *happened: events.Event, is_json: bool = False, level: Level = Level.INFO, colour: bool = False
+) -> list[str]:
+    out: list[bytes] = []
+
+    def write(line: bytes) -> bool:
+        out.append(line)
+        return True
+
+    log = AccessLog(write, lambda: 1795509415.4499, level=level, is_json=is_json, colour=colour)
+    for event in happened:
+        log(event)
+    return [line.decode() for line in out]
+
+
+def said(event: events.Event) -> dict[str, object]:
+    (line,) = lines(event, is_json=True)
+    found = json.loads(line)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_request_has_the_documented_keys_in_order() -> None:
+    found = said(FULL)
+    assert list(found) == ISSUED_KEYS
+    assert found["time"] == "2026-11-24T08:36:55.449Z"
+    assert (found["level"], found["event"], found["end"]) == ("info", "request", "done")
+    assert (found["wait_s"], found["total_s"], found["tokens_per_s"]) == (0.012346, 2.012346, 41.23)
+
+
+def test_what_is_not_known_is_null() -> None:
+    found = said(request(status=None, end=events.End.CLIENT_LEFT))
+    empty = {key for key, value in found.items() if value is None}
+    assert empty == set(ISSUED_KEYS[7:16]) - {"total_s"} | {"tokens_in", "tokens_out", "tokens_per_s"}
+    assert found["end"] == "client_left"
+
+
+@pytest.mark.parametrize("event", ALL, ids=lambda event: type(event).__name__)
+def test_every_kind_has_its_keys_and_its_word(event: events.Event) -> None:
+    kind = KINDS[type(event)]
+    found = said(event)
+    assert list(found) == ["time", "level", "event", *kind.keys]
+    assert (found["level"], found["event"]) == (kind.level.word, kind.word)
+    (text,) = lines(event)
+    assert text.startswith(f"2026-11-24T08:36:55.449Z {kind.level.word:<5} {kind.word} ")
+    assert text.endswith("\n")
+
+
+def test_every_event_has_a_kind_and_every_kind_is_tested() -> None:
+    assert set(KINDS) == set(get_args(events.Event)) == {type(event) for event in ALL}
+
+
+def test_the_document_lists_the_kinds_of_the_code() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| .+ \| `([\w ]+)` \|$", DOCUMENT, re.MULTILINE)
+    assert rows == [(kind.word, kind.level.word, " ".join(kind.keys)) for kind in KINDS.values()]
+    ends = [row for row in DOCUMENT.splitlines() if row.startswith("| `end` |")]
+    assert re.findall(r"`(\w+)`", ends[0])[1:] == [end.value for end in events.End]
+
+
+def test_the_levels_are_those_of_the_configuration() -> None:
+    assert tuple(level.word for level in Level) == LEVELS
+    assert [level_of(name) for name in LEVELS] == list(Level)
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_a_level_holds_itself_and_worse(level: Level) -> None:
+    written = {json.loads(line)["event"] for line in lines(*ALL, is_json=True, level=level)}
+    log = AccessLog(lambda _: True, lambda: 0.0, level=level)
+    assert written == {kind.word for type_, kind in KINDS.items() if log.wants(type_)}
+    assert written == {kind.word for kind in KINDS.values() if kind.level >= level}
+
+
+def test_a_request_reads_well() -> None:
+    assert lines(FULL)[0] == (
+        "2026-11-24T08:36:55.449Z info  request 200 POST /api/chat            gpu-1      gpt-4o->llama3.2"
+        " total=2.01s first=340ms wait=12ms tokens=12/87 41.2/s bytes=812/34211 client=10.0.0.5 id=r1"
+        ' why="model loaded"\n'
+    )
+
+
+def test_a_client_that_left_is_seen() -> None:
+    (text,) = lines(request(status=None, end=events.End.CLIENT_LEFT, tokens_out=3))
+    assert " request --- POST " in text
+    assert " tokens=-/3 " in text
+    assert text.endswith(" end=client_left\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "paint"), [(200, "\x1b[32m"), (404, "\x1b[33m"), (503, "\x1b[31m"), (None, "\x1b[33m")]
+)
+def test_colour_paints_and_changes_no_word(status: int | None, paint: str) -> None:
+    event = request(status=status, end=events.End.TIMED_OUT)
+    (plain,), (coloured,) = lines(event), lines(event, colour=True)
+    assert paint in coloured
+    assert "\x1b" not in plain
+    assert re.sub(r"\x1b\[\d*m", "", coloured) == plain
+
+
+@pytest.mark.parametrize("event", OTHERS, ids=lambda event: type(event).__name__)
+def test_other_lines_have_colour_too(event: events.Event) -> None:
+    (plain,), (coloured,) = lines(event), lines(event, colour=True)
+    assert re.sub(r"\x1b\[\d*m", "", coloured) == plain != coloured
+
+
+def test_colour_is_for_terminals_that_want_it() -> None:
+    wants = textlines.wants_colour
+    assert wants(is_terminal=True, environment={"TERM": "xterm"})
+    assert wants(is_terminal=True, environment={"NO_COLOR": ""})
+    assert not wants(is_terminal=True, environment={"NO_COLOR": "1"})
+    assert not wants(is_terminal=True, environment={"TERM": "dumb"})
+    assert not wants(is_terminal=False, environment={"TERM": "xterm"})
+
+
+EVIL = [
+    "a\r\nb",
+    "\x1b[2J",
+    "\x00",
+    "\x7f",
+    "\x9b31m",
+    "\u202eabc",
+    "\u2028",
+    "\ufeff",
+    "\ud800",
+    "\U000e0001",
+    "\x85",
+]
+
+
+@pytest.mark.parametrize("evil", EVIL)
+@pytest.mark.parametrize("is_json", [False, True])
+def test_nothing_of_a_client_breaks_a_line(evil: str, is_json: bool) -> None:
+    event = request(model=evil, method=evil, request_id=evil, model_used=evil, why=evil)
+    (line,) = lines(event, events.Warned(evil), is_json=is_json)[:1]
+    assert line[:-1].isprintable()
+    assert line.endswith("\n")
+    (line,) = lines(events.Warned(evil), is_json=is_json)
+    assert line[:-1].isprintable()
+
+
+@given(st.text(st.characters(exclude_categories=[])), st.text())
+def test_any_text_is_one_printable_line_that_reads_back(model: str, why: str) -> None:
+    event = request(model=model, why=why)
+    found = said(event)
+    if len(model) <= 256 and model.isascii():
+        assert found["model"] == model
+    assert found["why"] == why
+    for line in lines(event) + lines(event, is_json=True):
+        assert line[:-1].isprintable()
+
+
+def test_a_value_cannot_pose_as_a_column() -> None:
+    """Blanks, quotes and equals signs of a client stand in quotes."""
+    (text,) = lines(request(model='x" status=200 server="y', request_id="a b"))
+    assert ' "x\\" status=200 server=\\"y" ' in text
+    assert ' id="a b"' in text
+    assert ' "a->b" ' in lines(request(model="a->b"))[0]
+
+
+def test_long_names_are_cut() -> None:
+    found = said(request(model="m" * 1_000_000, request_id="r" * 1000))
+    assert found["model"] == "m" * 255 + "…"
+    assert found["request_id"] == "r" * 255 + "…"
+    assert len(lines(request(model="m" * 1_000_000, request_id="r" * 1000))[0]) < 1000
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_no_line_tells_a_password(is_json: bool) -> None:
+    written = "".join(lines(*OTHERS, is_json=is_json))
+    assert "secret" not in written
+    assert "http://gpu-1:11434" in written
+
+
+def test_a_crash_says_where_in_indented_lines() -> None:
+    try:
+        raise CRASH.error
+    except ValueError as error:
+        (text,) = lines(events.Crashed("prober", error))
+    first, *rest = text.splitlines()
+    assert first.endswith(" error crashed prober: ValueError: bad\\nhttp://x/")
+    assert any("test_accesslog.py" in line for line in rest)
+    assert all(line.startswith("    ") for line in rest)
+    assert "test_accesslog.py" in str(said(CRASH)["traceback"])
+
+
+def test_start_lists_names_with_their_targets() -> None:
+    found = said(OTHERS[4])
+    assert found["servers"] == {"gpu-1": "http://gpu-1:11434"}
+    assert found["models"] == {"llama3.2": ["gpu-1"]}
+    assert found["aliases"] == {"gpt-4o": "llama3.2"}
+    (text,) = lines(OTHERS[4])
+    assert text.endswith(
+        " started listening on 127.0.0.1:11434; admin off; servers: gpu-1=http://gpu-1:11434;"
+        " models: llama3.2 on gpu-1; aliases: gpt-4o=llama3.2\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [
+        (None, "-"),
+        (0.0, "0.0ms"),
+        (0.0042, "4.2ms"),
+        (0.00999, "10ms"),
+        (0.9994, "999ms"),
+        (0.9996, "1.00s"),
+        (100, "100s"),
+    ],
+)
+def test_spans_show_their_size(span: float | None, text: str) -> None:
+    assert textlines.seconds(span) == text
+
+
+def test_time_is_that_of_each_line() -> None:
+    out: list[bytes] = []
+    clock = iter([0.0, 0.9999, 1.0, 86400.5])
+
+    def write(line: bytes) -> bool:
+        out.append(line)
+        return True
+
+    log = AccessLog(write, lambda: next(clock), is_json=True)
+    for _ in range(4):
+        log(FULL)
+    assert [json.loads(line)["time"] for line in out] == [
+        "1970-01-01T00:00:00.000Z",
+        "1970-01-01T00:00:00.999Z",
+        "1970-01-01T00:00:01.000Z",
+        "1970-01-02T00:00:00.500Z",
+    ]
+
+
+def test_lost_lines_are_told_of_when_somebody_reads_again() -> None:
+    out: list[bytes] = []
+    takes = iter([False, False, False, True, True, True])
+
+    def write(line: bytes) -> bool:
+        if next(takes):
+            out.append(line)
+            return True
+        return False
+
+    log = AccessLog(write, lambda: 0.0, is_json=True)
+    for _ in range(5):
+        log(FULL)
+    found = [json.loads(line) for line in out]
+    assert [line["event"] for line in found] == ["warning", "request", "request"]
+    assert found[0]["text"].startswith("3 log lines were lost")

@@ -135,11 +135,10 @@ def _life(event: events.Event) -> str:
             return f"open_requests={event.open_requests} grace={seconds(event.grace_s)}"
         case events.Stopped():
             return f"cut={event.cut}"
-        case events.Warned():
-            return _said(event.text)
         case events.Crashed():
             return _crashed(event)
-    raise TypeError(f"no line is made of {type(event).__name__}")
+        case _:
+            return _said(event.text if isinstance(event, events.Warned) else "")
 
 
 def _said(text: str) -> str:

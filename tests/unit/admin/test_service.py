@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from gollamas.admin.service import Admin
-from gollamas.errors import BodyTooLarge
+from gollamas.config.model import Config
+from gollamas.net.downstream import ClientConnection, Clients
 from gollamas.wire.message import Answer, Head, Request
 
 
@@ -83,9 +86,43 @@ def test_other_methods_are_not_allowed(method: bytes) -> None:
     assert json.loads(text_of(answer))["error"]
 
 
-def test_accept_fields_that_the_encoder_cannot_read_are_no_crash() -> None:
-    answer = ask(
-        b"/metrics", fields=((b"Accept", b"application/openmetrics-text;version=1.0.0;escaping=what"),)
+async def exchanged(sent: bytes) -> bytes:
+    """Send bytes to an admin port on a real socket; all that comes back until it closes."""
+    loop = asyncio.get_running_loop()
+    admin = Admin(registry(), lambda: "no server is up")
+    tasks: list[asyncio.Task[None]] = []
+
+    def spawn(coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        tasks.append(loop.create_task(coro, name=name))
+        return tasks[-1]
+
+    clients = Clients(admin, Config(), spawn, loop.time)
+    server = await loop.create_server(lambda: ClientConnection(clients), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(sent)
+    got = await reader.read()
+    writer.close()
+    server.close()
+    await server.wait_closed()
+    clients.abort()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return got
+
+
+def test_pages_are_served_on_a_socket() -> None:
+    head = b"Host: x\r\n\r\n"
+    got = asyncio.run(
+        exchanged(
+            b"GET /healthz HTTP/1.1\r\n" + head + b"HEAD /metrics HTTP/1.1\r\nConnection: close\r\n" + head
+        )
     )
-    assert answer.status == 200
-    assert str(BodyTooLarge("x")) == "x"
+    first, _, second = got.partition(b"ok\n")
+    assert first.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert second.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert second.endswith(b"\r\n\r\n")
+
+
+def test_a_body_that_nobody_wants_is_refused_in_json() -> None:
+    got = asyncio.run(exchanged(b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"))
+    assert got.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(got.partition(b"\r\n\r\n")[2])["error"]

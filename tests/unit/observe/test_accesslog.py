@@ -285,6 +285,16 @@ def test_start_lists_names_with_their_targets() -> None:
     )
 
 
+def test_a_start_with_nothing_configured_says_so() -> None:
+    (text,) = lines(events.Started(listen=("[::]:1",), admin="x:2", servers=(), models=(), aliases=()))
+    assert text.endswith(" listening on [::]:1; admin x:2; servers: none; models: as found\n")
+
+
+def test_names_that_are_no_utf8_are_written_in_lists_too() -> None:
+    found = said(events.DigestsDiffer("m\udc80", ("a\udc80", "b")))
+    assert (found["model"], found["servers"]) == ("m\\udc80", ["a\\udc80", "b"])
+
+
 @pytest.mark.parametrize(
     ("span", "text"),
     [

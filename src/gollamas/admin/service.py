@@ -11,21 +11,19 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from gollamas.errors import ProxyError
-from gollamas.net.downstream import ClientConnection
-from gollamas.wire.head import Framing
-from gollamas.wire.message import Answer, Fields, Head, Request
+from gollamas.wire.message import Answer, Fields, Request
 
 Ready = Callable[[], str | None]
 
 _JSON: Final = (b"Content-Type", b"application/json; charset=utf-8")
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 _FRESH: Final = (b"Cache-Control", b"no-store")
-_MAX_BODY_BYTES: Final = 16 * 1024
+MAX_BODY_BYTES: Final = 16 * 1024  # nothing here reads a body, but its sender is to read the answer
 _ALLOW: Final = (b"Allow", b"GET, HEAD")
 
 
 class Admin:
-    """Answers requests of operators and their tools. A `net.downstream.Service`.
+    """Answers requests of operators and their tools, behind a `net.downstream.Responder`.
 
     In: the registry that /metrics tells, and `ready`, which gives None while requests can be served, else one
     sentence that says why not.
@@ -39,20 +37,6 @@ class Admin:
             b"/healthz": self._health,
             b"/readyz": self._readiness,
         }
-
-    def on_head(self, head: Head, framing: Framing) -> int:
-        """Let a small body in: nothing here reads one, but its sender is to read the answer."""
-        del head, framing
-        return _MAX_BODY_BYTES
-
-    async def serve(self, request: Request, client: ClientConnection) -> None:
-        """Answer a request on its connection."""
-        await client.send(await self.respond(request))
-
-    def refusal(self, error: ProxyError, head: Head | None, client: ClientConnection) -> Answer:
-        """Say why a request was not read to its end."""
-        del head, client
-        return _error(error.status, error.text)
 
     async def respond(self, request: Request) -> Answer:
         """Answer one request; for HEAD the body is what GET would bring, and the connection leaves it out."""
@@ -81,6 +65,11 @@ class Admin:
         del request
         why_not = self._ready()
         return Answer(200, [_TEXT, _FRESH], b"ok\n") if why_not is None else _error(503, why_not, _FRESH)
+
+
+def refuse(error: ProxyError) -> Answer:
+    """Say why a request was not read to its end."""
+    return _error(error.status, error.text)
 
 
 def _names(pages: Mapping[bytes, object]) -> str:

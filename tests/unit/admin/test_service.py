@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from gollamas.admin.service import Admin
+from gollamas.admin.service import MAX_BODY_BYTES, Admin, refuse
 from gollamas.config.model import Config
-from gollamas.net.downstream import ClientConnection, Clients
+from gollamas.net.downstream import ClientConnection, Clients, Responder
 from gollamas.wire.message import Answer, Head, Request
 
 
@@ -96,7 +96,8 @@ async def exchanged(sent: bytes) -> bytes:
         tasks.append(loop.create_task(coro, name=name))
         return tasks[-1]
 
-    clients = Clients(admin, Config(), spawn, loop.time)
+    service = Responder(admin.respond, refuse, MAX_BODY_BYTES)
+    clients = Clients(service, Config(), spawn, loop.time)
     server = await loop.create_server(lambda: ClientConnection(clients), "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     writer.write(sent)

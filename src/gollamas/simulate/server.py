@@ -87,6 +87,7 @@ class SimulatedOllama:
         self.seen: deque[Request] = deque(maxlen=self.settings.remembered)
         self._orders: list[_Order] = []
         self._released = asyncio.Event()
+        self.hanging = 0  # requests that a fault holds back now
 
     def fail_next(
         self, fault: Fault, *, model: str | None = None, path: str | None = None, times: int = 1
@@ -127,7 +128,7 @@ class SimulatedOllama:
             case Drops():
                 raise CutOff
             case Hangs():
-                await self._released.wait()
+                await self._hang()
             case Slow(seconds):
                 await self.clock.sleep(seconds)
         answer = await self._answer(request)
@@ -137,6 +138,15 @@ class SimulatedOllama:
             pieces = answers.one(answer.body) if isinstance(answer.body, bytes) else answer.body
             answer.body = self._broken(pieces, fault)
         return answer
+
+    async def _hang(self) -> None:
+        self.hanging += 1
+        self.engine.changed()
+        try:
+            await self._released.wait()
+        finally:
+            self.hanging -= 1
+            self.engine.changed()
 
     def _fault_for(self, request: Request) -> Fault | None:
         for order in self._orders:
@@ -152,7 +162,6 @@ class SimulatedOllama:
         self, pieces: AsyncIterator[bytes], fault: CutsOff | HangsAfter | Garbled
     ) -> AsyncGenerator[bytes, None]:
         left = fault.after
-        released = self._released
         try:
             while left > 0 and (piece := await anext(pieces, b"")):
                 left -= 1
@@ -163,7 +172,7 @@ class SimulatedOllama:
                 if fault.instead:
                     yield fault.instead
                 return
-            await released.wait()
+            await self._hang()
             async for piece in pieces:
                 yield piece
         finally:

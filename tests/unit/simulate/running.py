@@ -38,7 +38,7 @@ def fast(clock: Clock | None = None, **settings: Any) -> SimulatedOllama:
 def request(method: str, path: str, body: Any = b"", fields: Fields | None = None) -> Request:
     """A request; a body that is not bytes is sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    all_fields = [(b"Host", b"localhost"), *(fields or [])]
+    all_fields = [(b"Host", b"localhost:11434"), *(fields or [])]
     head = Head(method.encode(), path.encode(), b"", all_fields, is_http10=False, keep_alive=True)
     return Request(head, raw, "127.0.0.1")
 

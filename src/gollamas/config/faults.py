@@ -85,5 +85,16 @@ class Findings:
 def nearest(word: str, names: Iterable[str]) -> str | None:
     """Find the name that a mistyped word most likely meant; None where nothing is near."""
     by_folded = {name.lower(): name for name in names}
-    found = difflib.get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
-    return by_folded[found[0]] if found else None
+    folded = word.lower()
+    found = difflib.get_close_matches(folded, by_folded, n=5, cutoff=0.6)
+    return by_folded[min(found, key=lambda name: _edits(folded, name))] if found else None
+
+
+def _edits(left: str, right: str) -> int:
+    """Count the letters to put in, take out or change, to make one word of the other (Levenshtein)."""
+    row = list(range(len(right) + 1))
+    for i, letter in enumerate(left, start=1):
+        before, row[0] = row[0], i
+        for j, other in enumerate(right, start=1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (letter != other))
+    return row[-1]

@@ -122,7 +122,7 @@ def _expose(
     has_models: bool,
     findings: Findings,
 ) -> Expose:
-    """Without any model, servers show what they have; to ask for the configured ones then is a fault."""
+    """Without any model, servers show what they have, except where somebody said otherwise."""
     expose: Expose = values["expose"]
     if has_models:
         return expose
@@ -130,10 +130,10 @@ def _expose(
         origins["expose", ""] = f"{DEFAULT} where no model is configured"
         return Expose.INSTALLED
     if expose is Expose.CONFIGURED:
-        findings.fault(
+        findings.warn(
             origins["expose", ""],
-            "only configured models are to be exposed, and none is",
-            "Add a model, as in `--proxy llama3.2=http://gpu-1:11434`, or write `installed`",
+            "only configured models are exposed and none is configured, so every request ends as 404; "
+            "add one, as in `--proxy llama3.2=http://gpu-1:11434`, or write `installed`",
         )
     return expose
 

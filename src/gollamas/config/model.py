@@ -25,7 +25,9 @@ class Server:
     host: str  # without brackets
     port: int
     prefix: str = ""  # path before /api, without a slash at its end
-    fields: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)  # added to each request; may be secret
+    fields: tuple[tuple[bytes, bytes], ...] = field(
+        default=(), repr=False
+    )  # added to each request; may be secret
     ca_file: str | None = None
     verify: bool = True
 

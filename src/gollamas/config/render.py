@@ -28,7 +28,10 @@ def as_yaml(loaded: Loaded) -> str:
         (MODELS, {model.key: _model(model.name, model.servers) for model in config.models.values()}),
         (
             ALIASES,
-            {alias.key: [f"{_text(alias.name)}: {_text(alias.model)}"] for alias in config.aliases.values()},
+            {
+                alias.key: [f"{_quoted(alias.name)}: {_text(alias.model)}"]
+                for alias in config.aliases.values()
+            },
         ),
     ):
         lines.append(f"{option.key}:" if entries else f"{option.key}: {{}}")
@@ -55,8 +58,8 @@ def _server(server: Server) -> list[str]:
     if not server.verify:
         tls.append("verify: false")
     if not server.fields and not tls:
-        return [f"{_text(server.id)}: {_text(server.url)}"]
-    lines = [f"{_text(server.id)}:", f"url: {_text(server.url)}"]
+        return [f"{_quoted(server.id)}: {_text(server.url)}"]
+    lines = [f"{_quoted(server.id)}:", f"url: {_text(server.url)}"]
     if server.fields:
         hidden = (f"{_text(name.decode())}: {_text(HIDDEN)}" for name, _ in server.fields)
         lines.append(f"headers: {{{', '.join(hidden)}}}")
@@ -66,14 +69,18 @@ def _server(server: Server) -> list[str]:
 
 
 def _model(name: str, servers: tuple[str, ...]) -> list[str]:
-    return [f"{_text(name)}: [{', '.join(map(_text, servers))}]"]
+    return [f"{_quoted(name)}: [{', '.join(map(_text, servers))}]"]
 
 
 def _text(text: str) -> str:
-    """Quote what YAML would not read as this text."""
+    """Quote what YAML would not read as this text, and what would be filled in as a variable."""
+    return _quoted(text.replace("${", "$${"))
+
+
+def _quoted(text: str) -> str:
     if _PLAIN.fullmatch(text) and not _NO_TEXT.fullmatch(text):
         return text
-    return json.dumps(text.replace("${", "$${"), ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _commented(line: str, origin: str) -> str:

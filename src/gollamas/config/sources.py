@@ -24,7 +24,9 @@ _OF_SERVICE: Final = re.compile(
 _OF_SERVICE_URL: Final = re.compile(r"(tcp|udp|sctp)://")
 _OF_TESTS: Final = "GOLLAMAS_TEST_"
 
-_KNOWN_VARIABLES: Final = tuple(variable for option in OPTIONS for variable in option.variables)
+_KNOWN_VARIABLES: Final = tuple(
+    variable for option in OPTIONS for variable in option.variables if variable.startswith(PREFIX)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +116,22 @@ def _positional(words: Sequence[str], findings: Findings) -> list[ServerEntry]:
         if looks_like_server(word) and "=" not in word.partition("://")[0]:
             servers.append(ServerEntry(id=None, url=word, place=f"argument `{word}`"))
             continue
-        near = nearest(word, VERBS) if index == 0 else None
-        if near:
-            hint = f"Write `gollamas {near}`"
-        elif "=" in word:
-            hint = f"Write `--proxy {word}` for a model, `--connection {word}` for a server"
-        elif word.lower() in {"true", "false", "t", "f", "1", "0"}:
-            hint = f"Write the value of a switch behind `=`, like `--list-aliases={word}`"
-        else:
-            hint = f"Write a server with a scheme or a port, like `http://{word or 'gpu-1'}:11434`"
-        findings.fault(f"argument `{word}`", "this is neither a verb nor the URL of a server", hint)
+        findings.fault(
+            f"argument `{word}`", "this is neither a verb nor the URL of a server", _meant(index, word)
+        )
     return servers
+
+
+def _meant(index: int, word: str) -> str:
+    if word in VERBS:
+        return f"Write the verb first: `gollamas {word} ...`"
+    if index == 0 and (near := nearest(word, VERBS)):
+        return f"Write `gollamas {near}`"
+    if "=" in word:
+        return f"Write `--proxy {word}` for a model, `--connection {word}` for a server"
+    if word.lower() in {"true", "false", "t", "f", "1", "0"}:
+        return f"Write the value of a switch behind `=`, like `--list-aliases={word}`"
+    return f"Write a server with a scheme or a port, like `http://{word or 'gpu-1'}:11434`"
 
 
 def _look_for_unknown_variables(environ: Mapping[str, str], findings: Findings) -> None:
@@ -133,8 +140,9 @@ def _look_for_unknown_variables(environ: Mapping[str, str], findings: Findings) 
             continue
         if _OF_SERVICE.match(name) or (name.endswith("_PORT") and _OF_SERVICE_URL.match(environ[name])):
             continue
-        near = nearest(name, (known for known in _KNOWN_VARIABLES if known.startswith(PREFIX)))
-        hint = f"; did you mean {near}?" if near else ""
+        known = (variable.removeprefix(PREFIX) for variable in _KNOWN_VARIABLES)
+        near = nearest(name.removeprefix(PREFIX), known)
+        hint = f"; did you mean {PREFIX}{near}?" if near else ""
         findings.warn(name, f"this variable is unknown and ignored{hint}")
 
 

@@ -1,0 +1,145 @@
+"""The URLs of servers: what they mean, and that no fault shows a password."""
+
+import base64
+
+import pytest
+
+from gollamas.config.address import Target, looks_like_server, parse_url
+from gollamas.config.faults import Fault, Unusable
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("http://gpu-1:11434", ("http", "gpu-1", 11434, "")),
+        ("http://gpu-1:11434/", ("http", "gpu-1", 11434, "")),
+        ("http://gpu-1", ("http", "gpu-1", 80, "")),
+        ("HTTPS://GPU-1.Example/ollama/", ("https", "gpu-1.example", 443, "/ollama")),
+        ("gpu-1:11434", ("http", "gpu-1", 11434, "")),
+        ("gpu_1:11434/a/b", ("http", "gpu_1", 11434, "/a/b")),
+        ("[::1]:11434", ("http", "::1", 11434, "")),
+        ("http://[2001:DB8::1]", ("http", "2001:db8::1", 80, "")),
+        ("http://10.0.0.1:11434/a%20b", ("http", "10.0.0.1", 11434, "/a%20b")),
+        ("http://b\u00fccher.example:1", ("http", "xn--bcher-kva.example", 1, "")),
+    ],
+)
+def test_a_url_names_a_target(text: str, target: tuple[str, str, int, str]) -> None:
+    """Scheme, host in lower case, the scheme's own port, prefix without its last slash."""
+    assert parse_url(text) == Target(*target, b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "credentials"),
+    [
+        ("http://user:pass@h:1", b"user:pass"),
+        ("user:pass@h:1", b"user:pass"),
+        ("http://user@h", b"user:"),
+        ("http://a%40b:p%2F%3A%2C@h", b"a@b:p/:,"),
+        ("http://u:p:q@h", b"u:p:q"),
+        ("http://u:%C3%BC@h", b"u:\xc3\xbc"),
+        ("http://u:a@b@h", b"u:a@b"),
+    ],
+)
+def test_user_info_becomes_basic_authorization(text: str, credentials: bytes) -> None:
+    """Percent-decoded and in base64, with the last `@` before the host."""
+    assert parse_url(text).authorization == b"Basic " + base64.b64encode(credentials)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "gpu-1",
+        "localhost",
+        "ftp://h",
+        "ws://h:1",
+        "http://",
+        "http:///x",
+        "http://:11434",
+        "http://h:0",
+        "http://h:65536",
+        "http://h:x",
+        "http://h:\u0661",
+        "http://h?a=b",
+        "http://h#a",
+        "http://h/a//b",
+        "http://h/../b",
+        "http://h/a%zz",
+        "http://h/a b",
+        "http://h\n:1",
+        "http://a..b",
+        "http://-a",
+        "http://a*b",
+        "http://::1:11434",
+        "http://[::1",
+        "http://[zz]:1",
+        "http://\u2e2e.example\u3002\u3002:1",
+        "http://h\\a:1",
+    ],
+)
+def test_what_is_no_url_is_refused(text: str) -> None:
+    """Each says what to write."""
+    with pytest.raises(Unusable) as caught:
+        parse_url(text)
+    assert caught.value.instead.startswith("Write")
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"http://user:{SECRET}@h:x",
+        f"http://user:{SECRET}@h:1?q",
+        f"ftp://user:{SECRET}@h",
+        f"http://user:{SECRET}@",
+        f"http://user:{SECRET}/x@h:1",
+        f"http://user:{SECRET}#x@h:1",
+        f"http://user:{SECRET} x@h:1",
+        f"http://user:{SECRET}",
+        f"http://us:er:{SECRET}@h/a//b",
+        f"user:{SECRET}@h",
+        f"http://{SECRET}@a..b",
+    ],
+)
+def test_no_fault_shows_user_info(text: str) -> None:
+    """Whatever is wrong with a URL, its password is not printed."""
+    with pytest.raises(Unusable) as caught:
+        parse_url(text)
+    fault = str(Fault("--connection", caught.value.what, caught.value.instead))
+    assert SECRET not in fault
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("http://H", "h:80"),
+        ("https://h/a/", "h:443/a"),
+        ("http://[::1]:1", "[::1]:1"),
+        ("http://u:p@h", "h:80"),
+    ],
+)
+def test_a_target_is_called_host_and_port(text: str, name: str) -> None:
+    """With its prefix, and without user info."""
+    assert parse_url(text).name == name
+
+
+@pytest.mark.parametrize(
+    ("text", "is_server"),
+    [
+        ("http://a", True),
+        ("a:1", True),
+        ("[::1]:1/x", True),
+        ("u:p@a:1", True),
+        ("a", False),
+        ("llama3.2:latest", False),
+        ("srve", False),
+        (":11434", False),
+        ("", False),
+        ("::1", False),
+    ],
+)
+def test_a_server_has_a_scheme_or_a_port(text: str, is_server: bool) -> None:
+    """Other words are ids, verbs or mistakes."""
+    assert looks_like_server(text) is is_server

@@ -1,0 +1,50 @@
+"""Faults: what they say, and what they must not."""
+
+import pytest
+
+from gollamas.config.faults import Fault, Faults, Findings, nearest, without_secrets
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://u:p@h/x", "http://***@h/x"),
+        ("c=http://u:p@h", "c=http://***@h"),
+        ("`c=u:p@h` has", "`c=***@h` has"),
+        ("`u:p q@h` and `v@i`", "`***@h` and `***@i`"),
+        ("http://u:p@q@h", "http://***@h"),
+        ("write `@` as `%40`", "write `@` as `%40`"),
+        ("http://h:1/x", "http://h:1/x"),
+    ],
+)
+def test_user_info_is_hidden_anywhere(text: str, shown: str) -> None:
+    """Up to the last `@` of a word or of what stands in quotes."""
+    assert without_secrets(text) == shown
+
+
+def test_a_fault_is_one_sentence_with_its_place() -> None:
+    """Place, what is wrong, what to write instead."""
+    assert str(Fault("--a", "b is c", "Write d")) == "--a: b is c. Write d."
+
+
+def test_faults_are_raised_together() -> None:
+    """With the warnings that were found on the way; the same fault once; none is no exception."""
+    findings = Findings()
+    findings.raise_faults()
+    findings.warn("x", "http://u:p@h")
+    findings.fault("--a", "b", "C")
+    findings.fault("--a", "b", "C")
+    findings.fault("--b", "b", "C")
+    with pytest.raises(Faults, match=r"--a: b\. C\.\n--b: b\. C\.") as caught:
+        findings.raise_faults()
+    assert caught.value.warnings == ("x: http://***@h",)
+    assert len(caught.value.faults) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [("proxi", "proxy"), ("PROXYS", "proxys"), ("modles", "models"), ("xyz", None), ("", None)],
+)
+def test_the_nearest_name_has_the_fewest_edits(word: str, name: str | None) -> None:
+    """Among those that are like it at all; case does not matter."""
+    assert nearest(word, ("proxies", "proxy", "proxys", "models")) == name

@@ -57,12 +57,17 @@ class Case:
         head, _, body = rest.partition(b"\r\n\r\n")
         path, _, query = target.partition(b"?")
         fields = [split_field(line) for line in head.split(b"\r\n") if line]
-        return Request(Head(method, path, query, fields, is_http10=False, keep_alive=True), body, "127.0.0.1")
+        return Request(make_head(method, path, query, fields), body, "127.0.0.1")
 
     @property
     def reply(self) -> Reply:
         """What came back, its chunks undone."""
         return parse_reply(self.raw_response, is_head=self.raw_request.startswith(b"HEAD "))
+
+
+def make_head(method: bytes, path: bytes, query: bytes, fields: Fields) -> Head:
+    """A request's head without a connection."""
+    return Head(method, path, query, fields, {name.lower(): value for name, value in fields})
 
 
 def split_field(line: bytes) -> tuple[bytes, bytes]:

@@ -9,7 +9,8 @@ from typing import Any, ParamSpec
 from gollamas.simulate.clock import Clock, HeldClock
 from gollamas.simulate.server import SimulatedOllama
 from gollamas.simulate.settings import Settings
-from gollamas.wire.message import Answer, Fields, Head, Request
+from gollamas.wire.message import Answer, Fields, Request
+from tests.recorded import make_head
 
 P = ParamSpec("P")
 
@@ -39,8 +40,7 @@ def request(method: str, path: str, body: Any = b"", fields: Fields | None = Non
     """A request; a body that is not bytes is sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     all_fields = [(b"Host", b"localhost:11434"), *(fields or [])]
-    head = Head(method.encode(), path.encode(), b"", all_fields, is_http10=False, keep_alive=True)
-    return Request(head, raw, "127.0.0.1")
+    return Request(make_head(method.encode(), path.encode(), b"", all_fields), raw, "127.0.0.1")
 
 
 async def body_of(answer: Answer) -> bytes:

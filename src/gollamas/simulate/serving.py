@@ -1,0 +1,84 @@
+"""A simulated server on a socket.
+
+Owns its listener and its tasks; what it answers is `server`'s. Like Ollama it has no time-outs of its own.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from gollamas.config.model import Address, Config
+from gollamas.errors import ProxyError
+from gollamas.events import Crashed, Event
+from gollamas.net.downstream import ClientConnection, Responder
+from gollamas.net.listener import Listener, bind
+from gollamas.net.supervisor import Supervisor
+from gollamas.simulate.server import SimulatedOllama
+from gollamas.wire.message import Answer, CutOff, Request
+
+LOCAL: Final = Address(host="127.0.0.1", port=0)  # any free port
+_MAX_BODY: Final = 1 << 40  # Ollama has no limit
+
+
+@dataclass(slots=True)
+class Served:
+    """Where a simulated server is reached."""
+
+    address: Address
+    listener: Listener
+
+    @property
+    def url(self) -> str:
+        """The address for a client."""
+        return f"http://{self.address}"
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected now."""
+        return len(self.listener.clients.live)
+
+
+@asynccontextmanager
+async def serving(simulated: SimulatedOllama, address: Address = LOCAL) -> AsyncIterator[Served]:
+    """Serve on an address, a free port by default, until the block ends; then cut every client.
+
+    Raises NotListening before the block, and after it the first defect of the server's own.
+    """
+    crashes: list[BaseException] = []
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Crashed):
+            crashes.append(event.error)
+
+    tasks = Supervisor(emit)
+    listener = Listener(_Service(simulated), Config(), tasks, time.monotonic)
+    sockets = bind(address)
+    await listener.start(sockets)
+    try:
+        yield Served(Address(host=address.host, port=sockets[0].getsockname()[1]), listener)
+    finally:
+        listener.stop_accepting()
+        listener.clients.abort()
+        await tasks.close()
+    if crashes:
+        raise crashes[0]
+
+
+class _Service(Responder):
+    """Answers of a simulated server; it may also end a connection without one."""
+
+    def __init__(self, simulated: SimulatedOllama) -> None:
+        super().__init__(simulated.respond, _refused, _MAX_BODY)
+
+    async def serve(self, request: Request, client: ClientConnection) -> None:
+        try:
+            await super().serve(request, client)
+        except CutOff:
+            client.reset()
+
+
+def _refused(error: ProxyError) -> Answer:
+    text = b"%d %b" % (error.status, error.text.encode("utf-8", "replace"))  # as Go's HTTP library has it
+    return Answer(error.status, [(b"Content-Type", b"text/plain; charset=utf-8")], text)

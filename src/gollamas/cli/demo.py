@@ -1,0 +1,174 @@
+"""`gollamas demo`: three simulated Ollama servers, the proxy in front of them, and commands to paste."""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from gollamas import names
+from gollamas.cli.say import complain, say
+from gollamas.cli.simulate import Parser, listen_address, reached, stopped
+from gollamas.config.model import Address, Alias, Config, Expose, Model, Server
+
+if TYPE_CHECKING:
+    from gollamas.app import App
+
+_GRACE: Final = 1.0  # seconds that streams get when the demo ends
+_DEFAULT: Final = "localhost:11434"
+_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "pc-1": ("all-minilm", "llama3.2"),
+    "pc-2": ("qwen3:8b", "llama3.2"),
+    "pc-3": ("llama3.2-vision", "deepseek-r1:14b"),
+}
+_NAME_SERVERS: Final = ("GOLLAMAS_CONFIG", "GOLLAMAS_CONNECTIONS", "GOLLAMAS_PROXIES")
+_PYTHON: Final = (
+    "from openai import OpenAI; "
+    'client = OpenAI(base_url="{url}/v1", api_key="unused"); '
+    'print(client.chat.completions.create(model="gpt-4o", '
+    'messages=[{{"role": "user", "content": "Hello"}}]).choices[0].message.content)'
+)
+_COMMANDS: Final = """
+Paste into another terminal:
+
+  curl {url}/api/tags
+  curl {url}/api/chat -d '{{"model": "llama3.2", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+  curl {url}/v1/chat/completions -H 'Content-Type: application/json' \\
+    -d '{{"model": "gpt-4o", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+  OLLAMA_HOST={host} ollama run deepseek-r1:14b 'Hello'
+  python3 -c '{python}'
+"""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run until Ctrl-C: 0; 1 where the address is taken, 2 for a faulty command line."""
+    parser = Parser(
+        prog="gollamas demo",
+        description="Try gollamas without Ollama: three simulated servers and the proxy in front of them.",
+    )
+    default = os.environ.get("GOLLAMAS_LISTEN") or _DEFAULT
+    parser.add_argument(
+        "--listen",
+        *("--address", "--addr", "-a"),
+        type=listen_address,
+        default=default,
+        metavar="ADDRESS",
+        help=f"where the proxy is reached (HOST:PORT; default GOLLAMAS_LISTEN, else {_DEFAULT})",
+    )
+    parser.add_argument(
+        "--admin",
+        type=_admin_address,
+        default="",
+        metavar="ADDRESS",
+        help="where metrics and health are served, or off (default 127.0.0.1:11435)",
+    )
+    parser.add_argument(
+        "--level",
+        default="info",
+        choices=("trace", "debug", "info", "warn", "error"),
+        help="the least serious lines that are logged (default info)",
+    )
+    try:
+        given = parser.parse_args(list(argv))
+    except SystemExit as end:
+        return int(end.code or 0)
+    from gollamas.app import loop_factory  # noqa: PLC0415 - the help needs no server
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        try:
+            return runner.run(_demo(_config(given)))
+        except KeyboardInterrupt:  # where signals can't be handled in the loop
+            return 0
+
+
+def _admin_address(text: str) -> Address | None:
+    return None if text == "off" else listen_address(text or "127.0.0.1:11435")
+
+
+def _config(given: argparse.Namespace) -> Config:
+    is_default = given.admin == _admin_address("")
+    return Config(
+        listen=given.listen, admin=given.admin, admin_is_default=is_default, level=given.level, grace=_GRACE
+    )
+
+
+async def _demo(config: Config) -> int:
+    from gollamas.net.listener import NotListening  # noqa: PLC0415 - the help needs no server
+    from gollamas.simulate.server import SimulatedOllama  # noqa: PLC0415
+    from gollamas.simulate.serving import serving  # noqa: PLC0415
+    from gollamas.simulate.settings import Settings  # noqa: PLC0415
+
+    _hint_at_serve(os.environ)
+    async with AsyncExitStack() as stack:
+        addresses = {}
+        for name, models in _SERVERS.items():
+            settings = Settings(models=models, load_seconds=1.5, tokens_per_second=25.0, remembered=0)
+            served = await stack.enter_async_context(serving(SimulatedOllama(settings)))
+            addresses[name] = served.address
+        app = _app(in_front_of(addresses, config))
+        try:
+            await app.start()
+        except NotListening as why:
+            hint = "" if "--admin" in str(why) else ": choose another address with --listen HOST:PORT"
+            complain(f"gollamas demo: {why}{hint}")
+            return 1
+        _explain(app, addresses)
+        await stopped()
+        await app.stop()
+    return 0
+
+
+def _hint_at_serve(environ: Mapping[str, str]) -> None:
+    if found := [name for name in _NAME_SERVERS if environ.get(name)]:
+        words = f"{', '.join(found)} {'names' if len(found) == 1 else 'name'} servers of yours"
+        complain(f"gollamas demo: {words}: `gollamas serve` is for them, this uses simulated ones")
+
+
+def in_front_of(addresses: Mapping[str, Address], config: Config) -> Config:
+    """The configuration with these servers: all that they have is served, and one alias."""
+    servers = {
+        name: Server(id=name, scheme="http", host=address.host, port=address.port)
+        for name, address in addresses.items()
+    }
+    key = names.key_of("llama3.2")
+    alias_key = names.key_of("gpt-4o")
+    assert key is not None  # noqa: S101 - both are good names
+    assert alias_key is not None  # noqa: S101
+    holders = tuple(name for name, models in _SERVERS.items() if "llama3.2" in models)
+    return replace(
+        config,
+        expose=Expose.INSTALLED,
+        list_aliases=True,
+        servers=servers,
+        models={key: Model(name="llama3.2", key=key, servers=holders)},
+        aliases={alias_key: Alias(name="gpt-4o", key=alias_key, model="llama3.2", model_key=key)},
+    )
+
+
+def _app(config: Config) -> "App":
+    from gollamas.admin.logwriter import LogWriter  # noqa: PLC0415 - the help needs no server
+    from gollamas.app import App  # noqa: PLC0415
+    from gollamas.observe.accesslog import AccessLog  # noqa: PLC0415
+    from gollamas.observe.kinds import level_of  # noqa: PLC0415
+
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    writer = LogWriter(sys.stderr.fileno())
+    log = AccessLog(writer, time.time, level=level_of(config.level), is_json=False, colour=colour)
+    return App(config, log=log)
+
+
+def _explain(app: "App", addresses: Mapping[str, Address]) -> None:
+    url = reached(app.address)
+    say("\nThree simulated Ollama servers (no model runs in them, the words are made up):\n")
+    for name, models in _SERVERS.items():
+        say(f"  {name}  http://{addresses[name]}  {', '.join(models)}")
+    say(f"\nand gollamas in front of them at {url}, where gpt-4o is another name for llama3.2.")
+    host = url.removeprefix("http://")
+    say(_COMMANDS.format(url=url, host=host, python=_PYTHON.format(url=url)).rstrip("\n"))
+    if app.admin_address is not None:
+        say(f"  curl {reached(app.admin_address)}/metrics")
+    say("\nCtrl-C ends all of it.\n")

@@ -1,0 +1,180 @@
+"""`gollamas simulate`: run one simulated Ollama server until it is stopped."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from gollamas.cli.say import USAGE, complain, say
+from gollamas.config.faults import Unusable, nearest
+from gollamas.config.model import Address
+from gollamas.config.values import Listen
+
+_LOOPBACK: Final = ("localhost", "::1")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Serve until a signal ends it: 0; 1 where the address can't be used, 2 for a faulty command line."""
+    parser = _parser()
+    try:
+        given = parser.parse_args(list(argv))
+    except SystemExit as end:
+        return int(end.code or 0)
+    from gollamas.app import loop_factory  # noqa: PLC0415 - the help needs no server
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        try:
+            return runner.run(_serve(given))
+        except KeyboardInterrupt:  # where signals can't be handled in the loop
+            return 0
+
+
+def _parser() -> "Parser":
+    parser = Parser(
+        prog="gollamas simulate",
+        description="Run one simulated Ollama server. No model runs in it: the words are made up, times, "
+        "loads, slots and errors are those of a real one.",
+    )
+    parser.add_argument(
+        "--listen",
+        *("--address", "--addr", "-a"),
+        type=listen_address,
+        default="127.0.0.1:11500",
+        metavar="ADDRESS",
+        help="where it is reached (HOST:PORT, :PORT for every address; default 127.0.0.1:11500)",
+    )
+    parser.add_argument(
+        "--version",
+        default="0.32.15",
+        type=_version,
+        metavar="VERSION",
+        help="the Ollama that it acts like (default 0.32.15; 0.24.0 differs in known ways)",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        type=_model,
+        metavar="NAME",
+        help="a model that is installed; again for another (default llama3.2, smollm2:135m, all-minilm)",
+    )
+    for flag, default, help_text in (
+        ("--load-seconds", 1.0, "how long a load takes"),
+        ("--tokens-per-second", 50.0, "how fast one answer comes; 0 is as fast as it goes"),
+        ("--keep-alive", 300.0, "seconds that an idle model stays loaded; less than 0 is for ever"),
+    ):
+        shown = f"{help_text} (default {default:g})"
+        parser.add_argument(flag, type=float, default=default, metavar="NUMBER", help=shown)
+    for flag, number, help_text in (
+        ("--parallel", 1, "requests that a loaded model works on at a time"),
+        ("--max-queue", 512, "requests that may wait behind a load"),
+        ("--max-loaded", 3, "models that are loaded at a time"),
+        ("--context-length", 4096, "tokens of context where nothing else is said"),
+    ):
+        shown = f"{help_text} (default {number})"
+        parser.add_argument(flag, type=_count, default=number, metavar="NUMBER", help=shown)
+    return parser
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line that says what is wrong in one line, with the nearest flag."""
+
+    def __init__(self, *, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end with the exit code of a faulty command line."""
+        unknown = message.partition("unrecognized arguments: ")[2].split()
+        near = nearest(unknown[0].partition("=")[0], self._option_string_actions) if unknown else None
+        hint = f"write `{near}`" if near else f"see `{self.prog} --help`"
+        complain(f"{self.prog}: {message}: {hint}")
+        raise SystemExit(USAGE)
+
+
+def listen_address(text: str) -> Address:
+    """Read an address to listen on; raises what argparse tells."""
+    try:
+        address = Listen().parse(text)
+    except Unusable as why:
+        raise argparse.ArgumentTypeError(f"{why.what}. {why.instead}") from why
+    assert address is not None  # noqa: S101 - only an address that may be off is none
+    return address
+
+
+def _model(text: str) -> str:
+    from gollamas import names  # noqa: PLC0415 - the help needs no names
+
+    if names.parse(text) is None:
+        raise argparse.ArgumentTypeError(f"`{text}` is no name of a model")
+    return text
+
+
+def _version(text: str) -> str:
+    if not text.partition("-")[0].replace(".", "").isdecimal():
+        raise argparse.ArgumentTypeError(f"`{text}` is no version. Write it like `0.32.15`")
+    return text
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is no number above 0")
+    return int(text)
+
+
+def is_loopback(address: Address) -> bool:
+    """Whether only this machine can connect."""
+    return address.host in _LOOPBACK or address.host.startswith("127.")
+
+
+async def _serve(given: argparse.Namespace) -> int:
+    from gollamas.net.listener import NotListening  # noqa: PLC0415 - the help needs no server
+    from gollamas.simulate.server import SimulatedOllama  # noqa: PLC0415
+    from gollamas.simulate.serving import serving  # noqa: PLC0415
+    from gollamas.simulate.settings import FOREVER, Settings  # noqa: PLC0415
+
+    settings = Settings(
+        version=given.version,
+        models=tuple(given.model) if given.model else Settings().models,
+        load_seconds=given.load_seconds,
+        tokens_per_second=given.tokens_per_second,
+        keep_alive=given.keep_alive if given.keep_alive >= 0 else FOREVER,
+        num_parallel=given.parallel,
+        max_queue=given.max_queue,
+        max_loaded=given.max_loaded,
+        context_length=given.context_length,
+        is_loopback=is_loopback(given.listen),
+        remembered=0,
+    )
+    try:
+        async with serving(SimulatedOllama(settings), given.listen) as served:
+            say(f"a simulated Ollama {settings.version} (no model runs) at {reached(served.address)}")
+            say(f"models: {', '.join(settings.models)}")
+            await stopped()
+    except NotListening as why:
+        complain(f"gollamas simulate: {why}: choose another address with --listen HOST:PORT")
+        return 1
+    return 0
+
+
+def reached(address: Address) -> str:
+    """The URL for a client on this machine."""
+    every = address.host in ("", "0.0.0.0", "::")  # noqa: S104 - asked, not bound
+    return f"http://{Address(host='localhost', port=address.port) if every else address}"
+
+
+async def stopped() -> None:
+    """Return when SIGINT or SIGTERM comes; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    first: asyncio.Future[None] = loop.create_future()
+
+    def on_signal() -> None:
+        if first.done():
+            os._exit(1)
+        first.set_result(None)
+
+    if sys.platform != "win32":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal)
+    await first

@@ -1,0 +1,161 @@
+"""`gollamas demo` and `gollamas simulate` as somebody runs them for the first time."""
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.unit.simulate.running import runs
+
+
+@asynccontextmanager
+async def running(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A command of ours, killed at the end where it has not ended by itself."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "gollamas",
+        *words,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def said_until(process: asyncio.subprocess.Process, mark: str) -> str:
+    """What a command prints, up to the line that has the mark."""
+    assert process.stdout is not None
+    found = ""
+    while mark not in found:
+        line = await process.stdout.readline()
+        assert line, f"it ended before it said {mark!r}: {found}"
+        found += line.decode()
+    return found
+
+
+async def ended(*words: str) -> tuple[int | None, str, str]:
+    """Exit code and output of a command that ends by itself."""
+    async with running(*words) as process:
+        out, err = await process.communicate()
+        return process.returncode, out.decode(), err.decode()
+
+
+async def shell(command: str) -> str:
+    """What a pasted command prints; it must succeed."""
+    path = {"PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"}
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", command, env=path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+@runs
+async def test_the_demo_s_commands_work_as_they_are_printed() -> None:
+    """Each printed curl and Python line answers, and Ctrl-C ends all with 0 and without a traceback."""
+    async with running("demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0") as process:
+        said = await said_until(process, "Ctrl-C")
+        assert "simulated" in said
+        commands = re.findall(r"^  ((?:curl|python3) (?:.*\\\n)?.*)$", said, re.MULTILINE)
+        tags, chat, openai_chat, python, metrics = [await shell(line) for line in commands]
+        names = {entry["name"] for entry in json.loads(tags)["models"]}
+        assert names >= {
+            "llama3.2:latest",
+            "gpt-4o:latest",
+            "qwen3:8b",
+            "deepseek-r1:14b",
+            "all-minilm:latest",
+        }
+        assert json.loads(chat.splitlines()[-1])["done"] is True
+        assert json.loads(openai_chat)["choices"][0]["message"]["content"]
+        assert python.strip()
+        assert "gollamas_requests_total" in metrics
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        errors = (await process.stderr.read()).decode()
+        assert await process.wait() == 0
+        assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("verb", ["demo", "simulate"])
+@runs
+async def test_a_taken_port_is_said_with_its_flag(verb: str) -> None:
+    """Exit 1, the address and the flag that changes it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, _, errors = await ended(verb, "--listen", address)
+    assert code == 1
+    assert f"gollamas {verb}: {address} is taken by another program" in errors
+    assert "--listen HOST:PORT" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["demo", "--lisen", "x"], "write `--listen`"),
+        (["demo", "--listen", "11434"], "Write `localhost:11434`"),
+        (["simulate", "--modle", "x"], "write `--model`"),
+        (["simulate", "--model", "a b"], "`a b` is no name of a model"),
+        (["simulate", "--parallel", "0"], "`0` is no number above 0"),
+        (["simulate", "--version", "new"], "Write it like `0.32.15`"),
+    ],
+)
+@runs
+async def test_a_faulty_command_line_is_a_line(words: list[str], text: str) -> None:
+    """Exit 2 and one line that says what to write instead."""
+    code, _, errors = await ended(*words)
+    assert code == 2
+    assert text in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["demo", "simulate"])
+@runs
+async def test_help(verb: str) -> None:
+    """`--help` and `help VERB` say the same and exit 0."""
+    first, second = await ended(verb, "--help"), await ended("help", verb)
+    assert first == second
+    assert first[0] == 0
+    assert "--listen" in first[1]
+
+
+@runs
+async def test_one_simulated_server() -> None:
+    """It answers as the version and with the models that it was told, and SIGTERM ends it with 0."""
+    words = [
+        "--listen",
+        "127.0.0.1:0",
+        "--version",
+        "0.24.0",
+        "--model",
+        "a",
+        "--model",
+        "b:7b",
+        "--load-seconds",
+        "0",
+    ]
+    async with running("simulate", *words) as process, httpx.AsyncClient() as client:
+        said = await said_until(process, "models:")
+        url = re.findall(r"http://\S+", said)[0]
+        assert (await client.get(f"{url}/api/version")).json() == {"version": "0.24.0"}
+        tags = (await client.get(f"{url}/api/tags")).json()
+        assert [entry["name"] for entry in tags["models"]] == ["b:7b", "a:latest"]
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0

@@ -26,11 +26,11 @@ class _NoOllama(Exception):  # noqa: N818 - it says what the server is
 
 @dataclass(slots=True)
 class Seen:
-    """What one server said; `problem` until it has said everything."""
+    """What one server said; there is a `problem` until it has said everything."""
 
+    problem: str | None
     version: str = ""
     models: frozenset[str] = frozenset()  # keys of names
-    problem: str | None = f"no answer within {TIMEOUT:g} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Report:
 
 def look(config: Config, timeout: float = TIMEOUT) -> Report:
     """Ask every server of a configuration; ends after `timeout` seconds whatever they do."""
-    seen = {name: Seen() for name in config.servers}
+    seen = {name: Seen(_silence(timeout)) for name in config.servers}
     threads = [
         threading.Thread(target=_ask, args=(server, seen[name], timeout), name=name, daemon=True)
         for name, server in config.servers.items()
@@ -94,9 +94,13 @@ def _ask(server: Server, seen: Seen, timeout: float) -> None:
     except ssl.SSLCertVerificationError as error:
         seen.problem = f"its certificate is not trusted: {error.verify_message} (see `tls:` in the file)"
     except TimeoutError:
-        seen.problem = f"no answer within {timeout:g} s"
+        seen.problem = _silence(timeout)
     except (OSError, http.client.HTTPException, _NoOllama) as error:
         seen.problem = getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _silence(timeout: float) -> str:
+    return f"no answer within {timeout:g} s"
 
 
 def _version(answer: dict[str, object]) -> str:
@@ -122,13 +126,19 @@ def _get(server: Server, path: str, timeout: float) -> dict[str, object]:
             connection.putheader(name.decode(), value)
         connection.endheaders()
         answer = connection.getresponse()
-        if answer.status != 200:
-            raise _NoOllama(f"status {answer.status} for {path}")
-        value = json.loads(answer.read(_LONGEST))
-    except (ValueError, RecursionError):
-        raise _NoOllama(f"what {path} answers is no JSON") from None
+        body = answer.read(_LONGEST)
     finally:
         connection.close()
+    if answer.status != 200:
+        raise _NoOllama(f"status {answer.status} for {path}")
+    return _object(body, path)
+
+
+def _object(body: bytes, path: str) -> dict[str, object]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _NoOllama(f"what {path} answers is no JSON") from None
     if not isinstance(value, dict):
         raise _NoOllama(f"what {path} answers is no JSON object")
     return value

@@ -41,7 +41,8 @@ def split_verb(words: Sequence[str]) -> tuple[str, list[str]]:
     if index is None or verb not in VERBS:
         verb, rest = "serve", list(words)
     else:
-        rest = [*words[:index], *words[index + 1 :]]
+        before = words[:index] if verb != "version" else ()  # flags of `serve` change no version
+        rest = [*before, *words[index + 1 :]]
     if verb in _OURS:
         flags = rest[: rest.index("--")] if "--" in rest else rest
         if any(flag in HELP_FLAGS for flag in flags):

@@ -104,8 +104,7 @@ def _bare(name: str) -> str:
 
 
 def _no_value(name: str, option: Option, findings: Findings) -> None:
-    example = option.entry or (option.kind.placeholder if option.kind else "")
-    findings.fault(name, "a value is missing", f"Write `{name}={example}`")
+    findings.fault(name, "a value is missing", f"Write `{name}={option.written}`")
 
 
 def _unknown(name: str, findings: Findings) -> None:

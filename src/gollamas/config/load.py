@@ -12,7 +12,7 @@ from typing import Any, Final
 from gollamas.config.faults import Findings, Unusable
 from gollamas.config.file import ReadFile
 from gollamas.config.given import Gathered
-from gollamas.config.model import Config, Expose
+from gollamas.config.model import Config, Expose, Model
 from gollamas.config.options import ALIASES, MODELS, SERVERS, VALUES
 from gollamas.config.routes import aliases_of, models_of
 from gollamas.config.servers import Servers
@@ -72,14 +72,9 @@ def load_with_origins(
     values["expose"] = _expose(values, origins, has_models=bool(said.models), findings=findings)
     aliases, alias_places = aliases_of(said.aliases, models, values["expose"], findings)
     _look_at_ports(values, origins, findings)
-    used = {server for model in models.values() for server in model.servers}
-    if values["expose"] is Expose.CONFIGURED and models:
-        for name, placed in servers.placed.items():
-            if name not in used:
-                findings.warn(
-                    placed.place, f"the server `{name}` is to run no model, so no request goes to it"
-                )
     findings.raise_faults()
+    if values["expose"] is Expose.CONFIGURED and models:
+        _look_for_idle_servers(servers, models, findings)
     for key, places in (
         (SERVERS.key, {name: (placed.place,) for name, placed in servers.placed.items()}),
         (MODELS.key, model_places),
@@ -96,6 +91,13 @@ def load_with_origins(
     return Loaded(config, origins)
 
 
+def _look_for_idle_servers(servers: Servers, models: Mapping[str, Model], findings: Findings) -> None:
+    used = {server for model in models.values() for server in model.servers}
+    for name, placed in servers.placed.items():
+        if name not in used:
+            findings.warn(placed.place, f"the server `{name}` is to run no model, so no request goes to it")
+
+
 def _values(said: Gathered, findings: Findings) -> tuple[dict[str, Any], Origins]:
     """Give the value of each option and its origin: the default where nobody said anything usable."""
     values: dict[str, Any] = {}
@@ -104,7 +106,7 @@ def _values(said: Gathered, findings: Findings) -> tuple[dict[str, Any], Origins
         given = said.values.get(option.key)
         values[option.key] = option.default
         origins[option.key, ""] = DEFAULT
-        if given is None or option.kind is None:
+        if given is None:
             continue
         origins[option.key, ""] = given.place
         try:

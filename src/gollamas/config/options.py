@@ -18,39 +18,82 @@ LOGRUS_LEVELS: Final = {"warning": "warn", "fatal": "error", "panic": "error"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One option. `flags` take a value or one entry, `plural` flags a comma list."""
+class _Declared:
+    """What all options have. `flags` take a value or one entry, `plural` flags a comma list."""
 
     key: str  # in Config, and in the file except `config`
     help: str
-    kind: Kind | None = None  # None where entries NAME=TARGET of all sources add up
     flags: tuple[str, ...] = ()
     plural: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()  # the first that is set wins
-    entry: str = ""  # how an entry is written
 
     @property
-    def is_switch(self) -> bool:
-        """Whether its flag may stand without a value."""
-        return isinstance(self.kind, Switch)
-
-    @property
-    def default(self) -> Any:
-        """The value where nobody says anything."""
-        return _DEFAULTS.get(self.key)
+    def accepts(self) -> str:
+        """The range of its value, for people."""
+        return ""
 
     @property
     def default_text(self) -> str:
         """The default for people; empty where there is none."""
-        if self.kind is None or self.default is None:
-            return ""
-        return self.kind.show(self.default)
+        return ""
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether its flag may stand without a value."""
+        return False
 
 
-def _option(key: str, kind: Kind, help_text: str, *more_flags: str, bare: bool = False) -> Option:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntriesOption(_Declared):
+    """Entries NAME=TARGET; those of all sources add up."""
+
+    entry: str
+
+    @property
+    def written(self) -> str:
+        """How an entry is written."""
+        return self.entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueOption(_Declared):
+    """One value; the nearest source wins."""
+
+    kind: Kind
+
+    @property
+    def written(self) -> str:
+        """The word for its kind."""
+        return self.kind.placeholder
+
+    @property
+    def accepts(self) -> str:
+        """The range of its kind."""
+        return self.kind.accepts
+
+    @property
+    def default(self) -> Any:
+        """The value where nobody says anything; None for `config`, too."""
+        return _DEFAULTS.get(self.key)
+
+    @property
+    def default_text(self) -> str:
+        """The default as it would be written; empty where that is nothing."""
+        return "" if self.default is None else self.kind.show(self.default)
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is a boolean."""
+        return isinstance(self.kind, Switch)
+
+
+Option = EntriesOption | ValueOption
+
+
+def _option(key: str, kind: Kind, help_text: str, *more_flags: str, bare: bool = False) -> ValueOption:
     """Declare an option whose flag and variable are made from its key."""
     variable = key.upper()
-    return Option(
+    return ValueOption(
         key=key,
         kind=kind,
         help=help_text,
@@ -59,9 +102,9 @@ def _option(key: str, kind: Kind, help_text: str, *more_flags: str, bare: bool =
     )
 
 
-def _entries(key: str, flag: str, plural: str, entry: str, help_text: str) -> Option:
+def _entries(key: str, flag: str, plural: str, entry: str, help_text: str) -> EntriesOption:
     variable = plural.removeprefix("--").upper()
-    return Option(
+    return EntriesOption(
         key=key,
         help=help_text,
         flags=(flag,),
@@ -73,7 +116,7 @@ def _entries(key: str, flag: str, plural: str, entry: str, help_text: str) -> Op
 
 _DEFAULTS: Final = {field.name: field.default for field in fields(Config) if field.default is not MISSING}
 
-CONFIG: Final = Option(
+CONFIG: Final = ValueOption(
     key="config",
     kind=FilePath(),
     help="a YAML file that says any of these",
@@ -105,7 +148,7 @@ VALUES: Final = (
     _option("log_format", Choice(("text", "json")), "how log lines look"),
     _option("expose", ExposeWord(), "which models are listed and routed; installed where none is configured"),
     _option("list_aliases", Switch(), "list aliases beside their models", bare=True),
-    Option(
+    ValueOption(
         key="origins",
         kind=Origins(),
         help="web origins that may call us, beside those of Ollama's defaults",
@@ -129,7 +172,7 @@ VALUES: Final = (
 )
 ENTRIES: Final = (SERVERS, MODELS, ALIASES)
 # In the order of the documentation: what people set first stands first.
-OPTIONS: Final = (VALUES[0], SERVERS, MODELS, ALIASES, CONFIG, *VALUES[1:])
+OPTIONS: Final[tuple[Option, ...]] = (VALUES[0], SERVERS, MODELS, ALIASES, CONFIG, *VALUES[1:])
 
 # Keys of the file that a later release reads; files written for it start today, with a warning.
 LATER: Final = ("keep_alive", "num_ctx", "preload", "ping")

@@ -10,13 +10,15 @@ from typing import Final
 from gollamas.config.faults import without_secrets
 from gollamas.config.load import Loaded
 from gollamas.config.model import Server
-from gollamas.config.options import ALIASES, MODELS, SERVERS, VALUES, Option
+from gollamas.config.options import ALIASES, MODELS, SERVERS, VALUES, ValueOption
 
 HIDDEN: Final = "***"
 _COMMENT_COLUMN: Final = 40
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./:+\-]*(?<!:)", re.ASCII)
 # What any YAML reader, of 1.1 too, might take for something else than text.
-_NO_TEXT: Final = re.compile(r"(?i)[0-9._:+\-exob]*|true|false|null|yes|no|on|off|y|n")
+_NO_TEXT: Final = re.compile(
+    r"(?i)[-+.0-9][0-9a-fxo._:+\-]*|[-+]?\.(inf|nan)|true|false|null|yes|no|on|off|y|n"
+)
 
 
 def as_yaml(loaded: Loaded) -> str:
@@ -41,12 +43,12 @@ def as_yaml(loaded: Loaded) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _value_line(option: Option, loaded: Loaded) -> str:
+def _value_line(option: ValueOption, loaded: Loaded) -> str:
     value = getattr(loaded.config, option.key)
     if isinstance(value, tuple):
         text = f"[{', '.join(map(_text, value))}]"
     else:
-        shown = option.kind.show(value) if option.kind else str(value)
+        shown = option.kind.show(value)
         text = shown if option.is_switch or shown == "off" else _text(shown)
     return _commented(f"{option.key}: {text}", loaded.origins[option.key, ""])
 

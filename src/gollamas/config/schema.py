@@ -23,11 +23,10 @@ def schema() -> dict[str, Any]:
         ALIASES.key: {"description": _sentence(ALIASES.help), "anyOf": [_mapping(_TEXT), _NOTHING]},
     }
     for option in VALUES:
-        if option.kind is not None:
-            described = {"description": f"{_sentence(option.help)} Accepts: {option.kind.accepts}."}
-            if option.default_text:
-                described["description"] += f" Default: {option.default_text}."
-            properties[option.key] = {**described, "anyOf": [option.kind.schema(), _NOTHING]}
+        text = f"{_sentence(option.help)} Accepts: {option.accepts}."
+        if option.default_text:
+            text += f" Default: {option.default_text}."
+        properties[option.key] = {"description": text, "anyOf": [option.kind.schema(), _NOTHING]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of gollamas",

@@ -75,7 +75,7 @@ def _pairs(option: Option, flags: Flags, environ: Mapping[str, str], findings: F
     pairs: list[Pair] = []
     for given in flags.single.get(option.key, ()):
         if not given.text.strip():
-            findings.fault(given.place, "the entry is empty", f"Write `{given.place} {option.entry}`")
+            findings.fault(given.place, "the entry is empty", f"Write `{given.place} {option.written}`")
         pairs += _split(given, option, findings)
     plural = flags.plural.get(option.key)
     if plural is None:
@@ -96,14 +96,14 @@ def _split(given: Given, option: Option, findings: Findings) -> list[Pair]:
     for element in elements:
         name, equals, target = (part.strip() for part in element.partition("="))
         if not equals:
-            hint = f"Write {option.entry}"
+            hint = f"Write {option.written}"
             if pairs:
                 hint += f", also for the second of two: `{pairs[-1].name}={element}`"
             findings.fault(given.place, f"`{element}` has no `=`", hint)
         elif not name:
-            findings.fault(given.place, f"`{element}` has nothing before its `=`", f"Write {option.entry}")
+            findings.fault(given.place, f"`{element}` has nothing before its `=`", f"Write {option.written}")
         elif not target:
-            findings.fault(given.place, f"`{element}` has nothing after its `=`", f"Write {option.entry}")
+            findings.fault(given.place, f"`{element}` has nothing after its `=`", f"Write {option.written}")
         else:
             pairs.append(Pair(name, target, given.place))
     return pairs
@@ -150,14 +150,13 @@ def _join(said: Gathered, from_file: Gathered, findings: Findings) -> None:
     """Add the file's entries, and its values where nobody else spoke; an overruled one is still checked."""
     kinds = {option.key: option.kind for option in VALUES}
     for key, given in from_file.values.items():
-        kind = kinds[key]
         if key not in said.values:
             said.values[key] = given
-        elif kind:
-            try:
-                kind.parse(given.text)
-            except Unusable as why:
-                findings.unusable(given.place, why)
+            continue
+        try:
+            kinds[key].parse(given.text)
+        except Unusable as why:
+            findings.unusable(given.place, why)
     said.servers += from_file.servers
     said.models += from_file.models
     said.aliases += from_file.aliases

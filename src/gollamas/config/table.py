@@ -19,7 +19,7 @@ def markdown_table() -> str:
     rows = ["| Flag | Variable | In the file | Default | What it is |", "|---|---|---|---|---|"]
     for option in OPTIONS:
         flags = [_flag(flag, option) for flag in option.flags]
-        flags += (f"`{flag} {_escaped(option.entry)},...`" for flag in option.plural)
+        flags += (f"`{flag} {_escaped(option.written)},...`" for flag in option.plural)
         key = "" if option is CONFIG else f"`{option.key}`"
         default = f"`{option.default_text}`" if option.default_text else ""
         variables = ", ".join(f"`{variable}`" for variable in option.variables)
@@ -72,15 +72,14 @@ def usage() -> str:
 
 def describe(option: Option) -> str:
     """Say what an option is for, and what it accepts."""
-    accepts = option.kind.accepts if option.kind and option is not CONFIG else ""
+    accepts = option.accepts if option is not CONFIG else ""
     synonyms = f"; also {', '.join(LOGRUS_LEVELS)}" if option.key == "level" else ""
     return f"{option.help} ({accepts}{synonyms})" if accepts else option.help
 
 
 def _help_of(option: Option) -> list[str]:
-    value = option.entry or (option.kind.placeholder if option.kind else "")
-    names = ", ".join(option.flags) + (f"[={value}]" if option.is_switch else f" {value}")
-    names += "".join(f", {flag} {value},..." for flag in option.plural)
+    value = f"[={option.written}]" if option.is_switch else f" {option.written}"
+    names = ", ".join(option.flags) + value + "".join(f", {flag}{value},..." for flag in option.plural)
     facts = [", ".join(option.variables)]
     if option.default_text:
         facts.append(f"default {option.default_text}")
@@ -89,10 +88,7 @@ def _help_of(option: Option) -> list[str]:
 
 
 def _flag(flag: str, option: Option) -> str:
-    if option.is_switch:
-        return f"`{flag}`"
-    value = option.entry or (option.kind.placeholder if option.kind else "")
-    return f"`{flag} {_escaped(value)}`"
+    return f"`{flag}`" if option.is_switch else f"`{flag} {_escaped(option.written)}`"
 
 
 def _escaped(text: str) -> str:

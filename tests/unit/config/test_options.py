@@ -8,7 +8,15 @@ import pytest
 from gollamas.config.flags import VERBS
 from gollamas.config.load import load_values
 from gollamas.config.model import Config
-from gollamas.config.options import CONFIG, ENTRIES, LATER_OF_MODEL, OPTIONS, VALUES, Option
+from gollamas.config.options import (
+    CONFIG,
+    ENTRIES,
+    LATER_OF_MODEL,
+    OPTIONS,
+    VALUES,
+    EntriesOption,
+    ValueOption,
+)
 from tests.unit.config.loading import FILE, aliases, config_of, faults_of, loaded_of, reader, routes
 
 # A text that is not the default, for each option with one value; a new option needs a line here.
@@ -39,9 +47,8 @@ VALUE_VARIABLES = [(option, variable) for option in VALUES for variable in optio
 ENTRY = {"servers": f"gpu-9={SERVER}", "models": f"m9={SERVER}", "aliases": "a9=m1"}
 
 
-def sample(option: Option) -> object:
+def sample(option: ValueOption) -> object:
     """Give the value that the option's sample means."""
-    assert option.kind is not None
     return option.kind.parse(SAMPLES[option.key])
 
 
@@ -54,14 +61,14 @@ def test_every_value_has_a_sample_and_a_field() -> None:
 
 
 @pytest.mark.parametrize("option", VALUES, ids=lambda option: option.key)
-def test_a_sample_is_not_the_default(option: Option) -> None:
+def test_a_sample_is_not_the_default(option: ValueOption) -> None:
     """A test with the sample could fail."""
     assert sample(option) != option.default
 
 
 @pytest.mark.parametrize(("option", "flag"), VALUE_FLAGS, ids=lambda part: getattr(part, "key", part))
 @pytest.mark.parametrize("dashes", ["as declared", "one dash"])
-def test_a_flag_sets_its_option(option: Option, flag: str, dashes: str) -> None:
+def test_a_flag_sets_its_option(option: ValueOption, flag: str, dashes: str) -> None:
     """Each flag works with `=`, each but a switch with a blank, and with one dash as with two."""
     flag = flag if dashes == "as declared" else "-" + flag.lstrip("-")
     forms = [[f"{flag}={SAMPLES[option.key]}"]]
@@ -72,26 +79,24 @@ def test_a_flag_sets_its_option(option: Option, flag: str, dashes: str) -> None:
 
 
 @pytest.mark.parametrize(("option", "name"), VALUE_VARIABLES, ids=lambda part: getattr(part, "key", part))
-def test_a_variable_sets_its_option(option: Option, name: str) -> None:
+def test_a_variable_sets_its_option(option: ValueOption, name: str) -> None:
     """Each variable works, its origin is its name, and a flag beats it."""
     loaded = loaded_of(SERVER, env={name: SAMPLES[option.key]})
     assert getattr(loaded.config, option.key) == sample(option)
     assert loaded.origins[option.key, ""] == name
     assert loaded.config.warnings == ()
-    assert option.kind is not None
     shown = option.kind.show(option.default)
     beaten = config_of(f"{option.flags[0]}={shown}", SERVER, env={name: SAMPLES[option.key]})
     assert getattr(beaten, option.key) == option.default
 
 
 @pytest.mark.parametrize("option", VALUES, ids=lambda option: option.key)
-def test_a_key_of_the_file_sets_its_option(option: Option) -> None:
+def test_a_key_of_the_file_sets_its_option(option: ValueOption) -> None:
     """Each key works, its origin is its line, and a variable beats it."""
     files = {FILE: f"# one line\n{option.key}: {SAMPLES[option.key]}\n"}
     loaded = loaded_of("--config", FILE, SERVER, files=files)
     assert getattr(loaded.config, option.key) == sample(option)
     assert loaded.origins[option.key, ""] == f"{FILE}:2"
-    assert option.kind is not None
     beaten = config_of(
         "--config",
         FILE,
@@ -103,7 +108,7 @@ def test_a_key_of_the_file_sets_its_option(option: Option) -> None:
 
 
 @pytest.mark.parametrize("option", VALUES, ids=lambda option: option.key)
-def test_a_bad_value_names_its_place_and_what_to_write(option: Option) -> None:
+def test_a_bad_value_names_its_place_and_what_to_write(option: ValueOption) -> None:
     """A value that can't be read is a fault at the flag, at the variable and at the file's line."""
     bad = "a,,b" if option.key == "origins" else "nonsense value"
     flag, variable = option.flags[0], option.variables[0]
@@ -114,9 +119,8 @@ def test_a_bad_value_names_its_place_and_what_to_write(option: Option) -> None:
 
 
 @pytest.mark.parametrize("option", VALUES, ids=lambda option: option.key)
-def test_the_default_is_written_as_it_is_read(option: Option) -> None:
+def test_the_default_is_written_as_it_is_read(option: ValueOption) -> None:
     """What the documentation shows as the default parses to the default."""
-    assert option.kind is not None
     assert option.kind.parse(option.default_text or option.kind.show(option.default)) == option.default
 
 
@@ -130,7 +134,7 @@ def test_with_no_option_said_the_defaults_hold() -> None:
 
 
 @pytest.mark.parametrize("option", ENTRIES, ids=lambda option: option.key)
-def test_entries_come_from_every_flag_and_variable(option: Option) -> None:
+def test_entries_come_from_every_flag_and_variable(option: EntriesOption) -> None:
     """Singular and plural flags, each variable and a comma list in each of them give the same entry."""
     entry = ENTRY[option.key]
     base = ["--proxy", f"m1={SERVER}"]
@@ -147,7 +151,9 @@ def test_entries_come_from_every_flag_and_variable(option: Option) -> None:
 
 
 @pytest.mark.parametrize("option", ENTRIES, ids=lambda option: option.key)
-def test_a_plural_flag_beats_its_variable_and_the_prefixed_variable_the_bare_one(option: Option) -> None:
+def test_a_plural_flag_beats_its_variable_and_the_prefixed_variable_the_bare_one(
+    option: EntriesOption,
+) -> None:
     """Of plural flag, prefixed and bare variable only the first that is there speaks; singular flags add."""
     said = {name: ENTRY[option.key].replace("9=", f"{name}=") for name in ("S", "P", "V", "B")}
     base = ["--proxy", f"m1={SERVER}"]
@@ -197,7 +203,8 @@ def test_every_option_says_what_it_is_for() -> None:
     for option in OPTIONS:
         assert option.help
         assert option.flags[0].startswith("--")
-        assert option.kind is None or (option.kind.accepts and option.kind.placeholder)
+        assert option.written
+        assert option in ENTRIES or option.accepts
         assert (option in (*VALUES, *ENTRIES)) != (option is CONFIG)
     assert {"serve", "check", "demo", "simulate", "health", "version", "help"} == VERBS.keys()
 

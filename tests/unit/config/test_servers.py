@@ -2,6 +2,10 @@
 
 import pytest
 
+from gollamas.config.faults import Faults, Findings
+from gollamas.config.given import Given, ServerEntry
+from gollamas.config.load import load
+from gollamas.config.servers import Servers
 from tests.unit.config.loading import (
     FILE,
     config_of,
@@ -99,6 +103,23 @@ def test_the_file_may_say_more_of_a_connection() -> None:
     text = "servers: {c: {url: http://a, headers: {X: 'y'}}}"
     for argv in (("--connection", "c=http://a"), ()):
         assert config_of_yaml(text, *argv).servers["c"].fields == ((b"X", b"y"),)
+
+
+def test_two_sets_of_headers_for_one_id_are_a_fault() -> None:
+    """Where the file has an id that is told apart from the first by its headers only."""
+    entry = ServerEntry(id="c", url="http://a", place="one", headers=(("X", Given("y", "one")),))
+    other = ServerEntry(id="c", url="http://a", place="two", headers=(("X", Given("z", "two")),))
+    findings = Findings()
+    Servers(reader(None), findings).add([entry, entry, other])
+    assert [str(fault) for fault in findings.faults] == [
+        "two: the server `c` has other headers or tls at one. Write them in one place."
+    ]
+
+
+def test_a_plain_url_that_is_none_is_a_fault() -> None:
+    """At the place of the argument."""
+    (fault,) = faults_of("ftp://a")
+    assert fault.startswith("argument `ftp://a`: `ftp://a` is neither http nor https.")
 
 
 @pytest.mark.parametrize("name", ["a b", "\u00fc", "a\tb"])
@@ -211,9 +232,6 @@ def test_a_binary_ca_file_is_a_fault() -> None:
         if path == "der":
             b"\xff".decode()
         return reader({FILE: tls("{ca: der}")})(path)
-
-    from gollamas.config.faults import Faults  # noqa: PLC0415 - the only test that reads a file in its own way
-    from gollamas.config.load import load  # noqa: PLC0415 - the same
 
     with pytest.raises(Faults, match="no PEM"):
         load(["--config", FILE], {}, read)

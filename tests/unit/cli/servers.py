@@ -1,0 +1,47 @@
+"""Small HTTP servers for the verbs that ask one: real sockets, answers as given."""
+
+import contextlib
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+Answers = Mapping[str, tuple[int, bytes]]
+
+
+class Server:
+    """A running server: where it is, and the heads of the requests that it got."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.heads: list[dict[str, str]] = []
+
+
+@contextlib.contextmanager
+def serving(answers: Answers, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """Serve these answers by path, everything else as 404, until the block ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            running.heads.append({name.lower(): value for name, value in self.headers.items()})
+            status, body = answers.get(self.path, (404, b""))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
+            """Say nothing."""
+
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        listener.socket = tls.wrap_socket(listener.socket, server_side=True)
+    running = Server(listener.server_address[1])
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield running
+    finally:
+        listener.shutdown()
+        thread.join()
+        listener.server_close()

@@ -1,0 +1,174 @@
+"""The command line's first step, the verbs without a network, and how it all ends."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gollamas import __version__
+from gollamas.cli.main import main, split_verb
+
+URL = "http://127.0.0.1:1"
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("GOLLAMAS_")}
+
+
+def run(*argv: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the program as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "gollamas", *argv],
+        env={**CLEAN, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "verb", "rest"),
+    [
+        ([], "serve", []),
+        ([URL], "serve", [URL]),
+        (["serve", URL], "serve", [URL]),
+        (["check", "--live"], "check", ["--live"]),
+        (["--level", "warn", "check", URL], "check", ["--level", "warn", URL]),
+        (["--level", "check"], "serve", ["--level", "check"]),
+        (["--list-aliases", "check"], "check", ["--list-aliases"]),
+        (["v", "--full"], "version", ["--full"]),
+        (["--level=warn", "version"], "version", []),
+        (["--version"], "version", []),
+        (["-v"], "version", []),
+        (["--help"], "help", ["serve"]),
+        (["check", "-h"], "help", ["check"]),
+        (["health", "--help"], "help", ["health"]),
+        (["demo", "--help"], "demo", ["--help"]),
+        (["simulate", "--listen", ":1"], "simulate", ["--listen", ":1"]),
+        (["--", "--help"], "serve", ["--", "--help"]),
+        (["h"], "help", []),
+        (["srve"], "serve", ["srve"]),
+        (["SERVE"], "serve", ["SERVE"]),
+    ],
+)
+def test_the_first_word_is_the_verb(argv: list[str], verb: str, rest: list[str]) -> None:
+    """Anything that is no verb means `serve`."""
+    assert split_verb(argv) == (verb, rest)
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """By every one of its names."""
+    for argv in (["version"], ["v"], ["--version"], ["version", "--full=false"]):
+        assert main(argv) == 0
+        assert capsys.readouterr().out == f"gollamas {__version__}\n"
+
+
+def test_the_full_version_says_what_it_is_built_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """Python, the system and the packages."""
+    assert main(["version", "--full"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"^CPython 3\.\d+\.\d+ on ", text, re.MULTILINE)
+    assert re.search(r"^httptools \d", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "argv", [["version", "full"], ["version", "--ful"], ["version", "--full=x"], ["help", "chek"]]
+)
+def test_a_faulty_small_verb_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With one line that says what to write."""
+    assert main(argv) == 2
+    assert "rite `" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "begin"),
+    [
+        (["--help"], "gollamas: one address"),
+        (["help"], "gollamas: one address"),
+        (["help", "check"], "gollamas: one address"),
+        (["help", "v"], "Usage: gollamas version"),
+        (["health", "-h"], "Usage: gollamas health"),
+    ],
+)
+def test_help_is_printed(argv: list[str], begin: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """For all, or for a verb."""
+    assert main(argv) == 0
+    assert capsys.readouterr().out.startswith(begin)
+
+
+def test_help_loads_no_server() -> None:
+    """`--help` imports neither the network nor YAML, and takes less than 250 ms on a quiet machine."""
+    code = (
+        "import sys\nfrom gollamas.cli.main import main\nmain(['--help'])\nprint('|', *sorted(sys.modules))"
+    )
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    took = time.monotonic() - began
+    modules = set(done.stdout.partition("|")[2].split())
+    assert not modules & {"asyncio", "ssl", "httptools", "uvloop", "ruamel.yaml", "rich", "prometheus_client"}
+    assert not {name for name in modules if name.startswith(("gollamas.net", "gollamas.api", "gollamas.app"))}
+    assert took < 2.5  # ten times the promise: other tests run beside this one
+
+
+def test_check_prints_the_configuration() -> None:
+    """YAML to standard output, warnings to standard error, exit 0."""
+    done = run("check", URL, env={"GOLLAMAS_PROXY": "x"})
+    assert done.returncode == 0
+    assert "  127.0.0.1:1: http://127.0.0.1:1" in done.stdout.replace('"', "")
+    assert done.stderr.startswith("gollamas: warning: GOLLAMAS_PROXY")
+
+
+@pytest.mark.parametrize("verb", [["check"], ["serve"], []])
+def test_all_faults_are_printed_and_exit_2(verb: list[str]) -> None:
+    """By `check` and at start alike, on standard error."""
+    done = run(*verb, "--proxy", "a", "--config", "none.yaml", env={"GOLLAMAS_LEVEL": "loud"})
+    assert done.returncode == 2
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0] == "gollamas: 3 faults in the configuration:"
+    assert [line.strip().partition(": ")[0] for line in lines[1:]] == [
+        "--proxy",
+        "--config",
+        "GOLLAMAS_LEVEL",
+    ]
+
+
+def test_a_mistyped_verb_names_the_nearest() -> None:
+    """It is no server, so it does not start one."""
+    done = run("srve")
+    assert done.returncode == 2
+    assert "gollamas: 1 fault in the configuration:" in done.stderr
+    assert "`gollamas serve`" in done.stderr
+
+
+def test_a_real_file_is_read(tmp_path: Path) -> None:
+    """With its path as the place of its faults; a folder is no file."""
+    path = tmp_path / "g.yaml"
+    path.write_text("servers: [http://a:1]\nlevel: loud\n", encoding="utf-8")
+    assert f"{path}:2: `loud`" in run("check", "--config", str(path)).stderr
+    assert "can't be read" in run("check", "--config", str(tmp_path)).stderr
+
+
+def test_a_reader_that_leaves_is_no_crash() -> None:
+    """`gollamas --help | head` ends without a traceback."""
+    program = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.stdin.read(1)\nfrom gollamas.cli.main import main\nsys.exit(main(['-h']))",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with program:
+        assert program.stdin
+        assert program.stdout
+        assert program.stderr
+        program.stdout.close()
+        program.stdin.write(b"x")
+        program.stdin.close()
+        assert program.stderr.read() == b""
+    assert program.returncode == 1

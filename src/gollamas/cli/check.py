@@ -6,15 +6,16 @@ from typing import Final
 
 from gollamas.cli.say import USAGE, complain_of, say, warn
 from gollamas.config.faults import Faults
+from gollamas.config.flags import is_one_of
 from gollamas.config.load import load_with_origins
 from gollamas.config.render import as_yaml
 
-_LIVE: Final = frozenset({"--live", "-live"})
+_LIVE: Final = ("--live",)
 
 
 def run(argv: Sequence[str]) -> int:
     """Print YAML; 0, or 1 where `--live` finds something missing, or 2 for a faulty configuration."""
-    flags = [word for word in argv if word not in _LIVE]
+    flags = [word for word in argv if not is_one_of(word, _LIVE)]
     try:
         loaded = load_with_origins(flags, os.environ)
     except Faults as faults:

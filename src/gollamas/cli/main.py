@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from gollamas.config.flags import HELP_FLAGS, VERB_ALIASES, VERBS, VERSION_FLAGS, first_word
+from gollamas.config.flags import HELP_FLAGS, VERB_ALIASES, VERBS, VERSION_FLAGS, first_word, is_one_of
 
 # These take the flags of `serve`, so `--help` among them is ours to answer.
 _OURS: Final = frozenset({"serve", "check", "health", "version", "help"})
@@ -45,8 +45,8 @@ def split_verb(words: Sequence[str]) -> tuple[str, list[str]]:
         rest = [*before, *words[index + 1 :]]
     if verb in _OURS:
         flags = rest[: rest.index("--")] if "--" in rest else rest
-        if any(flag in HELP_FLAGS for flag in flags):
+        if any(is_one_of(flag, HELP_FLAGS) for flag in flags):
             return "help", [verb]
-        if verb == "serve" and any(flag in VERSION_FLAGS for flag in flags):
+        if verb == "serve" and any(is_one_of(flag, VERSION_FLAGS) for flag in flags):
             return "version", []
     return verb, rest

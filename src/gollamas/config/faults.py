@@ -14,8 +14,9 @@ _BEFORE_AT: Final = re.compile(r"`[^`\n]+@|[^\s`]+@")
 
 
 def without_secrets(text: str) -> str:
-    """Give the text with the user info of every URL in it replaced by `***`."""
-    return _BEFORE_AT.sub(_hide, text)
+    """Give the text with the user info of every URL in it replaced by `***`, on one line."""
+    one_line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return _BEFORE_AT.sub(_hide, one_line)
 
 
 def _hide(match: re.Match[str]) -> str:

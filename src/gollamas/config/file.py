@@ -4,17 +4,15 @@ Turns a document into the same entries that flags and variables give. A wrong sh
 shape is right; keys of a later release are warnings.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from gollamas.config.document import Items, Members, Scalar, Value, read_document
 from gollamas.config.faults import Findings, nearest
-from gollamas.config.given import Gathered, Given, Pair, ServerEntry
+from gollamas.config.given import Gathered, Given, Pair, ReadFile, ServerEntry
 from gollamas.config.options import ENTRIES, LATER, LATER_OF_MODEL, VALUES
 from gollamas.config.values import Origins
-
-ReadFile = Callable[[str], str]
 
 _KEYS: Final = tuple(option.key for option in (*ENTRIES, *VALUES))
 _SERVER_KEYS: Final = ("url", "headers", "tls")

@@ -22,9 +22,10 @@ VERBS: Final = {
     "help": "print this, or the help of a verb",
 }
 VERB_ALIASES: Final = {"v": "version", "h": "help"}
-# Flags that the command line answers itself.
+# Flags that the command line answers itself, and those that only another verb has.
 HELP_FLAGS: Final = ("--help", "-h")
 VERSION_FLAGS: Final = ("--version", "-v")
+_OF_VERBS: Final = {"--live": "check", "--full": "version"}
 
 _BY_NAME: Final[dict[str, tuple[Option, bool]]] = {
     flag.lstrip("-"): (option, is_plural)
@@ -93,6 +94,11 @@ def is_flag(word: str) -> bool:
     return len(word) > 1 and word.startswith("-")
 
 
+def is_one_of(word: str, flags: Sequence[str]) -> bool:
+    """Whether a word is one of these flags, with one dash or two."""
+    return is_flag(word) and _bare(word) in {flag.lstrip("-") for flag in flags}
+
+
 def is_known_flag(word: str) -> bool:
     """Whether a word is one of our flags, with or without a value."""
     return is_flag(word) and _bare(word.partition("=")[0]) in _BY_NAME
@@ -111,6 +117,9 @@ def _unknown(name: str, findings: Findings) -> None:
     dashed = f"--{_bare(name)}"
     if dashed in LATER_FLAGS:
         findings.fault(name, "this flag comes in a later release", "Leave it out until then")
+        return
+    if dashed in _OF_VERBS:
+        findings.fault(name, "this verb has no such flag", f"Write `gollamas {_OF_VERBS[dashed]} {dashed}`")
         return
     names = [f"--{known}" if len(known) > 1 else f"-{known}" for known in _BY_NAME]
     near = nearest(dashed, [*names, *HELP_FLAGS, *VERSION_FLAGS])

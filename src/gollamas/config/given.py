@@ -1,6 +1,9 @@
 """Text as somebody wrote it, with its place: what flags, variables and the file have in common."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+ReadFile = Callable[[str], str]  # a path's text; raises OSError, or UnicodeDecodeError
 
 
 @dataclass(frozen=True, slots=True)

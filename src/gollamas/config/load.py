@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gollamas.config.faults import Findings, Unusable
-from gollamas.config.file import ReadFile
-from gollamas.config.given import Gathered
+from gollamas.config.given import Gathered, ReadFile
 from gollamas.config.model import Config, Expose, Model
 from gollamas.config.options import ALIASES, MODELS, SERVERS, VALUES
 from gollamas.config.routes import aliases_of, models_of

@@ -18,6 +18,7 @@ from gollamas.config.values import Switch
 Fields = tuple[tuple[bytes, bytes], ...]
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)  # RFC 9110, section 5.6.2
 _ID: Final = re.compile(r"[\x21-\x7e]+")
+_OLLAMA_PATHS: Final = ("/api", "/v1")  # what clients of other proxies write behind an address
 # These describe one message or one hop: set by us, never by a configuration.
 _NOT_OURS_TO_SET: Final = frozenset(
     {
@@ -127,6 +128,7 @@ class Servers:
         ca_file, verify = self._tls(target, entry)
         if len(self._findings.faults) > before:
             return None
+        self._look_at_path(target, entry.place)
         server = _server(name, target, fields, ca_file=ca_file, verify=verify)
         return Placed(server, target, entry.place, entry.is_plain)
 
@@ -140,6 +142,7 @@ class Servers:
             )
         if same:
             return same[0]
+        self._look_at_path(target, place)
         name, number = target.name, 1
         while name in self._by_id:
             number += 1
@@ -147,6 +150,14 @@ class Servers:
         fields = ((b"Authorization", target.authorization),) if target.authorization else ()
         self._by_id[name] = Placed(_server(name, target, fields), target, place, is_plain=True)
         return name
+
+    def _look_at_path(self, target: Target, place: str) -> None:
+        own = next((path for path in _OLLAMA_PATHS if target.prefix.endswith(path)), None)
+        if own:
+            self._findings.warn(
+                place,
+                f"the URL ends in `{own}`, and Ollama's paths are put behind it; leave it out most likely",
+            )
 
     def _fields(self, target: Target, entry: ServerEntry) -> Fields:
         fields: dict[str, tuple[bytes, bytes]] = {}

@@ -10,9 +10,8 @@ from typing import Final
 
 from gollamas.config.address import looks_like_server
 from gollamas.config.faults import Findings, Unusable, nearest
-from gollamas.config.file import ReadFile, read_config_file
 from gollamas.config.flags import VERBS, Flags, read_flags
-from gollamas.config.given import Gathered, Given, Pair, ServerEntry
+from gollamas.config.given import Gathered, Given, Pair, ReadFile, ServerEntry
 from gollamas.config.options import ALIASES, CONFIG, MODELS, OPTIONS, SERVERS, VALUES, Option
 from gollamas.config.values import split_list
 
@@ -54,6 +53,8 @@ def gather(sources: Sources, findings: Findings) -> Gathered:
     said.servers += _positional(flags.words, findings)
     _look_for_unknown_variables(sources.environ, findings)
     if path := _value(CONFIG, flags, sources.environ):
+        from gollamas.config.file import read_config_file  # noqa: PLC0415 - YAML's reader is slow to import
+
         _join(said, read_config_file(path, sources.environ, sources.read_file, findings), findings)
     return said
 

@@ -44,6 +44,8 @@ def run(*argv: str, env: dict[str, str] | None = None) -> subprocess.CompletedPr
         (["-v"], "version", []),
         (["--help"], "help", ["serve"]),
         (["check", "-h"], "help", ["check"]),
+        (["-help"], "help", ["serve"]),
+        (["-version"], "version", []),
         (["health", "--help"], "help", ["health"]),
         (["demo", "--help"], "demo", ["--help"]),
         (["simulate", "--listen", ":1"], "simulate", ["--listen", ":1"]),
@@ -110,6 +112,13 @@ def test_help_loads_no_server() -> None:
     assert not modules & {"asyncio", "ssl", "httptools", "uvloop", "ruamel.yaml", "rich", "prometheus_client"}
     assert not {name for name in modules if name.startswith(("gollamas.net", "gollamas.api", "gollamas.app"))}
     assert took < 2.5  # ten times the promise: other tests run beside this one
+
+
+def test_yaml_is_read_only_where_there_is_a_file() -> None:
+    """A configuration of flags loads without the reader of YAML."""
+    code = "import sys\nfrom gollamas.config.load import load\nload(['http://a'], {})\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {name for name in done.stdout.split() if name.startswith(("ruamel", "ssl", "asyncio"))}
 
 
 def test_check_prints_the_configuration() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from gollamas.config.faults import Faults
-from gollamas.config.file import ReadFile
+from gollamas.config.given import ReadFile
 from gollamas.config.load import Loaded, load, load_with_origins
 from gollamas.config.model import Config
 

@@ -15,10 +15,11 @@ from gollamas.config.faults import Fault, Faults, Findings, nearest, without_sec
         ("http://u:p@q@h", "http://***@h"),
         ("write `@` as `%40`", "write `@` as `%40`"),
         ("http://h:1/x", "http://h:1/x"),
+        ("a\nb\x1b[1m\u00fc", "a\\nb\\x1b[1m\u00fc"),
     ],
 )
 def test_user_info_is_hidden_anywhere(text: str, shown: str) -> None:
-    """Up to the last `@` of a word or of what stands in quotes."""
+    """Up to the last `@` of a word or of what stands in quotes; control characters are spelled out."""
     assert without_secrets(text) == shown
 
 

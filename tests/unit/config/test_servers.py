@@ -116,6 +116,14 @@ def test_two_sets_of_headers_for_one_id_are_a_fault() -> None:
     ]
 
 
+@pytest.mark.parametrize("path", ["/v1", "/x/api/"])
+def test_a_path_of_ollama_s_own_is_a_warning(path: str) -> None:
+    """Clients want it, servers do not; a connection and a plain URL are told the same."""
+    for argv in ([f"http://a{path}"], ["--connection", f"c=http://a{path}"]):
+        assert "leave it out" in config_of(*argv).warnings[0]
+    assert config_of("http://a/v1x").warnings == ()
+
+
 def test_a_plain_url_that_is_none_is_a_fault() -> None:
     """At the place of the argument."""
     (fault,) = faults_of("ftp://a")

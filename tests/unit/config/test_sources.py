@@ -92,6 +92,12 @@ def test_an_unknown_flag_names_the_nearest() -> None:
     assert "gollamas --help" in fault
 
 
+def test_a_flag_of_another_verb_names_it() -> None:
+    """`--live` belongs to `check`."""
+    (fault,) = faults_of("--live", URL)
+    assert "`gollamas check --live`" in fault
+
+
 def test_a_flag_of_a_later_release_says_so() -> None:
     """It is a fault, since a flag can't be half obeyed."""
     (fault,) = faults_of("--keep-alive", "10m", URL)

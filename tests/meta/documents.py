@@ -40,10 +40,12 @@ def blocks_of(path: str) -> list[Block]:
     return [Block(*found) for found in _FENCE.findall(text_of(path))]
 
 
-def commands_of(text: str) -> list[str]:
-    r"""Split a block into commands, one a line; one that ends in `\` goes on, a leading `$ ` is dropped."""
-    lines = text.replace("\\\n", " ").splitlines()
-    return [line.removeprefix("$ ").strip() for line in lines if line.strip() and not line.startswith("#")]
+def commands_of(block: Block) -> list[str]:
+    r"""Split a block into commands; a line that ends in `\` goes on. In `console` they begin with `$ `."""
+    lines = [line.strip() for line in block.text.replace("\\\n", " ").splitlines()]
+    if block.language == "console":
+        return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def links_of(path: str) -> list[str]:

@@ -10,12 +10,12 @@ import shlex
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from gollamas.config.load import load
-from gollamas.config.table import with_table
-from tests.meta.documents import ROOT, blocks_of, commands_of, image_env, text_of
+from tests.meta.documents import ROOT, Block, blocks_of, commands_of, image_env
 
 PAGES = (
     "README.md",
@@ -33,14 +33,14 @@ def all_commands(language: str) -> list[str]:
         for page in PAGES
         for block in blocks_of(page)
         if block.language == language
-        for command in commands_of(block.text)
+        for command in commands_of(block)
     ]
     return list(dict.fromkeys(found))
 
 
 def yaml_blocks() -> list[str]:
-    """Find the configuration files that the pages show."""
-    return [block.text for page in PAGES for block in blocks_of(page) if block.language == "yaml"]
+    """Find the configuration files that README shows."""
+    return [block.text for block in blocks_of("README.md") if block.language == "yaml"]
 
 
 def run(command: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -57,12 +57,6 @@ def run(command: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_readme_has_every_option() -> None:
-    """The table between the markers is the one that the options make."""
-    text = text_of("README.md")
-    assert text == with_table(text)
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_is_of_a_known_kind(page: str) -> None:
     """A block is run, taken apart, read as configuration, or no command at all."""
@@ -75,7 +69,7 @@ def test_every_command_has_a_test() -> None:
         "sh": r"(\w+=\S* )*gollamas( check)? |curl http://localhost:11434/|"
         r"make (run|test|check)$|pip install \.$",
         "console": r"docker run |docker compose up -d$|kubectl apply -f |make (test-real|bench)\b|"
-        r"gollamas check --live |python -X importtime -m gollamas --help$",
+        r"(\w+=\S+ )*gollamas check |python -X importtime -m gollamas --help$",
     }
     for language, known in kinds.items():
         for command in all_commands(language):
@@ -144,3 +138,20 @@ def test_make_would_do_it(command: str) -> None:
 def test_python_lines_run(command: str) -> None:
     """A line that needs nothing but Python ends well."""
     assert run(command).returncode == 0
+
+
+SHOWN = [block for block in blocks_of("docs/configuration.md") if block.language == "console"]
+
+
+@pytest.mark.parametrize("shown", SHOWN, ids=[commands_of(block)[0] for block in SHOWN])
+def test_what_a_check_shows_is_what_it_prints(shown: Block, tmp_path: Path) -> None:
+    """The page about configuration shows a file, checks of it, and lines that they really print."""
+    texts = [block.text for block in blocks_of("docs/configuration.md") if block.language == "yaml"]
+    (text,) = [text for text in texts if text.startswith("listen:")]
+    (tmp_path / "gollamas.yaml").write_text(text, encoding="utf-8")
+    (command,) = commands_of(shown)
+    done = run(f"cd {tmp_path} && {command}")
+    lines = [line for line in shown.text.splitlines()[1:] if line != "..."]
+    assert lines
+    assert set(lines) <= set((done.stdout + done.stderr).splitlines())
+    assert done.returncode == (2 if "faults" in shown.text else 0)

@@ -1,0 +1,188 @@
+"""The commands of the pages that start something: they start it, and what a reader does next works.
+
+The addresses of the reader's two machines stand for simulated servers; the proxy listens on a free port in
+place of 11434, which may be somebody's Ollama. Nothing else of a command is changed.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.meta.documents import ROOT, blocks_of, commands_of
+
+LISTENING = re.compile(r"started listening on ([0-9.]+:\d+);")
+SIMULATED = re.compile(r"a simulated Ollama .* at http://(\S+)")
+PATH = f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin"
+ENV = {"PATH": PATH, "HOME": str(ROOT), "GOLLAMAS_LISTEN": "127.0.0.1:0", "GOLLAMAS_ADMIN": "off"}
+MODELS = {
+    "192.168.1.10:11434": ["llama3.2", "qwen2.5-coder"],
+    "192.168.1.11:11434": ["llama3.2", "deepseek-r1:14b"],
+}
+
+
+def lines(language: str, start: str) -> list[str]:
+    """Find README's commands of one language that begin like this."""
+    commands = [
+        line for block in blocks_of("README.md") if block.language == language for line in commands_of(block)
+    ]
+    found = [line for line in commands if line.startswith(start)]
+    assert found
+    return found
+
+
+class Program:
+    """A command that runs until it is told to stop, in a session of its own as in a terminal."""
+
+    def __init__(self, command: str, env: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", command],
+            cwd=ROOT,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.said: list[str] = []
+
+    def until(self, pattern: re.Pattern[str]) -> re.Match[str]:
+        """Read what it says up to a line that fits."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.said.append(line)
+            if found := pattern.search(line):
+                return found
+        pytest.fail(f"ended without {pattern.pattern}:\n{''.join(self.said)}")
+
+    def interrupt(self) -> str:
+        """Press Ctrl-C; give the rest of what it says."""
+        os.killpg(self._process.pid, signal.SIGINT)
+        return self._rest()
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._rest()
+
+    def _rest(self) -> str:
+        assert self._process.stdout is not None
+        rest = "" if self._process.stdout.closed else self._process.stdout.read()
+        self._process.stdout.close()
+        self._process.wait()
+        return rest
+
+
+@contextmanager
+def started(command: str, env: dict[str, str] | None = None) -> Iterator[Program]:
+    """Run a command for as long as the block lasts."""
+    program = Program(command, env or ENV)
+    try:
+        yield program
+    finally:
+        program.close()
+
+
+@pytest.fixture(scope="module")
+def addresses() -> Iterator[dict[str, str]]:
+    """Start a simulated server for each of the reader's machines; give its address by theirs."""
+    words = [" ".join(f"--model {model}" for model in models) for models in MODELS.values()]
+    command = "exec gollamas simulate --listen 127.0.0.1:0 --load-seconds 0 --tokens-per-second 0 "
+    with started(command + words[0]) as first, started(command + words[1]) as second:
+        yield {
+            address: program.until(SIMULATED)[1]
+            for address, program in zip(MODELS, (first, second), strict=True)
+        }
+
+
+def at_home(command: str, addresses: dict[str, str]) -> str:
+    """Write the simulated servers in place of the reader's machines."""
+    for theirs, ours in addresses.items():
+        command = command.replace(theirs, ours)
+    return command
+
+
+@contextmanager
+def proxy(command: str, addresses: dict[str, str]) -> Iterator[str]:
+    """Start the proxy by a command of README; give its address when both servers are known."""
+    with started(f"exec {at_home(command, addresses)}") as program:
+        address = program.until(LISTENING)[1]
+        for _ in addresses:
+            program.until(re.compile("server_up"))
+        yield address
+
+
+def ask(command: str) -> dict[str, object]:
+    """Run a `curl` line; give the last of the objects that it printed."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not here")
+    done = subprocess.run(["/bin/sh", "-c", command], env=ENV, check=True, capture_output=True, text=True)
+    answer: dict[str, object] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer
+
+
+def test_plain_addresses_serve_all_that_servers_have(addresses: dict[str, str]) -> None:
+    """The first start command lists the models of both machines, each once."""
+    command = next(line for line in lines("sh", "gollamas http://"))
+    with proxy(command, addresses) as address:
+        models = ask(f"curl -s http://{address}/api/tags")["models"]
+    assert isinstance(models, list)
+    assert sorted(model["name"] for model in models) == [
+        "deepseek-r1:14b",
+        "llama3.2:latest",
+        "qwen2.5-coder:latest",
+    ]
+
+
+def test_the_curl_lines_are_answered(addresses: dict[str, str]) -> None:
+    """With the second start command, each `curl` line of README gets an answer and no error."""
+    with proxy(lines("sh", "gollamas --connection")[0], addresses) as address:
+        answers = {line: ask(line.replace("localhost:11434", address)) for line in lines("sh", "curl ")}
+    assert len(answers) == 3
+    assert not [line for line, answer in answers.items() if "error" in answer]
+    assert sum("gpt-4o" in line and answer["model"] == "gpt-4o" for line, answer in answers.items()) == 1
+
+
+def test_checking_live_finds_the_servers(addresses: dict[str, str]) -> None:
+    """`check --live` of README ends with 0 while both machines are there."""
+    command = at_home(lines("console", "gollamas check --live")[0], addresses)
+    done = subprocess.run(["/bin/sh", "-c", command], env=ENV, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_make_run_starts_the_demo_and_control_c_ends_it() -> None:
+    """`make run` says what to paste, and Ctrl-C ends the servers and the proxy."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
+    with started(lines("sh", "make run")[0], kept | ENV) as program:
+        program.until(LISTENING)
+        program.until(re.compile("Ctrl-C"))
+        assert "stopped" in program.interrupt()
+
+
+@pytest.mark.timeout(300)
+def test_pip_install_installs_the_command(tmp_path: Path) -> None:
+    """`pip install .` in a copy of the repository makes the command."""
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy / name)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    env = {
+        name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "REQUESTS_"))
+    }
+    env |= {"PATH": f"{tmp_path}/venv/bin:/usr/bin:/bin", "HOME": os.environ.get("HOME", str(tmp_path))}
+    command = f"{lines('sh', 'pip install')[0]} && gollamas --version"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=copy, env=env, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^gollamas \d+\.\d+\.\d+$", done.stdout, re.MULTILINE)

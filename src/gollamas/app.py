@@ -28,7 +28,7 @@ from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
 from gollamas.net.ask import Ask
 from gollamas.net.downstream import Responder
-from gollamas.net.exchange import Fleet, Snapshot
+from gollamas.net.exchange import Fleet, Snapshot, Target
 from gollamas.net.listener import Listener, NotListening, bind, is_loopback
 from gollamas.net.pool import Pool
 from gollamas.net.prober import PS, TAGS, Prober
@@ -79,6 +79,7 @@ class App:
         """Listen and begin to probe; raises NotListening."""
         config = self._config
         sockets = bind(config.listen)
+        self.address = Address(host=config.listen.host, port=sockets[0].getsockname()[1])
         admin_sockets = self._bind_admin(sockets)
         self._is_loopback = is_loopback(sockets)
         fleet = Fleet(
@@ -156,19 +157,21 @@ class App:
     # -- parts of the start --------------------------------------------------------------------------
 
     def _snapshot(self, config: Config) -> Snapshot:
-        servers = config.servers.values()
         shows = config.server_header
+        servers = config.servers.values()
         return Snapshot(
             config=config,
             routing=Routing(config),
-            names_set={s.id: frozenset(name.lower() for name, _ in s.fields) for s in servers},
-            server_fields={s.id: b"".join(b"%b: %b\r\n" % field for field in s.fields) for s in servers},
-            server_lines={s.id: _server_line(s.id) if shows else b"" for s in servers},
+            targets={server.id: Target(server, _server_line(server.id) if shows else b"") for server in servers},
         )
 
     def _gate(self, config: Config) -> Gate:
         return Gate(
-            config.origins, is_loopback=self._is_loopback, hostname=self._hostname, is_own=_is_own_address
+            config.origins,
+            is_loopback=self._is_loopback,
+            port=self.address.port,
+            hostname=self._hostname,
+            is_own=_is_own_address,
         )
 
     def _bind_admin(self, taken: Iterable[socket.socket]) -> list[socket.socket]:
@@ -194,7 +197,6 @@ class App:
 
     def _tell_started(self, sockets: list[socket.socket]) -> None:
         config = self._config
-        self.address = Address(host=config.listen.host, port=sockets[0].getsockname()[1])
         for warning in config.warnings:
             self._emit(Warned(warning))
         self._emit(

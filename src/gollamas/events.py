@@ -7,6 +7,7 @@ are seconds, sizes are bytes of bodies.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class End(StrEnum):
@@ -20,15 +21,18 @@ class End(StrEnum):
     SHUT_DOWN = "shut_down"  # the grace period ended first
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(init=False)
 class RequestEnded:
-    """One request, from its first byte to its end."""
+    """One request, from its first byte to its end.
+
+    HOT: one is made for every request, so what it does not say stays the class's (0.4 us of 1.2).
+    """
 
     request_id: str
     client: str  # the client's address
     method: str
     route: str  # path of the route table, "other" for a path that is none
-    status: int | None  # None when the client left before an answer
+    status: int | None = None  # None when the client left before an answer
     model: str | None = None  # as the client wrote it
     model_used: str | None = None  # as the server was asked
     alias: str | None = None  # the alias that was followed
@@ -44,6 +48,14 @@ class RequestEnded:
     bytes_out: int = 0
     end: End = End.DONE
     attempts: int = 1
+
+    def __init__(self, *, request_id: str, client: str, method: str, route: str, **more: Any) -> None:
+        self.request_id = request_id
+        self.client = client
+        self.method = method
+        self.route = route
+        for name, value in more.items():
+            setattr(self, name, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ Owns paths, methods and where the model's name is; knows nothing of servers. The
 comes from here, never from a client's bytes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -44,10 +44,18 @@ class Route:
     lacks_model_is_404: bool = False
     minds_case: bool = False
 
-    @property
-    def loads(self) -> bool:
-        """Whether a request here brings its model into memory."""
-        return self.kind in (Kind.BODY, Kind.FORM) and self.path != "/api/show"
+    # Derived, since every request asks.
+    allowed: frozenset[bytes] = field(init=False)
+    upstream: bytes = field(init=False)  # the path that a server is asked
+    is_routed: bool = field(init=False)  # by its model
+    loads: bool = field(init=False)  # whether a request here brings its model into memory
+
+    def __post_init__(self) -> None:
+        """Derive what every request asks."""
+        object.__setattr__(self, "allowed", frozenset(method.encode() for method in self.methods))
+        object.__setattr__(self, "upstream", self.path.encode())
+        object.__setattr__(self, "is_routed", self.kind in (Kind.BODY, Kind.FORM, Kind.PATH))
+        object.__setattr__(self, "loads", self.kind in (Kind.BODY, Kind.FORM) and self.path != "/api/show")
 
     @property
     def allow(self) -> bytes:

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol, cast
 
 from gollamas.errors import ProxyError
-from gollamas.wire.head import Framing
 from gollamas.wire.message import Answer, CutOff, Fields, Head, Request
 from gollamas.wire.request import RequestReader
 from gollamas.wire.response import head_bytes, status_line
@@ -46,7 +45,7 @@ class Source(Protocol):
 class Service(Protocol):
     """What a listener's connections are served by."""
 
-    def on_head(self, head: Head, framing: Framing) -> int:
+    def on_head(self, head: Head) -> int:
         """Answer how long this request's body may be, in bytes, or raise a ProxyError."""
 
     async def serve(self, request: Request, client: "ClientConnection") -> None:
@@ -72,7 +71,7 @@ class Limits(Protocol):
 class Clients:
     """All connections of one listener, and what they share."""
 
-    __slots__ = ("_gone", "clock", "is_draining", "limits", "live", "service", "spawn")
+    __slots__ = ("_gone", "clock", "is_draining", "limits", "live", "loop", "service", "spawn")
 
     def __init__(
         self,
@@ -85,6 +84,7 @@ class Clients:
         self.limits = limits
         self.spawn = spawn
         self.clock = clock
+        self.loop = asyncio.get_running_loop()
         self.live: set[ClientConnection] = set()
         self.is_draining = False
         self._gone: asyncio.Future[None] | None = None
@@ -137,14 +137,16 @@ class ClientConnection(asyncio.Protocol):
     """One client. The service answers by `answer`, `stream`, or by writing through `transport` itself."""
 
     __slots__ = (
-        "_clients", "_drained", "_is_lingering", "_reader", "_stamp", "_task", "_unsent", "_wakes",
-        "address", "is_busy", "is_gone", "is_paused", "keep_alive", "source", "transport",
+        "_clients", "_drained", "_is_lingering", "_reader", "_stamp", "_task", "_unsent", "_wakes", "address",
+        "is_busy", "is_gone", "is_paused", "keep_alive", "loop", "now", "source", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
+        self.loop = clients.loop
+        self.now = clients.clock  # monotonic seconds
         self._reader = RequestReader(self._on_head)
         self._task: asyncio.Task[None] | None = None
         self._wakes: asyncio.Future[None] | None = None
@@ -207,10 +209,10 @@ class ClientConnection(asyncio.Protocol):
 
     # -- requests ------------------------------------------------------------------------------------
 
-    def _on_head(self, head: Head, framing: Framing) -> int:
-        limit = self._clients.service.on_head(head, framing)
-        self.keep_alive = head.keep_alive and not framing.upgrades and not self._clients.is_draining
-        if framing.expects_continue and framing.length <= limit:
+    def _on_head(self, head: Head) -> int:
+        limit = self._clients.service.on_head(head)
+        self.keep_alive = head.keep_alive and not head.upgrades and not self._clients.is_draining
+        if head.expects_continue and head.length <= limit:
             self.transport.write(_CONTINUE)
         return limit
 
@@ -230,7 +232,7 @@ class ClientConnection(asyncio.Protocol):
 
     async def _run(self) -> None:
         """Serve this connection's requests; ends with it."""
-        loop = asyncio.get_running_loop()
+        loop = self.loop
         reader = self._reader
         service = self._clients.service
         while True:
@@ -279,10 +281,6 @@ class ClientConnection(asyncio.Protocol):
             self.transport.write_eof()
         else:
             self.transport.close()
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return self._clients.clock()
 
     # -- answers -------------------------------------------------------------------------------------
 
@@ -409,7 +407,7 @@ class Responder:
         self._refuse = refuse
         self._max_body = max_body
 
-    def on_head(self, head: Head, framing: Framing) -> int:  # noqa: ARG002 - every route has one limit
+    def on_head(self, head: Head) -> int:  # noqa: ARG002 - every route has one limit
         """Let every body in up to `max_body` bytes."""
         return self._max_body
 

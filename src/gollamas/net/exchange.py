@@ -39,15 +39,27 @@ from gollamas.wire.tail import counts, telling_of
 _MAX_REPLAYS: Final = 1  # on another server, after a fresh connection broke before a byte came
 
 
+class Target:
+    """A server as a request's head is made for it; `line` tells the client of it."""
+
+    __slots__ = ("configured", "fields", "host", "line", "prefix", "server")
+
+    def __init__(self, server: Server, line: bytes) -> None:
+        self.server = server
+        self.line = line
+        self.prefix = server.prefix.encode()
+        self.host = b" HTTP/1.1\r\nHost: %b\r\n" % server.authority.encode()
+        self.configured = frozenset(name.lower() for name, _ in server.fields)
+        self.fields = b"".join(b"%b: %b\r\n" % field for field in server.fields)  # maybe secret
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """One configuration, ready to use. A request keeps the one that it began with."""
 
     config: Config
     routing: Routing
-    names_set: Mapping[str, frozenset[bytes]]  # by server: the fields that its configuration sets
-    server_fields: Mapping[str, bytes]  # by server: those fields as lines, maybe secret
-    server_lines: Mapping[str, bytes]  # by server: the head line that tells the client of it
+    targets: Mapping[str, Target]  # by server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +79,8 @@ class Fleet:
 class Exchange:
     """Serves one request that is routed by its model; `event` is filled in as things happen."""
 
-    __slots__ = ("_busy", "_call", "_client_address", "_event", "_fleet", "_found", "_head", "_replays", "_route",
-                 "_snapshot", "_started", "_unloads", "_wanted")  # fmt: skip
+    __slots__ = ("_busy", "_call", "_event", "_fleet", "_found", "_head", "_replays", "_snapshot", "_started",
+                 "_unloads", "_wanted")  # fmt: skip
 
     def __init__(
         self, fleet: Fleet, snapshot: Snapshot, call: Call, event: RequestEnded, started: float
@@ -78,33 +90,54 @@ class Exchange:
         self._call = call
         self._event = event
         self._started = started
-        self._route = call.route
         self._replays = 0
         self._busy: tuple[Relay, Lease] | None = None
 
     async def run(self, request: Request) -> None:
         """Answer the request; raises a ProxyError where nothing has gone out yet."""
-        config = self._snapshot.config
+        name = self._read(request)
+        fleet = self._fleet
+        found = self._snapshot.routing.find(name, fleet.view)
+        if not isinstance(found, Found):
+            found = await self._look_up(name, found)
+        self._found = found
+        self._event.alias = found.alias
+        wanted = self._wanted = Wanted(name, found.key, found.candidates)
+        # The one loop: a server for each attempt, until an answer has begun or nobody is left.
+        while True:
+            decision = fleet.admission.enter(wanted, self._started)
+            if isinstance(decision, Refuse):
+                self._nobody_left(decision.error)
+                return
+            assert isinstance(decision, Go)  # noqa: S101 - this form of admission never lets one wait
+            lease = decision.lease
+            try:
+                why = await self._attempt(lease)
+            finally:
+                fleet.admission.leave(lease)
+            if why is None:
+                return
+            wanted.tried.add(lease.server)
+            self._tell_failed(lease, why)
+
+    def _read(self, request: Request) -> str:
+        """Find the model's name, and keep of the request what an attempt needs."""
         call = self._call
+        route = call.route
         head = self._head = request.head
-        self._client_address = request.client.encode()
-        named = inference.read(self._route, request)
+        named = inference.read(route, request)
         request.body = b""
         self._unloads = named.unloads
         self._event.model = name = named.name
         call.named = named
         call.asked_name = name.encode(errors="replace")
-        call.user_agent = head.get(b"user-agent") or b"" if self._route.path == "/api/show" else b""
-        call.first_byte_limit = config.first_byte_timeout if named.streams else None
+        if route.path == "/api/show":
+            call.user_agent = head.names.get(b"user-agent", b"")
+        config = self._snapshot.config
+        if named.streams:
+            call.first_byte_limit = config.first_byte_timeout
         call.idle_limit = config.idle_timeout
-        del named
-        found = self._snapshot.routing.find(name, self._fleet.view)
-        if not isinstance(found, Found):
-            found = await self._look_up(name, found)
-        self._found = found
-        self._event.alias = found.alias
-        self._wanted = Wanted(name, found.key, found.candidates)
-        await self._try_servers()
+        return name
 
     async def _look_up(self, name: str, found: object) -> Found:
         """Ask the servers once for a name that nobody knew, where `expose` opens more than is configured."""
@@ -117,28 +150,10 @@ class Exchange:
         if found.may_look_up and (error := self._snapshot.routing.cannot_tell(self._fleet.view)) is not None:
             raise error
         parsed = names.parse(name)
-        is_shown_whole = self._route.kind is Kind.PATH or self._route.reads_name
+        route = self._call.route
+        is_shown_whole = route.kind is Kind.PATH or route.reads_name
         shown = parsed.shortest if is_shown_whole and parsed is not None else name
-        raise ModelNotFound(self._route.not_found(shown))
-
-    async def _try_servers(self) -> None:
-        """The one loop: a server for each attempt, until an answer has begun or nobody is left."""
-        fleet = self._fleet
-        while True:
-            decision = fleet.admission.enter(self._wanted, fleet.clock())
-            if isinstance(decision, Refuse):
-                self._nobody_left(decision.error)
-                return
-            assert isinstance(decision, Go)  # noqa: S101 - this form of admission never lets one wait
-            lease = decision.lease
-            try:
-                why = await self._attempt(lease)
-            finally:
-                fleet.admission.leave(lease)
-            if why is None:
-                return
-            self._wanted.tried.add(lease.server)
-            self._tell_failed(lease, why)
+        raise ModelNotFound(route.not_found(shown))
 
     def _tell_failed(self, lease: Lease, why: str) -> None:
         event = self._event
@@ -167,53 +182,60 @@ class Exchange:
     async def _attempt(self, lease: Lease) -> str | None:
         """Try one server: None when the client has its answer, else why another one is to be tried."""
         fleet = self._fleet
-        server = fleet.view.servers[lease.server].server
-        connection = fleet.pool.take(server.id)
+        target = self._snapshot.targets[lease.server]
+        connection = fleet.pool.take(lease.server)
         try:
             if connection is None:
-                connection = await fleet.pool.dial(server)
+                connection = await fleet.pool.dial(target.server)
             is_kept = not connection.is_fresh
-            relay, outcome = await self._send(connection, lease, server)
+            relay = self._send(connection, lease, target)
+            outcome = await self._outcome(relay, lease)
             if outcome is Outcome.UNANSWERED and is_kept and self._may_replay():
                 # The server closed it while we wrote. RFC 9112, section 9.3.1, leaves the repetition to the
                 # client, but asking a model twice changes nothing.
-                relay, outcome = await self._send(await fleet.pool.dial(server), lease, server)
+                relay = self._send(await fleet.pool.dial(target.server), lease, target)
+                outcome = await self._outcome(relay, lease)
         except ServerRefused as why:
-            fleet.view.connect_failed(server.id, why.text, fleet.clock())
+            fleet.view.connect_failed(lease.server, why.text, fleet.clock())
             return why.text
         return self._judge(outcome, relay, lease)
 
     def _may_replay(self) -> bool:
         return self._snapshot.config.replay_inference
 
-    async def _send(
-        self, connection: ServerConnection, lease: Lease, server: Server
-    ) -> tuple[Relay, Outcome]:
-        """Send the request over one connection and wait for the end of what comes back."""
+    def _send(self, connection: ServerConnection, lease: Lease, target: Target) -> Relay:
+        """Send the request over one connection; what comes back goes through the relay."""
         fleet = self._fleet
-        named = self._call.named
+        call = self._call
+        named = call.named
         assert named is not None  # noqa: S101 - it is let go only when an answer has begun
         found = self._found
         model = found.model
-        if self._route.minds_case:
-            model = found.name_minding_case(fleet.view, server.id)
-        line = self._snapshot.server_lines[server.id]
-        relay = Relay(self._call, connection, model.encode(errors="replace"), line)
-        others = len(found.candidates) > 1
-        relay.may_move_on = others and self._is_another_usable(server.id)
+        if call.route.minds_case:
+            model = found.name_minding_case(fleet.view, lease.server)
+        event = self._event
+        event.server, event.why, event.model_used = lease.server, lease.why, model
+        used_name = call.asked_name if model == named.name else model.encode(errors="replace")
+        relay = Relay(call, connection, used_name, target.line)
+        if len(found.candidates) > 1:
+            relay.may_move_on = self._is_another_usable(lease.server)
         body = inference.prepare(named, model)
-        head = self._request_head(server, named, model, len(body))
-        self._event.server, self._event.why, self._event.model_used = server.id, lease.why, model
-        is_loaded = fleet.view.is_loaded(server.id, found.key)
         try:
-            relay.send(head, body, fleet.clock())
-            del body, named
-            outcome = await relay.done
+            relay.send(self._request_head(target, named, model, len(body)), body, fleet.clock())
+        except BaseException:
+            connection.abort()
+            raise
+        return relay
+
+    async def _outcome(self, relay: Relay, lease: Lease) -> Outcome:
+        """Wait for the end of what a server sends; the client's leaving ends the server's side too."""
+        is_loaded = self._fleet.view.is_loaded(lease.server, self._found.key)
+        try:
+            return await relay.done
         finally:
             relay.abort()
-            if relay.status is not None and self._route.loads and (not is_loaded or self._unloads):
-                fleet.changed(server.id)
-        return relay, outcome
+            if (not is_loaded or self._unloads) and relay.status is not None and self._call.route.loads:
+                self._fleet.changed(lease.server)
 
     def _is_another_usable(self, server_id: str) -> bool:
         wanted = self._wanted
@@ -257,7 +279,7 @@ class Exchange:
         event.wait_s = relay.sent_at - self._started
         if relay.first_byte_at is not None:
             event.first_byte_s = relay.first_byte_at - self._started
-        telling = telling_of(self._route.path)
+        telling = telling_of(self._call.route.path)
         if telling is None or event.end is not End.DONE:
             return
         said = counts(b"".join(relay.tail), telling)
@@ -268,27 +290,28 @@ class Exchange:
                 spent = self._fleet.clock() - relay.first_byte_at
             event.tokens_per_s = said.tokens_out / spent if spent else None
 
-    def _request_head(self, server: Server, named: NamedModel, model: str, length: int) -> bytes:
+    def _request_head(self, target: Target, named: NamedModel, model: str, length: int) -> bytes:
         """The head for one attempt: its path is the route's, its Host the server's."""
         head = self._head
-        route = self._route
-        path = route.path
+        route = self._call.route
+        path = route.upstream
+        ours = b"Content-Length: %d\r\n\r\n" % length
         if route.kind is Kind.PATH:
-            path = path.replace(":model", quote(model, safe=""))
+            path = path.replace(b":model", quote(model, safe="").encode())
+            ours = b"\r\n"
         elif named.in_query:
-            path = f"{path}?model={quote(model, safe='')}"
+            path += b"?model=" + quote(model, safe="").encode()
         chain = heads.via(head, self._fleet.pseudonym)
         if chain is None:
-            raise LoopDetected(
-                "this request has passed through this proxy before: a server's URL leads back here"
+            raise LoopDetected("this request has passed through this proxy before: a server's URL leads back here")
+        event = self._event
+        return b"".join(
+            (
+                b"%b %b%b%b" % (head.method, target.prefix, path, target.host),
+                *heads.forwarded(head, target.configured),
+                target.fields,
+                b"Accept-Encoding: identity\r\nVia: %b\r\nX-Forwarded-For: %b\r\nX-Request-Id: %b\r\n"
+                % (chain, event.client.encode(), event.request_id.encode()),
+                ours,
             )
-        lines = heads.forwarded(head, self._snapshot.names_set[server.id])
-        start = f"{head.method.decode()} {server.prefix}{path} HTTP/1.1\r\nHost: {server.authority}\r\n"
-        ours = b"Accept-Encoding: identity\r\nVia: %b\r\nX-Forwarded-For: %b\r\nX-Request-Id: %b\r\n" % (
-            chain,
-            self._client_address,
-            self._event.request_id.encode(),
         )
-        if route.kind is not Kind.PATH:
-            ours += b"Content-Length: %d\r\n" % length
-        return b"".join((start.encode(), *lines, self._snapshot.server_fields[server.id], ours, b"\r\n"))

@@ -14,7 +14,7 @@ from typing import Final
 
 from gollamas.api import dialects, listing, routes
 from gollamas.api.dialects import Dialect
-from gollamas.api.gate import Gate
+from gollamas.api.gate import Gate, Verdict
 from gollamas.api.inference import MiddlewareRefused, PassthroughRefused
 from gollamas.api.routes import Kind, Route
 from gollamas.errors import NotYetSupported, ProxyError
@@ -22,7 +22,6 @@ from gollamas.events import Crashed, End, RequestEnded
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.exchange import Exchange, Fleet, Snapshot
 from gollamas.net.relay import Call
-from gollamas.wire.head import Framing
 from gollamas.wire.message import Answer, Head, Request
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
@@ -59,7 +58,7 @@ class Proxy:
 
     # -- what a client's connection calls ------------------------------------------------------------
 
-    def on_head(self, head: Head, framing: Framing) -> int:  # noqa: ARG002 - who may send how much is told by keys, later
+    def on_head(self, head: Head) -> int:  # noqa: ARG002 - who may send how much is told by keys, later
         """Let every body in up to `max_body`."""
         return self._snapshot.config.max_body
 
@@ -82,9 +81,9 @@ class Proxy:
     async def serve(self, request: Request, client: ClientConnection) -> None:
         """Answer one request, whatever happens to it."""
         head = request.head
-        clock = self._fleet.clock
-        started = clock()
-        given = head.get(b"x-request-id")
+        fleet = self._fleet
+        started = client.now()
+        given = head.names.get(b"x-request-id")
         request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else self._new_id()
         route = routes.find(head.path)
         event = RequestEnded(
@@ -92,55 +91,51 @@ class Proxy:
             client=request.client,
             method=head.method.decode(),
             route=route.path if route is not None else "other",
-            status=None,
             bytes_in=len(request.body),
         )
         lines = b"X-Request-Id: %b\r\n" % request_id.encode()
         try:
-            await self._serve(request, client, route, event, lines, started)
+            verdict = self._gate.judge(head)
+            if verdict.lines:
+                lines += verdict.lines
+            if verdict.status is None and route is not None and route.is_routed and head.method in route.allowed:
+                call = Call(client, route, request_id, lines)
+                await Exchange(fleet, self._snapshot, call, event, started).run(request)
+            else:
+                await self._answer_own(client, head, route, verdict, event, lines)
         except ProxyError as error:
             self._answer_error(client, route, error, event, lines)
         except asyncio.CancelledError:
             event.end = End.CLIENT_LEFT
             raise
         except Exception as error:  # noqa: BLE001 - one request's defect must not end the connection's siblings
-            self._fleet.emit(Crashed("a request", error))
+            fleet.emit(Crashed("a request", error))
             if event.status is None and client.source is None:
-                self._answer_error(
-                    client, route, _Crash("internal error: see the log of gollamas"), event, lines
-                )
+                self._answer_error(client, route, _Crash("internal error: see the log of gollamas"), event, lines)
             else:
                 client.reset()
         finally:
-            event.total_s = clock() - started
-            self._fleet.emit(event)
+            event.total_s = client.now() - started
+            fleet.emit(event)
 
     def _new_id(self) -> str:
         return f"{self._id_prefix}{next(self._ids):08x}"
 
-    async def _serve(
-        self, request: Request, client: ClientConnection, route: Route | None, event: RequestEnded,
-        lines: bytes, started: float,
-    ) -> None:  # fmt: skip
-        head = request.head
-        verdict = self._gate.judge(head)
-        if verdict.lines:
-            lines += verdict.lines
-        if verdict.status is not None:
-            if route is not None and head.method == b"OPTIONS":
-                lines += b"Allow: %b\r\n" % route.allow
-            self._answer(client, Answer(verdict.status, []), event, lines)
-            return
-        if route is None or head.method.decode() not in route.methods:
-            self._answer(client, _no_route(head, route), event, lines)
-            return
-        if route.kind in (Kind.BODY, Kind.PATH, Kind.FORM):
-            call = Call(client=client, route=route, request_id=event.request_id, lines=lines)
-            await Exchange(self._fleet, self._snapshot, call, event, started).run(request)
-            return
-        self._answer(client, await self._own(route), event, lines)
-
     # -- answers of our own --------------------------------------------------------------------------
+
+    async def _answer_own(
+        self, client: ClientConnection, head: Head, route: Route | None, verdict: Verdict, event: RequestEnded,
+        lines: bytes,
+    ) -> None:  # fmt: skip
+        """Answer what no server is asked for one model: the gate's verdict, a wrong path, a listing."""
+        if verdict.status is not None:
+            allow = [(b"Allow", route.allow)] if route is not None and head.method == b"OPTIONS" else []
+            answer = Answer(verdict.status, allow)
+        elif route is None or head.method not in route.allowed:
+            answer = _no_route(head, route)
+        else:
+            answer = await self._own(route)
+        self._answer(client, answer, event, lines)
 
     async def _own(self, route: Route) -> Answer:
         """Answer what no single server is asked for."""
@@ -198,7 +193,8 @@ class Proxy:
         if error.retry_after is not None:
             fields.append((b"Retry-After", b"%d" % error.retry_after))
         if event.server is not None:
-            lines += self._snapshot.server_lines.get(event.server, b"")
+            target = self._snapshot.targets.get(event.server)
+            lines += target.line if target is not None else b""
         self._answer(client, Answer(error.status, fields, body), event, lines)
 
 

@@ -7,7 +7,6 @@ ended. Nothing is decoded on the way; an editor changes a name back as bytes pas
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
@@ -17,11 +16,12 @@ from gollamas.api.routes import Route
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.upstream import ServerConnection
 from gollamas.wire.lines import NameEditor, shape_of
-from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end, head_bytes, status_line
+from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end, status_line
 from gollamas.wire.tail import TAIL_BYTES
 
 BUSY_STATUS: Final = 503  # Ollama's answer when its queue is full: another server may do it
 _TAIL_PIECES: Final = 4
+_EVENTS: Final = b"text/event-stream"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
@@ -47,19 +47,24 @@ class _Framing(Enum):
     RAW = auto()  # until the connection's end, for HTTP/1.0
 
 
-@dataclass(slots=True, kw_only=True)
 class Call:
-    """What every attempt of one request shares."""
+    """What every attempt of one request shares. `lines` are ready head lines for whatever answer goes out."""
 
-    client: ClientConnection
-    route: Route
-    request_id: str
-    lines: bytes = b""  # ready head lines for whatever answer goes out
-    asked_name: bytes = b""  # as the client wrote it
-    named: NamedModel | None = None  # the body's members; let go when an answer begins
-    user_agent: bytes = b""
-    first_byte_limit: float | None = None  # seconds; None where the answer comes whole
-    idle_limit: float = 300.0
+    __slots__ = (
+        "asked_name", "client", "first_byte_limit", "idle_limit", "lines", "named", "request_id", "route",
+        "user_agent",
+    )  # fmt: skip
+
+    def __init__(self, client: ClientConnection, route: Route, request_id: str, lines: bytes) -> None:
+        self.client = client
+        self.route = route
+        self.request_id = request_id
+        self.lines = lines
+        self.asked_name = b""  # as the client wrote it
+        self.user_agent = b""
+        self.named: NamedModel | None = None  # the body's members; let go when an answer begins
+        self.first_byte_limit: float | None = None  # seconds; None where the answer comes whole
+        self.idle_limit = 300.0
 
 
 class Relay:
@@ -69,36 +74,29 @@ class Relay:
     after it `why` says in words what went wrong.
     """
 
-    __slots__ = (
-        "_call", "_client", "_connection", "_editor", "_framing", "_held_head", "_is_events", "_lines", "_seen", "_seen_at",
-        "_used_name", "bytes_out", "done", "first_byte_at", "held", "may_move_on", "reader", "sent_at",
-        "status", "tail", "why",
-    )  # fmt: skip
+    may_move_on = False
+    held: list[bytes] | None = None
+    status: int | None = None
+    bytes_out = 0
+    first_byte_at: float | None = None
+    sent_at = 0.0
+    why = ""
+    _held_head: AnswerHead | None = None
+    _editor: NameEditor | None = None
+    _framing: _Framing | None = None  # None until the head has gone out
+    _content_type = b""
+    _seen = 0
+    _seen_at = 0.0
 
-    def __init__(
-        self, call: Call, connection: ServerConnection, used_name: bytes, server_line: bytes
-    ) -> None:
+    def __init__(self, call: Call, connection: ServerConnection, used_name: bytes, server_line: bytes) -> None:
         self._call = call
         self._client = call.client
         self._connection: ServerConnection | None = connection
         self._used_name = used_name
-        self._lines = call.lines + server_line
-        self._editor: NameEditor | None = None
-        self._framing: _Framing | None = None  # None until the head has gone out
-        self._is_events = False
-        self._seen = 0
-        self._seen_at = 0.0
+        self._server_line = server_line
         self.reader = connection.reader
-        self.done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self.may_move_on = False
-        self._held_head: AnswerHead | None = None
-        self.held: list[bytes] | None = None
-        self.status: int | None = None
-        self.bytes_out = 0
+        self.done: asyncio.Future[Outcome] = call.client.loop.create_future()
         self.tail: deque[bytes] = deque(maxlen=_TAIL_PIECES)
-        self.first_byte_at: float | None = None
-        self.sent_at = 0.0
-        self.why = ""
 
     def send(self, head: bytes, body: bytes, now: float) -> None:
         """Begin the attempt."""
@@ -217,7 +215,7 @@ class Relay:
                     self._call.route.dialect,
                     text,
                     self._call.request_id,
-                    is_event_stream=self._is_events,
+                    is_event_stream=self._content_type.startswith(_EVENTS),
                     sent_tail=b"".join(self.tail)[-4:],
                 )
                 client.transport.write(b"%x\r\n%b\r\n" % (len(rest) + len(error), rest + error))
@@ -253,33 +251,31 @@ class Relay:
     def _pass_on(self, reader: ResponseReader | AnswerHead, data: bytes) -> None:
         """Send the head of an answer, and the body bytes that came with it."""
         client = self._client
-        self._call.named = None
+        call = self._call
+        call.named = None
         self.first_byte_at = client.now()
         self.status = reader.status
-        fields = end_to_end(reader.fields)
+        names = reader.names
+        self._content_type = names.get(b"content-type", b"")
         is_whole = reader.is_complete
-        if self._used_name != self._call.asked_name:
-            data = self._edit(fields, data, is_whole)
-        framing, line = self._framing_for(
-            reader, len(data) if is_whole and self._editor is not None else None
-        )
+        if self._used_name != call.asked_name:
+            data = self._edit(data, is_whole)
+        framing, line = self._framing_for(reader, len(data) if is_whole and self._editor is not None else None)
         self._framing = framing
-        head = head_bytes(
-            status_line(reader.status, reader.reason), fields, self._lines + client.framing_lines(line)
-        )
+        parts = [status_line(reader.status, reader.reason)]
+        parts += [b"%b: %b\r\n" % field for field in end_to_end(reader.fields, names)]
+        parts += (call.lines, self._server_line, client.framing_lines(line), b"\r\n")
         if data:
             self._keep(data)
-        if framing is _Framing.CHUNKED:
-            chunk = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
-            client.transport.write(b"".join((head, chunk, _LAST_CHUNK if is_whole else b"")))
-        else:
-            client.transport.write(head + data)
+            parts.append(b"%x\r\n%b\r\n" % (len(data), data) if framing is _Framing.CHUNKED else data)
+        if is_whole and framing is _Framing.CHUNKED:
+            parts.append(_LAST_CHUNK)
+        client.transport.write(b"".join(parts))
 
-    def _edit(self, fields: list[tuple[bytes, bytes]], data: bytes, is_whole: bool) -> bytes:
+    def _edit(self, data: bytes, is_whole: bool) -> bytes:
         """Set an editor up where this answer carries its model's name."""
         call = self._call
-        content_type = next((value for name, value in fields if name.lower() == b"content-type"), b"")
-        shape = shape_of(call.route.path, content_type, call.user_agent)
+        shape = shape_of(call.route.path, self._content_type, call.user_agent)
         if shape is None:
             return data
         self._editor = NameEditor(shape, self._used_name, call.asked_name)
@@ -288,16 +284,13 @@ class Relay:
 
     def _framing_for(self, reader: ResponseReader | AnswerHead, edited: int | None) -> tuple[_Framing, bytes]:
         """How the body goes on, and the head line that says so; `edited` is its length if known anew."""
-        self._is_events = any(
-            value.startswith(b"text/event-stream") for name, value in reader.fields if len(name) == 12
-        )
         ends = reader.ends
+        if ends is Ends.LENGTH and self._editor is None:
+            return _Framing.LENGTH, b"Content-Length: %d\r\n" % reader.length
         if ends is Ends.AT_ONCE:
             return _Framing.NONE, b""
         if edited is not None:
             return _Framing.LENGTH, b"Content-Length: %d\r\n" % edited
-        if ends is Ends.LENGTH and self._editor is None:
-            return _Framing.LENGTH, b"Content-Length: %d\r\n" % reader.length
         head = self._client.head
         if head is not None and head.is_http10:
             self._client.keep_alive = False

@@ -12,22 +12,24 @@ Fields = list[Field]
 
 @dataclass(slots=True)
 class Head:
-    """A request's head after every check of `wire/head`. Field names are as they were sent."""
+    """A request's head after every check of `wire/head`."""
 
     method: bytes
     path: bytes  # of the origin form, still percent-encoded
     query: bytes  # without the question mark
-    fields: Fields
-    is_http10: bool
-    keep_alive: bool
+    fields: Fields  # as they were sent
+    names: dict[bytes, bytes]  # the same by name in lower case; values of a repeated name joined by ", "
+    is_http10: bool = False
+    keep_alive: bool = True
     hop_names: frozenset[bytes] = frozenset()  # what Connection names beside close and keep-alive
+    length: int = 0  # of the body, where it is not chunked
+    is_chunked: bool = False
+    expects_continue: bool = False
+    upgrades: bool = False
 
     def get(self, name: bytes) -> bytes | None:
-        """The first field of this name, which is given in lower case."""
-        for field, value in self.fields:
-            if field.lower() == name:
-                return value
-        return None
+        """The field of this name, which is given in lower case."""
+        return self.names.get(name)
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import httptools
 
 from gollamas.errors import BodyTooLarge
 from gollamas.wire import head as heads
-from gollamas.wire.head import BadHead, Framing
+from gollamas.wire.head import BadHead
 from gollamas.wire.message import Fields, Head
 
 _MAX_EMPTY_LINES: Final = 16  # CRLFs before a request line: RFC 9112, section 2.2, asks to pass over one
@@ -28,18 +28,18 @@ _FIELD_LINE: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\x
 
 _NOTHING: Final = bytearray()  # stands where no part of a head is kept; never written to
 
-OnHead = Callable[[Head, Framing], int]
+OnHead = Callable[[Head], int]
 
 
 class RequestReader:
     """Feeds on what a client sends; `head` and `body` are set when `feed` answers True.
 
-    `on_head(head, framing)` answers the longest body that is read, in bytes, or raises a ProxyError.
+    `on_head(head)` answers the longest body that is read, in bytes, or raises a ProxyError.
     `rest` holds what came behind the request; `next` goes on with it. Errors leave the reader unusable.
     """
 
     __slots__ = (
-        "_empty_lines", "_extension_bytes", "_fields", "_framing", "_left", "_limit", "_on_head", "_parser",
+        "_empty_lines", "_extension_bytes", "_fields",  "_left", "_limit", "_on_head", "_parser",
         "_pieces", "_raw", "_state", "_target", "body", "head", "rest", "size",
     )  # fmt: skip
 
@@ -111,9 +111,9 @@ class RequestReader:
         # llhttp also takes RTSP and ICE, and more than one blank between the parts of the first line.
         if not raw.startswith(b"%b %b HTTP/" % (method, self._target)):
             raise BadHead("malformed request line")
-        self.head, self._framing = heads.check(method, self._target, version, self._fields)
-        self._limit = self._on_head(self.head, self._framing)
-        return self._begin_body(data[end - before :])
+        head = self.head = heads.check(method, self._target, version, self._fields)
+        self._limit = self._on_head(head)
+        return self._begin_body(head, data[end - before :])
 
     def _parse_head(self, parser: httptools.HttpRequestParser, part: bytes) -> None:
         try:
@@ -151,16 +151,16 @@ class RequestReader:
             data = data[2:]
         return data
 
-    def _begin_body(self, data: bytes) -> bool:
+    def _begin_body(self, head: Head, data: bytes) -> bool:
         self._raw = _NOTHING
-        if self._framing.is_chunked:
+        if head.is_chunked:
             self._extension_bytes = 0
             self._left = 0
             self._state = self._read_chunks
         else:
-            if self._framing.length > self._limit:
+            if head.length > self._limit:
                 raise too_large(self._limit)
-            self._left = self._framing.length
+            self._left = head.length
             self._state = self._read_length
         return self._state(data)
 

@@ -23,7 +23,15 @@ _MAX_INTERIM: Final = 10
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 _PRINTABLE: Final = re.compile(rb"[\t\x20-\x7e]*")
 # Not for the client: it is framed anew, CORS is answered by us, and these two names are ours.
-_REPLACED: Final = frozenset({b"content-length", b"x-request-id", b"x-gollamas-server"}) | HOP_BY_HOP
+_CORS: Final = frozenset(
+    b"access-control-" + end
+    for end in (b"allow-origin", b"allow-credentials", b"allow-methods", b"allow-headers", b"expose-headers", b"max-age")
+)
+_REPLACED: Final = frozenset({b"content-length", b"x-request-id", b"x-gollamas-server"}) | HOP_BY_HOP | _CORS
+_LINES: Final = {
+    (status.value, status.phrase.encode()): f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+    for status in HTTPStatus
+}
 
 
 class Ends(Enum):
@@ -42,6 +50,7 @@ class AnswerHead:
     status: int
     reason: bytes
     fields: Fields
+    names: dict[bytes, bytes]
     ends: Ends
     length: int
     is_complete: bool
@@ -60,7 +69,7 @@ class ResponseReader:
 
     __slots__ = (
         "_head_bytes", "_interim", "_is_head_request", "_parser",
-        "ends", "fields", "has_head", "is_complete", "keeps_alive", "length", "on_body", "pieces", "reason", "status",
+        "ends", "fields", "has_head", "names", "is_complete", "keeps_alive", "length", "on_body", "pieces", "reason", "status",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -77,6 +86,7 @@ class ResponseReader:
         self.status = 0
         self.reason = b""
         self.fields: Fields = []
+        self.names: dict[bytes, bytes] = {}
         self.has_head = False
         self.is_complete = False
         self.keeps_alive = False
@@ -128,7 +138,9 @@ class ResponseReader:
 
     def keep_head(self) -> AnswerHead:
         """The head as a value of its own, for when the connection goes on to another answer."""
-        return AnswerHead(self.status, self.reason, self.fields, self.ends, self.length, is_complete=True)
+        return AnswerHead(
+            self.status, self.reason, self.fields, self.names, self.ends, self.length, is_complete=True
+        )
 
     def take(self) -> bytes:
         """The body bytes since the last call."""
@@ -171,23 +183,20 @@ class ResponseReader:
 
     def _read_framing(self) -> None:
         version = self._parser.get_http_version()
+        fields = self.fields
         if version not in ("1.1", "1.0") or self.status > 599:
             raise BadAnswer(f"it sent HTTP/{version} and status {self.status}")
-        if len(self.fields) > MAX_FIELDS:
+        if len(fields) > MAX_FIELDS:
             raise BadAnswer(f"its head has more than {MAX_FIELDS} fields")
+        names = self.names = {name.lower(): value for name, value in fields}
+        if len(names) != len(fields):
+            self.names = names = _joined(fields)
         keeps_alive = version == "1.1"
-        length = coding = None
-        for name, value in self.fields:
-            match name.lower():
-                case b"content-length":
-                    length = value
-                case b"transfer-encoding":
-                    coding = value
-                case b"connection":
-                    tokens = value.lower()
-                    keeps_alive = b"close" not in tokens and (keeps_alive or b"keep-alive" in tokens)
-                case _:
-                    pass
+        if (connection := names.get(b"connection")) is not None:
+            tokens = connection.lower()
+            keeps_alive = b"close" not in tokens and (keeps_alive or b"keep-alive" in tokens)
+        coding = names.get(b"transfer-encoding")
+        length = names.get(b"content-length")
         try:
             if coding is not None:
                 check_coding(coding)
@@ -204,23 +213,33 @@ class ResponseReader:
         self.keeps_alive = keeps_alive and self.ends is not Ends.CLOSE
 
 
+def _joined(fields: Fields) -> dict[bytes, bytes]:
+    """Fields by name where one is repeated: a list is one value (RFC 9110, section 5.3)."""
+    names: dict[bytes, bytes] = {}
+    for name, value in fields:
+        lower = name.lower()
+        names[lower] = names[lower] + b", " + value if lower in names else value
+    return names
+
+
 def status_line(status: int, reason: bytes = b"") -> bytes:
     """The first line of an answer of ours; the server's own words where they are printable."""
+    line = _LINES.get((status, reason))
+    if line is not None:
+        return line
     if not reason or not _PRINTABLE.fullmatch(reason):
         reason = _REASONS.get(status, b"")
     return b"HTTP/1.1 %d %b\r\n" % (status, reason)
 
 
-def end_to_end(fields: Fields) -> list[Field]:
-    """What of a server's fields the client gets (RFC 9110, section 7.6.1)."""
-    named = connection_names(fields)
-    return [
-        (name, value)
-        for name, value in fields
-        if (lower := name.lower()) not in _REPLACED
-        and lower not in named
-        and not lower.startswith(b"access-control-")
-    ]
+def end_to_end(fields: Fields, names: dict[bytes, bytes]) -> list[Field]:
+    """What of a server's fields the client gets (RFC 9110, section 7.6.1); `names` are the same by name."""
+    dropped = _REPLACED
+    if (connection := names.get(b"connection")) is not None:
+        dropped |= connection_names(connection)
+    if len(fields) == len(names):  # HOT: then both have one order, and no name is made lower again
+        return [field for lower, field in zip(names, fields, strict=True) if lower not in dropped]
+    return [field for field in fields if field[0].lower() not in dropped]
 
 
 def head_bytes(line: bytes, fields: Fields, ours: bytes) -> bytes:

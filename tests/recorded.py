@@ -31,11 +31,11 @@ class Reply:
     chunks: list[bytes] | None
 
     def end_to_end(self) -> Fields:
-        """The fields but those of framing, and the date."""
+        """Give the fields but those of framing, and the date."""
         return [(name, value) for name, value in self.fields if name.lower() not in _FRAMING]
 
     def get(self, name: bytes) -> bytes | None:
-        """The first field of this name, which is given in lower case."""
+        """Give the first field of this name, which is given in lower case."""
         return next((value for field, value in self.fields if field.lower() == name), None)
 
 
@@ -66,7 +66,7 @@ class Case:
 
 
 def make_head(method: bytes, path: bytes, query: bytes, fields: Fields) -> Head:
-    """A request's head without a connection."""
+    """Make a request's head without a connection."""
     return Head(method, path, query, fields, {name.lower(): value for name, value in fields})
 
 
@@ -77,7 +77,7 @@ def split_field(line: bytes) -> tuple[bytes, bytes]:
 
 
 def parse_reply(raw: bytes, *, is_head: bool) -> Reply:
-    """An answer of its bytes; fails where its framing is faulty."""
+    """Make an answer of its bytes; fails where its framing is faulty."""
     start, _, rest = raw.partition(b"\r\n")
     # Without a single field the blank line follows the status line at once.
     head, _, body = rest.partition(b"\r\n\r\n") if not rest.startswith(b"\r\n") else (b"", b"", rest[2:])
@@ -129,7 +129,7 @@ def case(version: str, name: str) -> Case:
 
 
 def shape(value: Any) -> Any:
-    """A JSON value without its values: keys in their order, types, and each kind of element once."""
+    """Make a JSON value without its values: keys in their order, types, and each kind of element once."""
     if isinstance(value, dict):
         return [(key, _word(value[key]) if key in _WORDS else shape(value[key])) for key in value]
     if isinstance(value, list):
@@ -158,7 +158,7 @@ _WORDS: Final = frozenset(
 
 
 def event_shapes(body: bytes) -> list[Any]:
-    """The kinds of lines of a stream in their order; a run of equal ones stands once."""
+    """Give the kinds of lines of a stream in their order; a run of equal ones stands once."""
     found: list[Any] = []
     for line in body.split(b"\n"):
         kind = _line_shape(line)
@@ -191,7 +191,7 @@ def _without_runs(lines: list[Any]) -> list[Any]:
 
 
 def chunk_shapes(chunks: list[bytes]) -> list[Any]:
-    """What each chunk holds; a run of equal chunks stands once."""
+    """Give what each chunk holds; a run of equal chunks stands once."""
     found: list[Any] = []
     for chunk in chunks:
         kind = event_shapes(chunk) if chunk.startswith((b"data: ", b"event: ")) else body_shape(chunk)
@@ -201,7 +201,7 @@ def chunk_shapes(chunks: list[bytes]) -> list[Any]:
 
 
 def body_shape(body: bytes) -> Any:
-    """A body's shape: JSON, with or without a newline at its end, or else its very bytes."""
+    """Make a body's shape: JSON, with or without a newline at its end, or else its very bytes."""
     try:
         return shape(json.loads(body)), body[-1:] == b"\n"
     except ValueError:

@@ -18,7 +18,7 @@ from tests.unit.simulate.running import runs
 
 @asynccontextmanager
 async def running(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A command of ours, killed at the end where it has not ended by itself."""
+    """Run a command of ours, killed at the end where it has not ended by itself."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -36,7 +36,7 @@ async def running(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 async def said_until(process: asyncio.subprocess.Process, mark: str) -> str:
-    """What a command prints, up to the line that has the mark."""
+    """Read what a command prints, up to the line that has the mark."""
     assert process.stdout is not None
     found = ""
     while mark not in found:
@@ -54,7 +54,7 @@ async def ended(*words: str) -> tuple[int | None, str, str]:
 
 
 async def shell(command: str) -> str:
-    """What a pasted command prints; it must succeed."""
+    """Run a pasted command, which must succeed, and give what it prints."""
     path = {"PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"}
     process = await asyncio.create_subprocess_exec(
         "/bin/sh", "-c", command, env=path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

@@ -40,7 +40,7 @@ async def exchange(served: Served, raw: bytes) -> bytes:
 
 
 def seen(reply: Reply, *, is_head: bool) -> list[Any]:
-    """What of an answer does not differ from run to run."""
+    """Give what of an answer does not differ from run to run."""
     fields = [(name, value) for name, value in reply.end_to_end() if name.lower() != b"connection"]
     framing = sorted(
         name.lower() for name, _ in reply.fields if name.lower() in (b"content-length", b"transfer-encoding")

@@ -129,7 +129,7 @@ def _hint_at_serve(environ: Mapping[str, str]) -> None:
 
 
 def in_front_of(addresses: Mapping[str, Address], config: Config) -> Config:
-    """The configuration with these servers: all that they have is served, and one alias."""
+    """Give the configuration with these servers: all that they have is served, and one alias."""
     servers = {
         name: Server(id=name, scheme="http", host=address.host, port=address.port)
         for name, address in addresses.items()

@@ -159,7 +159,7 @@ async def _serve(given: argparse.Namespace) -> int:
 
 
 def reached(address: Address) -> str:
-    """The URL for a client on this machine."""
+    """Give the URL for a client on this machine."""
     every = address.host in ("", "0.0.0.0", "::")  # noqa: S104 - asked, not bound
     return f"http://{Address(host='localhost', port=address.port) if every else address}"
 

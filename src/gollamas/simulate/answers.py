@@ -26,46 +26,46 @@ def _type(content_type: bytes) -> Fields:
 
 
 def whole(status: int, body: bytes, content_type: bytes) -> Answer:
-    """An answer of one piece, chunked where it is longer than Go's buffer."""
+    """Make an answer of one piece, chunked where it is longer than Go's buffer."""
     return Answer(
         status, _type(content_type), body if len(body) <= _GO_BUFFER_BYTES else Pieces(body, _nothing())
     )
 
 
 def native(value: Any, *, status: int = 200, content_type: bytes = JSON) -> Answer:
-    """An object in the form of the native API."""
+    """Make an object in the form of the native API."""
     return whole(status, dump(value), content_type)
 
 
 def openai(value: Any, *, status: int = 200) -> Answer:
-    """An object in the form of the `/v1` routes: an encoder's, with a newline at its end."""
+    """Make an object in the form of the `/v1` routes: an encoder's, with a newline at its end."""
     return whole(status, dump(value) + b"\n", BARE_JSON)
 
 
 def empty(status: int, fields: Fields | None = None) -> Answer:
-    """An answer without a body."""
+    """Make an answer without a body."""
     return Answer(status, fields or [])
 
 
 def plain(status: int, text: bytes) -> Answer:
-    """An answer of gin's own: `404 page not found`."""
+    """Make an answer of gin's own: `404 page not found`."""
     return Answer(status, _type(b"text/plain"), text)
 
 
 def native_error(refusal: Refusal) -> Answer:
-    """An error in the shape of the native API."""
+    """Make an error in the shape of the native API."""
     return native({"error": refusal.text}, status=refusal.status)
 
 
 def openai_error(refusal: Refusal) -> Answer:
-    """An error in OpenAI's shape."""
+    """Make an error in OpenAI's shape."""
     kind = {400: "invalid_request_error", 404: "not_found_error"}.get(refusal.status, "api_error")
     value = {"error": {"message": refusal.text, "type": kind, "param": None, "code": None}}
     return native(value, status=refusal.status) if refusal.is_early else openai(value, status=refusal.status)
 
 
 def anthropic_error(refusal: Refusal) -> Answer:
-    """An error in Anthropic's shape."""
+    """Make an error in Anthropic's shape."""
     kinds = {
         400: "invalid_request_error",
         401: "authentication_error",
@@ -92,7 +92,7 @@ class Pieces:
         return self
 
     async def __anext__(self) -> bytes:
-        """The next piece, never an empty one."""
+        """Give the next piece, never an empty one."""
         if self._first is not None:
             first, self._first = self._first, None
             return first
@@ -117,7 +117,7 @@ async def _nothing() -> AsyncIterator[bytes]:
 
 
 async def stream(fields: Fields, source: AsyncIterator[bytes]) -> Answer:
-    """A chunked answer whose head waits for the first piece, as Ollama's does.
+    """Make a chunked answer whose head waits for the first piece, as Ollama's does.
 
     Raises what the source raises before that, so that it gets a status of its own.
     """
@@ -152,5 +152,5 @@ async def gathered(pieces: AsyncGenerator[Piece, None]) -> Piece:
 
 
 def one(body: bytes) -> Pieces:
-    """A body that is chunked whatever its length."""
+    """Make a body that is chunked whatever its length."""
     return Pieces(body, _nothing())

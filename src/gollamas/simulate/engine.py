@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from gollamas import names
 from gollamas.simulate import text
@@ -20,7 +20,9 @@ from gollamas.simulate.refusal import Refusal
 from gollamas.simulate.sched import Runner, Scheduler
 from gollamas.simulate.settings import Settings
 
-_OVERHEAD = 0.0006  # seconds that the way through a real server takes at the least
+_OVERHEAD: Final = 0.0006  # seconds that the way through a real server takes at the least
+_NO_EMBEDDINGS: Final = "This server does not support embeddings. Start it with `--embeddings`"
+_OLD_OVERHEAD: Final = 0.022  # and before 0.30
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +84,7 @@ class Engine:
         self.clock = clock
         self.library = Library(settings.models, clock.now())
         self.sched = Scheduler(settings, clock, self.changed)
+        self._overhead = _OVERHEAD if settings.release >= (0, 30) else _OLD_OVERHEAD
         self.running = 0  # requests that hold a slot
         self.waiting = 0  # requests that wait for a slot
         self.finished = 0  # requests whose generation came to its end
@@ -104,7 +107,7 @@ class Engine:
                 entry[1].set_result(None)
 
     def find(self, name: str, *, is_embed: bool = False) -> Model:
-        """The model of this name. Raises Refusal: 400 for no name, 404 for an unknown one."""
+        """Give the model of this name. Raises Refusal: 400 for no name, 404 for an unknown one."""
         if name and names.parse(name) is None:
             raise Refusal(400, "invalid model name")
         model = self.library.find(name)
@@ -141,7 +144,7 @@ class Engine:
             async with self.sched.lease(model, ask.options, ask.keep_alive) as runner:
                 loaded = self.clock.now()
                 if ask.prompt:
-                    spoken = self._speak(ask, model, began, loaded)
+                    spoken = self._speak(ask, runner, began, loaded)
                     async with self._slot(runner), aclosing(spoken):
                         async for piece in spoken:
                             if piece.done is None:
@@ -151,13 +154,13 @@ class Engine:
         yield Piece(done=done)  # after the slot was given back, as the runner does
 
     async def _speak(
-        self, ask: Ask, model: Model, began: float, loaded: float
+        self, ask: Ask, runner: Runner, began: float, loaded: float
     ) -> AsyncGenerator[Piece, None]:
         started = self.clock.now()
-        prompt_count = 8 + text.count_tokens(ask.prompt)
+        prompt_count = min(8 + text.count_tokens(ask.prompt), runner.launch.num_ctx)
         await self._work(started, prompt_count, self.settings.prompt_tokens_per_second)
         read = self.clock.now()
-        said, reason = _script(ask, model)
+        said, reason = _script(ask, runner.model)
         for index, piece in enumerate(said, start=1):
             await self._work(read, index, self.settings.tokens_per_second)
             yield piece
@@ -167,8 +170,8 @@ class Engine:
         yield Piece(
             done=Done(
                 reason=reason,
-                total=ended - began + _OVERHEAD,
-                load=loaded - began + _OVERHEAD,
+                total=ended - began + self._overhead,
+                load=loaded - began + self._overhead,
                 prompt_count=prompt_count,
                 prompt=read - started,
                 count=len(said),
@@ -178,31 +181,34 @@ class Engine:
         )
 
     async def embed(
-        self, name: str, inputs: list[str], options: Mapping[str, Any], keep_alive: float | None
+        self,
+        model: Model,
+        inputs: list[str],
+        options: Mapping[str, Any],
+        keep_alive: float | None,
+        *,
+        truncates: bool = True,
     ) -> Vectors:
-        """A vector for each input; with no input at all the model is loaded, no more. Raises Refusal."""
-        model = self.find(name, is_embed=True)
-        return await self.embed_with(model, inputs, options, keep_alive)
+        """Make a vector for each input; with no input at all the model is loaded, no more.
 
-    async def embed_with(
-        self, model: Model, inputs: list[str], options: Mapping[str, Any], keep_alive: float | None
-    ) -> Vectors:
-        """The same for a model that was found already."""
+        Raises Refusal, among others 400 for what is too long and is not to be truncated.
+        """
         began = self.clock.now()
         with self._counted():
             async with self.sched.lease(model, options, keep_alive) as runner:
                 loaded = self.clock.now()
                 if inputs and not model.weights.is_embedding and self.settings.release >= (0, 30):
-                    raise Refusal(
-                        501, "This server does not support embeddings. Start it with `--embeddings`"
-                    )
-                count = sum(1 + text.count_tokens(item) for item in inputs)
+                    raise Refusal(501, _NO_EMBEDDINGS)
+                counts = [1 + text.count_tokens(item) for item in inputs]
+                if not truncates and any(count > runner.launch.num_ctx for count in counts):
+                    raise Refusal(400, "the input length exceeds the context length")
+                count = sum(min(count, runner.launch.num_ctx) for count in counts)
                 async with self._slot(runner):
                     await self._work(loaded, count, self.settings.prompt_tokens_per_second)
         return Vectors(
             vectors=[text.vector(item, model.weights.embedding_length) for item in inputs],
-            total=self.clock.now() - began + _OVERHEAD,
-            load=loaded - began + _OVERHEAD,
+            total=self.clock.now() - began + self._overhead,
+            load=loaded - began + self._overhead,
             count=count,
         )
 

@@ -135,7 +135,7 @@ STRUCTS: Final[dict[str, dict[str, str]]] = {
 
 
 def read(struct: str, body: bytes, *, empty: str = "missing request body") -> dict[str, Any]:
-    """The members of a request by the names of its fields; absent and null ones are left out.
+    """Give the members of a request by the names of its fields; absent and null ones are left out.
 
     `empty` is what is said of an empty body. Raises Refusal (400, before the handler proper) with
     Go's words.

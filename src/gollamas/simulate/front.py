@@ -24,13 +24,13 @@ _HEADERS: Final = (
 )
 _LOCAL: Final = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - names of origins, nothing is bound
 _SCHEMES: Final = ("app://", "file://", "tauri://", "vscode-webview://", "vscode-file://")
-_PARAMETERS: Final = ("/api/blobs/", "/v1/models/")  # routes whose last segment is a value
+_PARAMETERS: Final = ("/api/blobs/", "/v1/models/", "/api/user/keys/")  # routes whose last segment is a value
 
 Route = tuple[str, str]  # the pattern, and the value of its last segment
 
 
 def match(path: str, methods: Mapping[str, tuple[str, ...]]) -> Route | None:
-    """The route of a decoded path."""
+    """Give the route of a decoded path."""
     if path in methods:
         return path, ""
     for prefix in _PARAMETERS:
@@ -41,7 +41,7 @@ def match(path: str, methods: Mapping[str, tuple[str, ...]]) -> Route | None:
 
 
 def redirect(head: Head, path: str, methods: Mapping[str, tuple[str, ...]]) -> Answer | None:
-    """The redirect of an unclean path, or of one with a slash too many."""
+    """Give the redirect of an unclean path, or of one with a slash too many."""
     is_get = head.method in (b"GET", b"HEAD")
     clean = _cleaned(path)
     if clean != path:
@@ -70,7 +70,7 @@ def _moved(head: Head, path: str, status: int) -> Answer:
 
 
 def gate(request: Request, settings: Settings, allow: Fields) -> Answer | Fields:
-    """The answer to a request that is turned away, else the fields that its answer gets.
+    """Give the answer to a request that is turned away, else the fields that its answer gets.
 
     `allow` holds the `Allow` field where the method is wrong.
     """
@@ -147,7 +147,7 @@ def _is_ours(host: str) -> bool:
 
 
 def merged(answer: Answer, shared: Fields) -> Answer:
-    """An answer with the fields of CORS, sorted by name as Go writes them."""
+    """Add the fields of CORS to an answer, sorted by name as Go writes them."""
     if shared:
         answer.fields = sorted(answer.fields + shared, key=lambda field: field[0])
     return answer
@@ -161,10 +161,10 @@ def not_allowed(methods: tuple[str, ...]) -> Answer:
 
 
 def allow(methods: tuple[str, ...]) -> tuple[bytes, bytes]:
-    """The `Allow` field."""
+    """Give the `Allow` field."""
     return b"Allow", ", ".join(methods).encode()
 
 
 def decoded(path: bytes) -> str:
-    """A path as the router reads it."""
+    """Read a path as the router does."""
     return unquote_to_bytes(path).decode("utf-8", "surrogateescape")

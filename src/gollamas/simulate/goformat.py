@@ -23,7 +23,7 @@ def dump(value: Any) -> bytes:
 
 
 def quote(text: str) -> str:
-    """What `%q` prints."""
+    """Give what `%q` prints."""
     return '"' + "".join(_quoted(char) for char in text) + '"'
 
 
@@ -44,7 +44,7 @@ def timestamp(seconds: float) -> str:
 
 
 def nanoseconds(seconds: float) -> int:
-    """A span for an answer: at least 1, since Ollama leaves zeros out of its answers."""
+    """Make a span for an answer: at least 1, since Ollama leaves zeros out of its answers."""
     return max(1, round(seconds * 1e9))
 
 

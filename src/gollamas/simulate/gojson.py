@@ -27,12 +27,12 @@ class Pairs(list[tuple[str, Any]]):
 
 
 def fold(key: str) -> str:
-    """The form by which Go compares a key with the name of a field."""
+    """Give the form by which Go compares a key with the name of a field."""
     return key.translate(_KELVIN_AND_LONG_S).lower()
 
 
 def decode(body: bytes) -> Any:
-    """The first JSON value of a body; objects as `Pairs`.
+    """Give the first JSON value of a body; objects as `Pairs`.
 
     Raises NoBodyError where there is none and GoSyntaxError with Go's words where it is faulty.
     """
@@ -50,7 +50,7 @@ def decode(body: bytes) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """The same value with dictionaries for `Pairs`; exact keys, the last one wins."""
+    """Give the same value with dictionaries for `Pairs`; exact keys, the last one wins."""
     if isinstance(value, Pairs):
         return {key: plain(item) for key, item in value}
     if isinstance(value, list):
@@ -61,7 +61,7 @@ def plain(value: Any) -> Any:
 
 
 def kind(value: Any) -> str:
-    """What Go's errors call the type of a JSON value."""
+    """Give what Go's errors call the type of a JSON value."""
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int | float):

@@ -31,12 +31,12 @@ class Library:
         return sorted(self._models.values(), key=lambda model: -model.modified_at)
 
     def find(self, text: str) -> Model | None:
-        """The model of this name in any spelling."""
+        """Give the model of this name in any spelling."""
         key = names.key_of(text)
         return self._models.get(key) if key else None
 
     def find_exact(self, text: str) -> Model | None:
-        """The model of this name in its own spelling: `/api/embeddings` minds the case."""
+        """Give the model of this name in its own spelling: `/api/embeddings` minds the case."""
         model = self.find(text)
         return model if model is not None and model.name == names.parse(text) else None
 
@@ -58,7 +58,7 @@ class Library:
         )
 
     def blob(self, digest: str) -> bytes | None:
-        """A blob that was sent, by `sha256:` and its digits."""
+        """Give a blob by `sha256:` and its digits."""
         return self._blobs.get(_digits(digest))
 
     def has_blob(self, digest: str) -> bool:

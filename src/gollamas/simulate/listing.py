@@ -11,7 +11,7 @@ from gollamas.simulate.engine import Engine
 from gollamas.simulate.goformat import timestamp
 from gollamas.simulate.model import Model
 from gollamas.simulate.refusal import Refusal
-from gollamas.wire.message import Answer
+from gollamas.wire.message import Answer, Head
 
 _KEY_WIDTH: Final = 30
 
@@ -77,10 +77,11 @@ def ps(engine: Engine) -> Answer:
     return answers.native({"models": entries})
 
 
-def show(engine: Engine, body: bytes) -> Answer:
-    """`POST /api/show`."""
+def show(engine: Engine, body: bytes, head: Head) -> Answer:
+    """`POST /api/show`; one client gets the name that it asked for as the model's own."""
     members = fields.read("ShowRequest", body)
-    model = _known(engine, members.get("model") or members.get("name", ""))
+    asked = members.get("model") or members.get("name", "")
+    model = _known(engine, asked)
     value: dict[str, Any] = {}
     if model.license:
         value["license"] = "\n".join(model.license)
@@ -95,6 +96,8 @@ def show(engine: Engine, body: bytes) -> Answer:
     if model.messages:
         value["messages"] = [dict(message) for message in model.messages]
     value["model_info"] = _info(model)
+    if (head.get(b"user-agent") or b"").startswith(b"GitHubCopilotChat/"):
+        value["model_info"]["general.basename"] = asked
     value["tensors"] = _tensors(model)
     value["capabilities"] = list(model.weights.capabilities)
     value["modified_at"] = timestamp(model.modified_at)

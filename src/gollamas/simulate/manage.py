@@ -13,7 +13,7 @@ from gollamas.simulate.engine import Engine
 from gollamas.simulate.goformat import dump, quote
 from gollamas.simulate.model import Model, Weights, weights_named
 from gollamas.simulate.refusal import Refusal
-from gollamas.wire.message import Answer
+from gollamas.wire.message import Answer, Head
 
 _STEPS: Final = 10  # progress lines of a layer
 _CATALOG: Final = frozenset(
@@ -78,7 +78,7 @@ async def _lines(progress: Progress) -> AsyncGenerator[bytes, None]:
 def _unreachable(
     engine: Engine, name: names.Name, method: str, path: str, *, insecure: bool
 ) -> Refusal | None:
-    """What a real server says when it can't reach the registry of this name."""
+    """Give what a real server says when it can't reach the registry of this name."""
     host, _, port = name.host.partition(":")
     if name.host == names.DEFAULT_HOST and engine.settings.registry:
         return None
@@ -231,7 +231,7 @@ def _changed(model: Model, members: dict[str, Any], now: float) -> Model:
     )
 
 
-def copy(engine: Engine, body: bytes) -> Answer:
+def copy(engine: Engine, body: bytes, _: Head) -> Answer:
     """`POST /api/copy`."""
     members = fields.read("CopyRequest", body)
     source, destination = members.get("source", ""), members.get("destination", "")
@@ -247,7 +247,7 @@ def copy(engine: Engine, body: bytes) -> Answer:
     return answers.empty(200)
 
 
-def delete(engine: Engine, body: bytes) -> Answer:
+def delete(engine: Engine, body: bytes, _: Head) -> Answer:
     """`DELETE /api/delete`."""
     members = fields.read("DeleteRequest", body)
     text = members.get("model") or members.get("name", "")

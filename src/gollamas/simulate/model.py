@@ -101,11 +101,11 @@ class Model:
         return sum(size for _, size in self.layers)
 
     def renamed(self, name: names.Name, now: float) -> "Model":
-        """The same contents under another name."""
+        """Give the same contents under another name."""
         return replace(self, name=name, modified_at=now)
 
     def details(self) -> dict[str, Any]:
-        """The `details` of a listing."""
+        """Give the `details` of a listing."""
         return {
             "parent_model": self.parent,
             "format": "gguf",

@@ -153,7 +153,7 @@ def _counts(done: Done | None) -> dict[str, int]:
 
 
 def inputs_of(value: Any) -> list[str]:
-    """The texts of an `input` member; tokens are no texts here."""
+    """Give the texts of an `input` member; tokens are no texts here."""
     if value in (None, ""):
         return []
     if isinstance(value, str):
@@ -168,7 +168,10 @@ async def embed(engine: Engine, body: bytes) -> Answer:
     members = fields.read("EmbedRequest", body)
     name = members.get("model", "")
     inputs = inputs_of(members.get("input"))
-    found = await engine.embed(name, inputs, members.get("options", {}), members.get("keep_alive"))
+    model = engine.find(name, is_embed=True)
+    options, kept = members.get("options", {}), members.get("keep_alive")
+    truncates = members.get("truncate", True)
+    found = await engine.embed(model, inputs, options, kept, truncates=truncates)
     if (length := members.get("dimensions", 0)) > 0:
         found.vectors[:] = [text.cut(vector, length) for vector in found.vectors]
     value: dict[str, Any] = {"model": name, "embeddings": found.vectors}
@@ -192,7 +195,7 @@ async def embeddings(engine: Engine, body: bytes) -> Answer:
         raise Refusal(404, f'model "{name}" not found, try pulling it first')
     prompt = members.get("prompt", "")
     try:
-        found = await engine.embed_with(
+        found = await engine.embed(
             model, [prompt] if prompt else [], members.get("options", {}), members.get("keep_alive")
         )
     except Refusal as refusal:

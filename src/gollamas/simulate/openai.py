@@ -116,7 +116,7 @@ def _format(value: Any) -> Any:
 
 
 def think_of(effort: Any) -> bool | str | None:
-    """What an effort means natively. Raises Refusal (400) for an unknown word."""
+    """Give what an effort means natively. Raises Refusal (400) for an unknown word."""
     if effort in (None, ""):
         return None
     if effort not in _EFFORTS:
@@ -168,7 +168,7 @@ class _Chat:
         }
 
     def chunk(self, piece: Piece) -> bytes:
-        """The role once, and the reason in a chunk of its own."""
+        """Write the role once, and the reason in a chunk of its own."""
         out = b""
         if piece.done is None or not self._began:
             out = self._delta(self._content(piece, with_role=not self._began), None)
@@ -177,12 +177,12 @@ class _Chat:
         return out
 
     def old_chunk(self, piece: Piece) -> bytes:
-        """The role in every chunk, and the reason in the last one."""
+        """Write the role in every chunk, and the reason in the last one."""
         content = self._content(piece, with_role=True)
         return self._delta(content, self._finish(piece.done) if piece.done else None)
 
     def trailer(self, piece: Piece, *, wants_usage: bool) -> bytes:
-        """What stands after the last chunk."""
+        """Write what stands after the last chunk."""
         if piece.done is None:
             return b""
         counted = sse({**self._head(), "choices": [], "usage": usage(piece.done)}) if wants_usage else b""
@@ -279,7 +279,7 @@ async def embeddings(engine: Engine, body: bytes) -> Answer:
         raise _early("invalid input")
     inputs = [""] if given == "" else inputs_of(given)
     name = members.get("model", "")
-    found = await engine.embed(name, inputs, {}, None)
+    found = await engine.embed(engine.find(name, is_embed=True), inputs, {}, None)
     length = members.get("dimensions", 0) or None
     vectors: list[Any] = [vector[:length] for vector in found.vectors]
     if coding == "base64":

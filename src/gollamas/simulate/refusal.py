@@ -19,5 +19,5 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, nothing that failed
 
 
 def busy() -> Refusal:
-    """The queue behind a load is full."""
+    """Refuse because the queue behind a load is full."""
     return Refusal(503, "server busy, please try again.  maximum pending requests exceeded")

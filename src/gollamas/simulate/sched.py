@@ -17,6 +17,7 @@ from gollamas.simulate.refusal import Refusal, busy
 from gollamas.simulate.settings import FOREVER, Settings
 
 _MIN_CONTEXT: Final = 4
+_MIN_VISION_CONTEXT: Final = 2048
 _TYPES: Final[dict[str, str]] = {
     "num_keep": "integer",
     "seed": "integer",
@@ -70,9 +71,10 @@ class Launch:
 
     @classmethod
     def of(cls, model: Model, options: Mapping[str, Any], default_ctx: int) -> "Launch":
-        """What this model needs with these options: request, then model, then server."""
+        """Give what this model needs with these options: request, then model, then server."""
         merged = {**model.parameters, **{key: value for key, value in options.items() if value is not None}}
-        num_ctx = max(_MIN_CONTEXT, int(merged.get("num_ctx") or default_ctx))
+        least = _MIN_VISION_CONTEXT if "vision" in model.weights.capabilities else _MIN_CONTEXT
+        num_ctx = max(least, int(merged.get("num_ctx") or default_ctx))
         others = tuple(
             (key, merged[key])
             for key in _LAUNCH
@@ -111,7 +113,7 @@ class Scheduler:
         self.unloads: list[str] = []
 
     def running(self) -> list[Runner]:
-        """The runners that `/api/ps` shows, the latest expiry first."""
+        """Give the runners that `/api/ps` shows, the latest expiry first."""
         self._sweep()
         return sorted(self._runners.values(), key=lambda runner: -runner.expires_at)
 

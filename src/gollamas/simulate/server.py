@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gollamas.simulate import answers, anthropic, front, listing, manage, native, openai, responses
+from gollamas.simulate import account, answers, anthropic, front, listing, manage, native, openai, responses
 from gollamas.simulate.clock import Clock, WallClock
 from gollamas.simulate.engine import Engine
 from gollamas.simulate.faults import Busy, CutsOff, Drops, Fails, Fault, Garbled, Hangs, HangsAfter, Slow
@@ -41,6 +41,12 @@ _PLAIN: Final = {
     "/api/tags": listing.tags,
     "/api/ps": listing.ps,
     "/v1/models": listing.v1_models,
+    "/api/me": account.me,
+    "/api/signout": account.signed_out,
+    "/api/user/keys/": account.signed_out,
+    "/api/experimental/web_search": account.search,
+    "/api/experimental/web_fetch": account.search,
+    "/api/experimental/model-recommendations": account.recommendations,
 }
 _AUDIO: Final = "/v1/audio/transcriptions"
 METHODS: Final[dict[str, tuple[str, ...]]] = {
@@ -49,6 +55,12 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "/api/tags": ("HEAD", "GET"),
     "/api/status": ("GET",),
     "/api/ps": ("GET",),
+    "/api/experimental/model-recommendations": ("GET",),
+    "/api/me": ("POST",),
+    "/api/signout": ("POST",),
+    "/api/user/keys/": ("DELETE",),
+    "/api/experimental/web_search": ("POST",),
+    "/api/experimental/web_fetch": ("POST",),
     "/v1/models": ("GET",),
     "/v1/models/": ("GET",),
     "/api/delete": ("DELETE",),
@@ -57,6 +69,14 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "/api/blobs/": ("HEAD", "POST"),
     _AUDIO: ("POST",),
     **dict.fromkeys(_BODY, ("POST",)),
+}
+# The first release that has a route; older ones answer 404.
+_SINCE: Final = {
+    "/v1/responses": (0, 13, 3),
+    "/v1/messages": (0, 14, 0),
+    _AUDIO: (0, 20, 0),
+    "/api/status": (0, 16, 2),
+    "/api/me": (0, 12, 0),
 }
 _SHAPES: Final = {
     "native": answers.native_error,
@@ -85,6 +105,8 @@ class SimulatedOllama:
         self.clock = clock or WallClock()
         self.engine = Engine(self.settings, self.clock)
         self.seen: deque[Request] = deque(maxlen=self.settings.remembered)
+        release = self.settings.release
+        self._methods = {path: found for path, found in METHODS.items() if _SINCE.get(path, ()) <= release}
         self._orders: list[_Order] = []
         self._released = asyncio.Event()
         self.hanging = 0  # requests that a fault holds back now
@@ -108,7 +130,7 @@ class SimulatedOllama:
         self._released = asyncio.Event()
 
     def asked(self, path: str) -> list[Request]:
-        """The requests that came for this path."""
+        """Give the requests that came for this path."""
         return [request for request in self.seen if request.head.path == path.encode()]
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -116,7 +138,7 @@ class SimulatedOllama:
         await self.engine.until(holds)
 
     async def respond(self, request: Request) -> Answer:
-        """The answer that Ollama would give. Raises CutOff where the connection is to end without one."""
+        """Answer as Ollama would. Raises CutOff where the connection is to end without an answer."""
         self.seen.append(request)
         self.engine.changed()
         fault = self._fault_for(request)
@@ -180,10 +202,10 @@ class SimulatedOllama:
 
     async def _answer(self, request: Request) -> Answer:
         path = front.decoded(request.head.path)
-        moved = front.redirect(request.head, path, METHODS)
+        moved = front.redirect(request.head, path, self._methods)
         if moved is not None:
             return moved
-        found = front.match(path, METHODS)
+        found = front.match(path, self._methods)
         method = request.head.method.decode("latin-1")
         is_wrong = found is not None and method not in METHODS[found[0]]
         allow = [front.allow(METHODS[found[0]])] if found and is_wrong else []
@@ -210,11 +232,11 @@ class SimulatedOllama:
         if pattern == _AUDIO:
             return await openai.transcriptions(engine, body, head.get(b"content-type") or b"")
         if pattern in _QUICK:
-            return _QUICK[pattern](engine, body)
-        if pattern == "/v1/models/":
-            return listing.v1_model(engine, value)
-        is_head = head.method == b"HEAD"
-        return manage.has_blob(engine, value) if is_head else manage.put_blob(engine, value, body)
+            return _QUICK[pattern](engine, body, head)
+        if pattern == "/api/blobs/" and head.method == b"POST":
+            return manage.put_blob(engine, value, body)
+        by_value = manage.has_blob if pattern == "/api/blobs/" else listing.v1_model
+        return by_value(engine, value)
 
 
 def _dialect(request: Request) -> str:

@@ -39,6 +39,10 @@ class Served:
         """How many clients are connected now."""
         return len(self.listener.clients.live)
 
+    def cut(self) -> None:
+        """Cut every connection, idle ones too; new ones are accepted."""
+        self.listener.clients.abort()
+
 
 @asynccontextmanager
 async def serving(simulated: SimulatedOllama, address: Address = LOCAL) -> AsyncIterator[Served]:

@@ -22,7 +22,7 @@ _SENTENCES: Final = (
 
 
 def chance(*parts: object) -> random.Random:
-    """A source of numbers that depends on nothing but the parts."""
+    """Make a source of numbers that depends on nothing but the parts."""
     return random.Random(hashlib.sha256(repr(parts).encode()).digest())  # noqa: S311 - nothing secret comes of it
 
 
@@ -32,19 +32,19 @@ def count_tokens(text: str) -> int:
 
 
 def tokens(source: random.Random) -> list[str]:
-    """A few sentences, a word a token; together they are the text."""
+    """Make a few sentences, a word a token; together they are the text."""
     chosen = source.sample(_SENTENCES, k=source.randint(2, 4))
     words = " ".join(chosen).split(" ")
     return [word if index == 0 else f" {word}" for index, word in enumerate(words)]
 
 
 def split(text: str, size: int = 6) -> list[str]:
-    """A text in pieces, as a tokenizer might cut it."""
+    """Make a text in pieces, as a tokenizer might cut it."""
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 
 def instance(schema: Any, source: random.Random, depth: int = 0) -> Any:
-    """A value that a JSON schema allows; anything that is no schema gives a short object."""
+    """Make a value that a JSON schema allows; anything that is no schema gives a short object."""
     if not isinstance(schema, Mapping):
         return {"answer": source.choice(_SENTENCES)}
     allowed = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
@@ -71,7 +71,7 @@ _SCALARS: Final[dict[Any, Any]] = {
 
 
 def vector(text: str, length: int) -> list[float]:
-    """A vector of length 1 for a text."""
+    """Make a vector of length 1 for a text."""
     source = chance("vector", text)
     raw = [source.uniform(-1, 1) for _ in range(length)]
     norm = math.sqrt(sum(item * item for item in raw)) or 1.0
@@ -80,7 +80,7 @@ def vector(text: str, length: int) -> list[float]:
 
 
 def cut(values: list[float], length: int) -> list[float]:
-    """The first `length` values, brought back to length 1."""
+    """Give the first `length` values, brought back to length 1."""
     short = values[:length]
     norm = math.sqrt(sum(item * item for item in short)) or 1.0
     return [round(item / norm, 8) for item in short]

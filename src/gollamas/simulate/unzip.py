@@ -10,7 +10,7 @@ _MAX_BYTES: Final = 20 * 1024 * 1024
 
 
 def unzipped(request: Request) -> bytes:
-    """The body as it was before it was compressed; other encodings pass as they are.
+    """Give the body as it was before it was compressed; other encodings pass as they are.
 
     Raises Refusal (400) for what is no zstd or grows too large.
     """

@@ -26,7 +26,7 @@ def runs(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 
 
 def fast(clock: Clock | None = None, **settings: Any) -> SimulatedOllama:
-    """A server whose loads and tokens take no time unless told otherwise."""
+    """Make a server whose loads and tokens take no time unless told otherwise."""
     quick = {
         "load_seconds": 0.0,
         "tokens_per_second": 0.0,
@@ -37,7 +37,7 @@ def fast(clock: Clock | None = None, **settings: Any) -> SimulatedOllama:
 
 
 def request(method: str, path: str, body: Any = b"", fields: Fields | None = None) -> Request:
-    """A request; a body that is not bytes is sent as JSON."""
+    """Make a request; a body that is not bytes is sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     all_fields = [(b"Host", b"localhost:11434"), *(fields or [])]
     return Request(make_head(method.encode(), path.encode(), b"", all_fields), raw, "127.0.0.1")

@@ -25,7 +25,7 @@ ARGUMENTS = {"city": "simulated", "days": 42}
 
 
 async def events(server: SimulatedOllama, path: str, body: dict[str, Any]) -> list[Any]:
-    """The data of each event of a stream."""
+    """Give the data of each event of a stream."""
     raw = await body_of(await server.respond(request("POST", path, {**body, "stream": True})))
     lines = [line[6:] for line in raw.splitlines() if line.startswith(b"data: ")]
     return [line.decode() if line == b"[DONE]" else json.loads(line) for line in lines]
@@ -257,3 +257,58 @@ async def test_zstd_is_read_on_v1_only() -> None:
     assert (await server.respond(request("POST", "/v1/chat/completions", packed, kind))).status == 200
     assert (await server.respond(request("POST", "/v1/chat/completions", b"no zstd", kind))).status == 400
     assert (await server.respond(request("POST", "/api/chat", packed, kind))).status == 400
+
+
+@runs
+async def test_long_inputs_are_cut_unless_that_is_forbidden() -> None:
+    """The count stops at the context; with truncate off it is a 400."""
+    server = fast(models=("all-minilm",))
+    body = {"model": "all-minilm", "input": "word " * 2000}
+    assert (await ask(server, "/api/embed", body))[1]["prompt_eval_count"] == 512
+    refused = (400, {"error": "the input length exceeds the context length"})
+    assert await ask(server, "/api/embed", {**body, "truncate": False}) == refused
+
+
+@pytest.mark.parametrize(
+    ("version", "path", "status"),
+    [
+        ("0.13.2", "/v1/responses", 404),
+        ("0.13.3", "/v1/responses", 400),
+        ("0.13.9", "/v1/messages", 404),
+        ("0.14.0-rc1", "/v1/messages", 400),
+        ("0.5.0", "/v1/chat/completions", 400),
+    ],
+)
+@runs
+async def test_old_versions_lack_routes(version: str, path: str, status: int) -> None:
+    """A route that a release does not have is a 404 in plain text."""
+    found, body = await ask(fast(version=version), path)
+    assert found == status
+    assert (body == b"404 page not found") == (status == 404)
+
+
+@runs
+async def test_one_client_gets_its_name_back_as_the_model_s_own() -> None:
+    """The name that was asked for stands in `general.basename` for it alone."""
+    server = fast(models=("smol",))
+    agent = [(b"User-Agent", b"GitHubCopilotChat/0.1")]
+    raw = await body_of(await server.respond(request("POST", "/api/show", {"model": "SMOL"}, agent)))
+    assert json.loads(raw)["model_info"]["general.basename"] == "SMOL"
+    _, other = await ask(server, "/api/show", {"model": "SMOL"})
+    assert other["model_info"]["general.basename"] == "smol"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/api/me", 401),
+        ("POST", "/api/signout", 401),
+        ("DELETE", "/api/user/keys/x", 401),
+        ("POST", "/api/experimental/web_search", 403),
+        ("GET", "/api/experimental/model-recommendations", 200),
+    ],
+)
+@runs
+async def test_nobody_is_signed_in(method: str, path: str, status: int) -> None:
+    """What needs an account says so."""
+    assert (await ask(fast(), path, method=method))[0] == status

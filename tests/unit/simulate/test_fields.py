@@ -8,7 +8,7 @@ from gollamas.simulate.settings import FOREVER
 
 
 def fault_of(struct: str, body: bytes, empty: str = "missing request body") -> str:
-    """The text of the refusal."""
+    """Give the text of the refusal."""
     with pytest.raises(Refusal) as raised:
         read(struct, body, empty=empty)
     assert raised.value.status == 400

@@ -10,7 +10,7 @@ from tests.unit.simulate.running import ask, fast, request, runs
 
 
 async def listed(server: SimulatedOllama) -> list[str]:
-    """The names of the installed models."""
+    """Give the names of the installed models."""
     _, found = await ask(server, "/api/tags", method="GET")
     return [entry["name"] for entry in found["models"]]
 

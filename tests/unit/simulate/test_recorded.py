@@ -13,7 +13,7 @@ from tests.unit.simulate.running import runs
 
 
 def simulated(version: str) -> SimulatedOllama:
-    """A server configured like the recorded one."""
+    """Make a server configured like the recorded one."""
     bodies = b"".join(case.raw_response for case in cases(version))
     home = re.search(rb"open (\S+)/manifests/", bodies)
     resolver = re.search(rb"lookup \S+ on (\S+): no such host", bodies)
@@ -33,7 +33,7 @@ def simulated(version: str) -> SimulatedOllama:
 
 
 async def pieces_of(answer: Answer) -> list[bytes] | None:
-    """The chunks of an answer, None where it has a length."""
+    """Give the chunks of an answer, None where it has a length."""
     if isinstance(answer.body, bytes):
         return None
     return [piece async for piece in answer.body]

@@ -11,12 +11,12 @@ from tests.unit.simulate.running import ask, fast, loaded, request, runs
 
 
 def say(model: str = "smol", **members: Any) -> dict[str, Any]:
-    """The body of a whole generate."""
+    """Give the body of a whole generate."""
     return {"model": model, "prompt": "Hi", "stream": False, "options": {"num_predict": 4}, **members}
 
 
 def slow(clock: HeldClock, **settings: Any) -> SimulatedOllama:
-    """A server that loads for 10 s and says a token a second."""
+    """Make a server that loads for 10 s and says a token a second."""
     quick = {"models": ("smol", "llama3.2", "all-minilm"), "load_seconds": 10.0, "tokens_per_second": 1.0}
     return fast(clock, **{**quick, **settings})
 

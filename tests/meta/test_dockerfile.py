@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -15,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.meta.documents import ROOT, Instruction, stages_of, text_of
+from tests.meta.documents import ROOT, Instruction, image_env, stages_of, text_of
+from tests.meta.running import LISTENING, started
 
 FOLDERS = ("/opt/gollamas", "/dist")  # what the steps write to, beside the working directory
 
@@ -126,3 +128,21 @@ def test_the_steps_install_the_program(installed: Path) -> None:
     locked = set(re.findall(r"^([a-z0-9.-]+)==", text_of("requirements.lock"), re.MULTILINE))
     assert names - {"gollamas"} <= locked
     assert "gollamas" in names
+
+
+@pytest.mark.timeout(300)
+def test_the_program_needs_only_its_proxies(installed: Path) -> None:
+    """With the image's variables and GOLLAMAS_PROXIES it serves and calls itself well, and SIGINT ends it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        admin = f"127.0.0.1:{free.getsockname()[1]}"
+    env = image_env() | {"PATH": f"{installed.parent}:/usr/bin:/bin"}
+    env["GOLLAMAS_LISTEN"] = env["GOLLAMAS_LISTEN"].replace(":11434", ":0")  # the port may be taken here
+    env |= {"GOLLAMAS_ADMIN": admin, "GOLLAMAS_PROXIES": "llama3.2=http://127.0.0.1:9"}
+    with started("exec gollamas", env) as program:
+        assert program.until(LISTENING)[1].startswith("0.0.0.0:")
+        health = subprocess.run([installed, "health"], env=env, check=False, capture_output=True, text=True)
+        assert (health.returncode, health.stderr) == (0, "")
+        assert "stopped" in program.interrupt()
+    gone = subprocess.run([installed, "health"], env=env, check=False, capture_output=True, text=True)
+    assert gone.returncode == 1

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.meta.documents import ROOT, blocks_of, commands_of
+from tests.meta.running import LISTENING, started
 
-LISTENING = re.compile(r"started listening on ([0-9.]+:\d+);")
 SIMULATED = re.compile(r"a simulated Ollama .* at http://(\S+)")
 PATH = f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin"
 ENV = {"PATH": PATH, "HOME": str(ROOT), "GOLLAMAS_LISTEN": "127.0.0.1:0", "GOLLAMAS_ADMIN": "off"}
@@ -39,65 +38,12 @@ def lines(language: str, start: str) -> list[str]:
     return found
 
 
-class Program:
-    """A command that runs until it is told to stop, in a session of its own as in a terminal."""
-
-    def __init__(self, command: str, env: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            ["/bin/sh", "-c", command],
-            cwd=ROOT,
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.said: list[str] = []
-
-    def until(self, pattern: re.Pattern[str]) -> re.Match[str]:
-        """Read what it says up to a line that fits."""
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.said.append(line)
-            if found := pattern.search(line):
-                return found
-        pytest.fail(f"ended without {pattern.pattern}:\n{''.join(self.said)}")
-
-    def interrupt(self) -> str:
-        """Press Ctrl-C; give the rest of what it says."""
-        os.killpg(self._process.pid, signal.SIGINT)
-        return self._rest()
-
-    def close(self) -> None:
-        """Leave nothing running."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._rest()
-
-    def _rest(self) -> str:
-        assert self._process.stdout is not None
-        rest = "" if self._process.stdout.closed else self._process.stdout.read()
-        self._process.stdout.close()
-        self._process.wait()
-        return rest
-
-
-@contextmanager
-def started(command: str, env: dict[str, str] | None = None) -> Iterator[Program]:
-    """Run a command for as long as the block lasts."""
-    program = Program(command, env or ENV)
-    try:
-        yield program
-    finally:
-        program.close()
-
-
 @pytest.fixture(scope="module")
 def addresses() -> Iterator[dict[str, str]]:
     """Start a simulated server for each of the reader's machines; give its address by theirs."""
     words = [" ".join(f"--model {model}" for model in models) for models in MODELS.values()]
     command = "exec gollamas simulate --listen 127.0.0.1:0 --load-seconds 0 --tokens-per-second 0 "
-    with started(command + words[0]) as first, started(command + words[1]) as second:
+    with started(command + words[0], ENV) as first, started(command + words[1], ENV) as second:
         yield {
             address: program.until(SIMULATED)[1]
             for address, program in zip(MODELS, (first, second), strict=True)
@@ -114,7 +60,7 @@ def at_home(command: str, addresses: dict[str, str]) -> str:
 @contextmanager
 def proxy(command: str, addresses: dict[str, str]) -> Iterator[str]:
     """Start the proxy by a command of README; give its address when both servers are known."""
-    with started(f"exec {at_home(command, addresses)}") as program:
+    with started(f"exec {at_home(command, addresses)}", ENV) as program:
         address = program.until(LISTENING)[1]
         for _ in addresses:
             program.until(re.compile("server_up"))
@@ -165,6 +111,7 @@ def test_make_run_starts_the_demo_and_control_c_ends_it() -> None:
     with started(lines("sh", "make run")[0], kept | ENV) as program:
         program.until(LISTENING)
         program.until(re.compile("Ctrl-C"))
+        program.until(re.compile("server_up"))  # what it told the reader is on the screen, the demo runs
         assert "stopped" in program.interrupt()
 
 

@@ -153,7 +153,19 @@ def _word(value: Any) -> Any:
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 # Members whose value is part of the contract and not of one run.
 _WORDS: Final = frozenset(
-    ("error", "done_reason", "object", "type", "role", "finish_reason", "stop_reason", "owned_by")
+    (
+        "error",
+        "message",
+        "status",
+        "source",
+        "done_reason",
+        "object",
+        "type",
+        "role",
+        "finish_reason",
+        "stop_reason",
+        "owned_by",
+    )
 )
 
 

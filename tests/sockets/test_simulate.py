@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from gollamas.simulate.clock import HeldClock, WallClock
-from gollamas.simulate.faults import CutsOff, Drops, Hangs
+from gollamas.simulate.faults import CutsBody, CutsOff, Drops, Hangs
 from gollamas.simulate.server import SimulatedOllama
 from gollamas.simulate.serving import Served, serving
 from gollamas.simulate.settings import Settings
@@ -189,6 +189,37 @@ async def test_a_cut_connection_is_seen_as_one(fault: Drops | CutsOff, error: ty
     async with serving(server) as served, httpx.AsyncClient() as client:
         with pytest.raises(error):
             await client.post(f"{served.url}/api/generate", json={"model": "smol", "prompt": "Hi"})
+
+
+@runs
+async def test_a_body_of_known_length_can_be_cut() -> None:
+    """The head says the whole length, a part of it comes, then the connection ends."""
+    server = fast(WallClock(), models=("smol",))
+    server.fail_next(CutsBody(5))
+    async with serving(server) as served:
+        reader, writer = await asyncio.open_connection(served.address.host, served.address.port)
+        writer.write(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"Content-Length: 21\r\n" in head
+        assert await reader.readexactly(5) == b'{"ver'
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+
+@runs
+async def test_connections_can_be_cut_while_they_are_idle() -> None:
+    """A kept connection ends, and a new one is served."""
+    server = fast(WallClock(), models=("smol",))
+    async with serving(server) as served:
+        reader, writer = await asyncio.open_connection(served.address.host, served.address.port)
+        writer.write(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await reader.readuntil(b'{"version":"0.32.15"}')
+        assert served.connections == 1
+        served.cut()
+        assert await reader.read() == b""
+        writer.close()
+        assert (await exchange(served, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")).endswith(b"running")
 
 
 @runs

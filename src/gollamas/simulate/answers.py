@@ -154,3 +154,10 @@ async def gathered(pieces: AsyncGenerator[Piece, None]) -> Piece:
 def one(body: bytes) -> Pieces:
     """Make a body that is chunked whatever its length."""
     return Pieces(body, _nothing())
+
+
+async def all_of(answer: Answer) -> bytes:
+    """Read an answer's body to its end."""
+    if isinstance(answer.body, bytes):
+        return answer.body
+    return b"".join([piece async for piece in answer.body])

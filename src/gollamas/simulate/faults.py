@@ -38,6 +38,13 @@ class CutsOff:
 
 
 @dataclass(frozen=True, slots=True)
+class CutsBody:
+    """Says the length of a whole answer, sends this many bytes of it, then ends the connection."""
+
+    after_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class HangsAfter:
     """Sends the head and this many pieces, then nothing until `release` is called."""
 
@@ -59,4 +66,17 @@ class Garbled:
     instead: bytes = b""
 
 
-Fault = Fails | Busy | Hangs | Drops | CutsOff | HangsAfter | Slow | Garbled
+Fault = Fails | Busy | Hangs | Drops | CutsOff | CutsBody | HangsAfter | Slow | Garbled
+
+
+class Part(bytes):
+    """The beginning of a body; `whole_length` is what its head says."""
+
+    whole_length: int
+
+    @classmethod
+    def of(cls, body: bytes, length: int) -> "Part":
+        """Keep the first `length` bytes of a body."""
+        part = cls(body[:length])
+        part.whole_length = len(body)
+        return part

@@ -13,7 +13,19 @@ from typing import Final
 from gollamas.simulate import account, answers, anthropic, front, listing, manage, native, openai, responses
 from gollamas.simulate.clock import Clock, WallClock
 from gollamas.simulate.engine import Engine
-from gollamas.simulate.faults import Busy, CutsOff, Drops, Fails, Fault, Garbled, Hangs, HangsAfter, Slow
+from gollamas.simulate.faults import (
+    Busy,
+    CutsBody,
+    CutsOff,
+    Drops,
+    Fails,
+    Fault,
+    Garbled,
+    Hangs,
+    HangsAfter,
+    Part,
+    Slow,
+)
 from gollamas.simulate.refusal import Refusal, busy
 from gollamas.simulate.settings import Settings
 from gollamas.simulate.unzip import unzipped
@@ -155,7 +167,9 @@ class SimulatedOllama:
                 await self.clock.sleep(seconds)
         answer = await self._answer(request)
         if request.head.method == b"HEAD" and not isinstance(answer.body, bytes):
-            answer.body = b"".join([piece async for piece in answer.body])  # its length is all that is sent
+            answer.body = await answers.all_of(answer)  # its length is all that is sent
+        if isinstance(fault, CutsBody):
+            answer.body = Part.of(await answers.all_of(answer), fault.after_bytes)
         if isinstance(fault, CutsOff | HangsAfter | Garbled):
             pieces = answers.one(answer.body) if isinstance(answer.body, bytes) else answer.body
             answer.body = self._broken(pieces, fault)

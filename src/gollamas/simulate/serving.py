@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from gollamas.config.model import Address, Config
@@ -15,6 +16,7 @@ from gollamas.events import Crashed, Event
 from gollamas.net.downstream import ClientConnection, Responder
 from gollamas.net.listener import Listener, bind
 from gollamas.net.supervisor import Supervisor
+from gollamas.simulate.faults import Part
 from gollamas.simulate.server import SimulatedOllama
 from gollamas.wire.message import Answer, CutOff, Request
 
@@ -75,12 +77,22 @@ class _Service(Responder):
 
     def __init__(self, simulated: SimulatedOllama) -> None:
         super().__init__(simulated.respond, _refused, _MAX_BODY)
+        self._simulated = simulated
 
     async def serve(self, request: Request, client: ClientConnection) -> None:
         try:
-            await super().serve(request, client)
+            answer = await self._simulated.respond(request)
         except CutOff:
             client.reset()
+            return
+        if isinstance(answer.body, Part):
+            lines = [b"%b: %b\r\n" % field for field in answer.fields]
+            start = b"HTTP/1.1 %d %b\r\n" % (answer.status, HTTPStatus(answer.status).phrase.encode())
+            length = b"Content-Length: %d\r\n\r\n" % answer.body.whole_length
+            client.transport.write(b"".join((start, *lines, length, answer.body)))
+            client.reset()
+            return
+        await client.send(answer)
 
 
 def _refused(error: ProxyError) -> Answer:

@@ -1,9 +1,11 @@
 """The layers of the house hold, and the reader that says so sees what it should."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.meta.documents import text_of
 from tests.meta.layers import ENTRY, ORDER, faults_below, faults_of, layer_of, module_of
 
 SRC = Path(__file__).parents[2] / "src"
@@ -69,3 +71,12 @@ def test_a_package_resolves_its_own_relative_imports() -> None:
 def test_a_file_outside_the_layers_is_a_fault() -> None:
     """A new folder or module needs a place in the order before it is used."""
     assert faults_of("", "gollamas.helpers.text", is_package=False)
+
+
+def test_the_page_shows_the_layers_and_modules_that_are_there() -> None:
+    """The design's table is the order that is held, and each module that it names is a file."""
+    page = text_of("docs/design.md")
+    assert tuple(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == ORDER
+    named = re.findall(r"`(\w+/\w+)`", page)
+    assert named
+    assert [name for name in named if not (SRC / "gollamas" / f"{name}.py").is_file()] == []

@@ -1,12 +1,15 @@
 """The project around the code agrees with itself: locks, declared dependencies, version, make, CI, links."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from pathlib import Path
 
 import pytest
 from packaging.markers import Marker
@@ -148,6 +151,23 @@ def test_every_target_of_the_pages_is_there() -> None:
             r"(?:^|`|\$ )make(?: --[a-z-]+)*((?: [a-z][a-z-]*(?![a-z=-]))+)", text_of(page), re.MULTILINE
         ):
             assert set(words.split()) <= targets, page
+
+
+def test_setup_does_nothing_twice(tmp_path: Path) -> None:
+    """`make setup` installs by hash when the lock is newer than the environment, else it has nothing to do."""
+    for name in ("Makefile", "pyproject.toml", "requirements-dev.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/.installed").touch()
+
+    def setup() -> str:
+        command = ["make", "--dry-run", "setup"]
+        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    assert "pip" not in setup()
+    newer = (tmp_path / ".venv/.installed").stat().st_mtime + 1
+    os.utime(tmp_path / "requirements-dev.lock", (newer, newer))
+    assert "--require-hashes -r requirements-dev.lock" in setup()
 
 
 def test_ci_runs_the_suite_once() -> None:

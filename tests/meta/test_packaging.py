@@ -154,7 +154,7 @@ def test_every_target_of_the_pages_is_there() -> None:
 
 
 def test_setup_does_nothing_twice(tmp_path: Path) -> None:
-    """`make setup` installs by hash when the lock is newer than the environment, else it has nothing to do."""
+    """`make setup` installs by hash where the lock is newer than the environment, else nothing."""
     for name in ("Makefile", "pyproject.toml", "requirements-dev.lock"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / ".venv").mkdir()

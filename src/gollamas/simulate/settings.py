@@ -27,7 +27,7 @@ class Settings:
     is_loopback: bool = True  # listens on loopback, so that the Host field is checked
     registry: bool = True  # whether registry.ollama.ai can be reached
     pull_seconds: float = 2.0  # for each pull
-    home: str = "/root/.ollama"  # shows in a few error texts
+    home: str = "/usr/share/ollama/.ollama"  # shows in a few error texts
     remembered: int = 1000  # requests that are kept for a test to look at
     resolver: str = "127.0.0.11:53"  # shows in the error text of a failed look-up
 

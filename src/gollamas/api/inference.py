@@ -7,7 +7,8 @@ member goes on byte for byte. Pure.
 import sys
 from typing import Final
 
-from gollamas.api import form
+from gollamas.api import form as forms
+from gollamas.api.form import Form
 from gollamas.api.routes import Kind, Route, parameter
 from gollamas.errors import BadRequest, BodyTooLarge, ModelNotFound, ProxyError
 from gollamas.wire import body as bodies
@@ -35,16 +36,15 @@ class PassthroughRefused(BadRequest):
 class NamedModel:
     """A request's model as the client wrote it, and what is needed to write another one in its place."""
 
-    __slots__ = ("form", "in_query", "key", "members", "name", "streams", "unloads")
+    key = ""  # of the member that holds the name
+    members: Members | None = None
+    form: Form | None = None
+    in_query = False  # the name goes on in the URL's query
+    streams = False
+    unloads = False
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.key = ""  # of the member that holds the name
-        self.members: Members | None = None
-        self.form: form.Form | None = None
-        self.in_query = False  # the name goes on in the URL's query
-        self.streams = False
-        self.unloads = False
 
 
 def read(route: Route, request: Request) -> NamedModel:
@@ -57,16 +57,13 @@ def read(route: Route, request: Request) -> NamedModel:
 
 
 def _read_body(route: Route, request: Request) -> NamedModel:
-    body = _plain(route, request)
+    body = _plain(route, request) if b"content-encoding" in request.head.names else request.body
     try:
         members = bodies.members_of(body)
     except BadBody as why:
         raise _refused(route, "" if not body.strip(_SPACE) else str(why)) from why
-    key = "model"
+    key = bodies.find(members, "model") or "model"
     name = _text(route, members, key)
-    if not name:
-        key = bodies.find(members, "model") or "model"
-        name = _text(route, members, key)
     if not name and route.reads_name and (other := bodies.find(members, "name")):
         name, key = _text(route, members, other), other
     if not name:
@@ -76,7 +73,8 @@ def _read_body(route: Route, request: Request) -> NamedModel:
     named.key = key
     named.members = members
     named.streams = _streams(route, members)
-    named.unloads = "keep_alive" in members and bytes(members["keep_alive"]).strip(b'"')[:1] == b"0"
+    if (keep_alive := members.get("keep_alive")) is not None:
+        named.unloads = bytes(keep_alive).strip(b'"')[:1] == b"0"
     return named
 
 
@@ -104,20 +102,21 @@ def _refused(route: Route, text: str) -> ProxyError:
 
 def _streams(route: Route, members: Members) -> bool:
     """Whether the answer comes in pieces: `stream` is absent, null or a bool (contract A1)."""
-    key = bodies.find(members, "stream")
-    if key is None:
-        return route.streams
-    value = bytes(members[key])
-    return route.streams if value == b"null" else value == b"true"
+    value = members.get("stream")
+    if value is None:
+        key = bodies.find(members, "stream")
+        if key is None:
+            return route.streams
+        value = members[key]
+    raw = bytes(value)
+    return route.streams if raw == b"null" else raw == b"true"
 
 
 def _plain(route: Route, request: Request) -> bytes:
     """The body without zstd, which Ollama takes on five routes; no other coding is ever undone."""
     body = request.body
-    if not route.takes_zstd:
-        return body
-    coding = request.head.get(b"content-encoding")
-    if coding is None or coding.strip().lower() != b"zstd":
+    coding = request.head.names[b"content-encoding"]
+    if not route.takes_zstd or coding.strip().lower() != b"zstd":
         return body
     try:
         plain = _inflate(body)
@@ -151,12 +150,12 @@ else:
 def _read_form(route: Route, request: Request) -> NamedModel:
     """The `model` of a transcription: URL query first, then its part of the form (Go's FormValue)."""
     content_type = request.head.get(b"content-type") or b""
-    parsed = form.parse(content_type, request.body)
+    parsed = forms.parse(content_type, request.body)
     if parsed is None:
         raise MiddlewareRefused(
             "failed to parse multipart form: request Content-Type isn't multipart/form-data"
         )
-    name = form.query_value(request.head.query, "model") or parsed.value("model")
+    name = forms.query_value(request.head.query, "model") or parsed.value("model")
     if not name:
         status, text = route.model_missing
         raise (ModelNotFound if status == 404 else MiddlewareRefused)(text)

@@ -77,15 +77,6 @@ class Ticket:
     __slots__ = ()
 
 
-class Go:
-    """The request may be sent now."""
-
-    __slots__ = ("lease",)
-
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
-
-
 class Wait:
     """The request waits until `leave` names its ticket."""
 
@@ -110,7 +101,7 @@ class Admission:
     def __init__(self, view: View) -> None:
         self._view = view
 
-    def enter(self, request: Wanting, now: float) -> Go | Wait | Refuse:  # noqa: ARG002 - a queue orders by it
+    def enter(self, request: Wanting, now: float) -> Lease | Wait | Refuse:  # noqa: ARG002 - a queue orders by it
         """Bind a server to one attempt of a request, or say why there is none. `now` is monotonic seconds."""
         key = request.key
         choice = choose(self._view, request.candidates, key, request.tried)
@@ -120,7 +111,7 @@ class Admission:
         server.in_flight += 1
         by_model = server.in_flight_by_model
         by_model[key] = by_model.get(key, 0) + 1
-        return Go(Lease(server, choice.why, key))
+        return Lease(server, choice.why, key)
 
     def leave(self, lease: Lease) -> Sequence[Ticket]:
         """Give a lease back, once however often it is called; return the tickets that may enter now."""

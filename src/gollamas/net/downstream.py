@@ -147,7 +147,7 @@ class ClientConnection(asyncio.Protocol):
         self._clients = clients
         self.loop = clients.loop
         self.now = clients.clock  # monotonic seconds
-        self._reader = RequestReader(self._on_head)
+        self._reader = RequestReader(clients.service.on_head)
         self._task: asyncio.Task[None] | None = None
         self._wakes: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -179,8 +179,8 @@ class ClientConnection(asyncio.Protocol):
             if len(reader.rest) > MAX_HELD_BYTES:
                 self.transport.pause_reading()
             return
-        if reader.is_idle or reader.in_body:
-            self._stamp = self._clients.clock()
+        if reader.head is not None or reader.is_idle:
+            self._stamp = self.now()
         self._read(data)
 
     def eof_received(self) -> None:
@@ -209,65 +209,61 @@ class ClientConnection(asyncio.Protocol):
 
     # -- requests ------------------------------------------------------------------------------------
 
-    def _on_head(self, head: Head) -> int:
-        limit = self._clients.service.on_head(head)
-        self.keep_alive = head.keep_alive and not head.upgrades and not self._clients.is_draining
-        if head.expects_continue and head.length <= limit:
-            self.transport.write(_CONTINUE)
-        return limit
-
     def _read(self, data: bytes) -> None:
         reader = self._reader
         try:
-            if not reader.feed(data):
-                return
+            is_complete = reader.feed(data)
         except ProxyError as error:
             self._refuse(error)
             return
-        self.is_busy = True
-        if self._task is None:
-            self._task = self._clients.spawn(self._run(), "client")
-        elif self._wakes is not None and not self._wakes.done():
-            self._wakes.set_result(None)
+        if is_complete:
+            self.is_busy = True
+            if self._wakes is not None:
+                wakes, self._wakes = self._wakes, None
+                wakes.set_result(None)
+            elif self._task is None:
+                self._task = self._clients.spawn(self._run(), "client")
+        elif reader.head is not None and reader.head.expects_continue:
+            reader.head.expects_continue = False
+            self.transport.write(_CONTINUE)
 
     async def _run(self) -> None:
         """Serve this connection's requests; ends with it."""
-        loop = self.loop
         reader = self._reader
-        service = self._clients.service
+        clients = self._clients
+        serve = clients.service.serve
         while True:
             head = reader.head
             assert head is not None  # noqa: S101 - `_read` wakes this task for nothing else
+            self.keep_alive = head.keep_alive and not head.upgrades
             request = Request(head, reader.body, self.address)
             reader.body = b""  # it lives as long as the service keeps it
-            await service.serve(request, self)
-            del request
-            if self.is_gone or self.transport.is_closing():
+            await serve(request, self)
+            del request, head
+            if not self._goes_on():
                 return
-            self._wakes = loop.create_future()
-            self._go_on()
             if not self.is_busy:
-                await self._wakes
-            self._wakes = None
-            if self.is_gone:
-                return
+                self._wakes = wakes = self.loop.create_future()
+                await wakes
 
-    def _go_on(self) -> None:
+    def _goes_on(self) -> bool:
         """The answer has gone out: read the next request, or end."""
-        self.is_busy = False
         self.source = None
-        self._stamp = self._clients.clock()
+        self._stamp = self.now()
+        if self.is_gone:
+            return False
         if not self.keep_alive or self._clients.is_draining:
             self.transport.close()
-            self.is_gone = True
-            return
+            return False
         reader = self._reader
         rest = reader.rest
-        if len(rest) > MAX_HELD_BYTES:
-            self.transport.resume_reading()
         reader.next()
+        self.is_busy = False
         if rest:
+            if len(rest) > MAX_HELD_BYTES:
+                self.transport.resume_reading()
             self._read(b"")
+        return True
 
     def _refuse(self, error: ProxyError) -> None:
         """Answer a request that can't be read to its end, and let the client read why."""
@@ -291,9 +287,9 @@ class ClientConnection(asyncio.Protocol):
 
     def framing_lines(self, framing: bytes) -> bytes:
         """The last lines of an answer's head: how its body ends, and what becomes of the connection."""
-        head = self._reader.head
         if not self.keep_alive or self._clients.is_draining:
             return framing + b"Connection: close\r\n"
+        head = self._reader.head
         return framing + b"Connection: keep-alive\r\n" if head is not None and head.is_http10 else framing
 
     def answer(self, status: int, fields: Fields, body: bytes, lines: bytes = b"") -> None:

@@ -21,6 +21,7 @@ from gollamas.wire.tail import TAIL_BYTES
 
 BUSY_STATUS: Final = 503  # Ollama's answer when its queue is full: another server may do it
 _TAIL_PIECES: Final = 4
+_BY_LENGTH: Final = Ends.LENGTH
 _EVENTS: Final = b"text/event-stream"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 
@@ -38,13 +39,13 @@ class Outcome(Enum):
     SHUT_DOWN = auto()  # the same, since the grace period ended
 
 
-class _Framing(Enum):
-    """How the body goes to the client."""
+_PASSED: Final = Outcome.PASSED
 
-    NONE = auto()
-    LENGTH = auto()
-    CHUNKED = auto()
-    RAW = auto()  # until the connection's end, for HTTP/1.0
+# How the body goes to the client. HOT: not an Enum, whose members CPython 3.11 looks up by a slow path.
+_NONE: Final = "no body"
+_LENGTH: Final = "length"
+_CHUNKED: Final = "chunked"
+_RAW: Final = "until the connection's end"  # for HTTP/1.0
 
 
 class Call:
@@ -83,7 +84,7 @@ class Relay:
     why = ""
     _held_head: AnswerHead | None = None
     _editor: NameEditor | None = None
-    _framing: _Framing | None = None  # None until the head has gone out
+    _framing: str | None = None  # None until the head has gone out
     _content_type = b""
     _seen = 0
     _seen_at = 0.0
@@ -98,14 +99,15 @@ class Relay:
         self.done: asyncio.Future[Outcome] = call.client.loop.create_future()
         self.tail: deque[bytes] = deque(maxlen=_TAIL_PIECES)
 
-    def send(self, head: bytes, body: bytes, now: float) -> None:
+    def send(self, head: bytes, body: bytes) -> None:
         """Begin the attempt."""
         connection = self._connection
         assert connection is not None  # noqa: S101 - an attempt begins once
-        self.sent_at = self._seen_at = now
-        self._client.source = self
+        client = self._client
+        self.sent_at = self._seen_at = client.now()
+        client.source = self
         connection.send(head, body, self)
-        if self._client.is_paused:
+        if client.is_paused:
             connection.pause()
 
     # -- what the server's connection calls ----------------------------------------------------------
@@ -122,7 +124,7 @@ class Relay:
             data = editor.feed(data)
             if reader.is_complete:
                 data += editor.flush()
-        if framing is _Framing.CHUNKED:
+        if framing is _CHUNKED:
             # HOT: one write a read; each read leaves as one chunk, the last one with the end behind it.
             if data:
                 size = len(data)
@@ -139,7 +141,7 @@ class Relay:
             self._client.transport.write(data)
 
     def ended(self) -> None:
-        self._finish(Outcome.BUSY if self.held is not None else Outcome.PASSED)
+        self._finish(Outcome.BUSY if self.held is not None else _PASSED)
 
     def failed(self, why: str) -> None:
         self.why = why
@@ -210,7 +212,7 @@ class Relay:
             rest = self._editor.flush() if self._editor is not None else b""
             if rest:
                 self._keep(rest)
-            if self._framing is _Framing.CHUNKED:
+            if self._framing is _CHUNKED:
                 error = dialects.late_error(
                     self._call.route.dialect,
                     text,
@@ -220,7 +222,7 @@ class Relay:
                 )
                 client.transport.write(b"%x\r\n%b\r\n" % (len(rest) + len(error), rest + error))
                 client.close()
-            elif self._framing is _Framing.RAW:
+            elif self._framing is _RAW:
                 client.transport.write(rest)
                 client.reset()
             else:
@@ -267,8 +269,8 @@ class Relay:
         parts += (call.lines, self._server_line, client.framing_lines(line), b"\r\n")
         if data:
             self._keep(data)
-            parts.append(b"%x\r\n%b\r\n" % (len(data), data) if framing is _Framing.CHUNKED else data)
-        if is_whole and framing is _Framing.CHUNKED:
+            parts.append(b"%x\r\n%b\r\n" % (len(data), data) if framing is _CHUNKED else data)
+        if is_whole and framing is _CHUNKED:
             parts.append(_LAST_CHUNK)
         client.transport.write(b"".join(parts))
 
@@ -282,17 +284,17 @@ class Relay:
         data = self._editor.feed(data)
         return data + self._editor.flush() if is_whole else data
 
-    def _framing_for(self, reader: ResponseReader | AnswerHead, edited: int | None) -> tuple[_Framing, bytes]:
+    def _framing_for(self, reader: ResponseReader | AnswerHead, edited: int | None) -> tuple[str, bytes]:
         """How the body goes on, and the head line that says so; `edited` is its length if known anew."""
         ends = reader.ends
-        if ends is Ends.LENGTH and self._editor is None:
-            return _Framing.LENGTH, b"Content-Length: %d\r\n" % reader.length
+        if ends is _BY_LENGTH and self._editor is None:
+            return _LENGTH, b"Content-Length: %d\r\n" % reader.length
         if ends is Ends.AT_ONCE:
-            return _Framing.NONE, b""
+            return _NONE, b""
         if edited is not None:
-            return _Framing.LENGTH, b"Content-Length: %d\r\n" % edited
+            return _LENGTH, b"Content-Length: %d\r\n" % edited
         head = self._client.head
         if head is not None and head.is_http10:
             self._client.keep_alive = False
-            return _Framing.RAW, b""
-        return _Framing.CHUNKED, b"Transfer-Encoding: chunked\r\n"
+            return _RAW, b""
+        return _CHUNKED, b"Transfer-Encoding: chunked\r\n"

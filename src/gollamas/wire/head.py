@@ -43,9 +43,13 @@ FORBIDDEN_TRAILERS: Final = frozenset(
 )
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%\-]+)(?::([0-9]{0,5}))?")
 _TARGET_REFUSED: Final = re.compile(rb"[^\x21-\x7e]|[#\\]|%00|%(?![0-9A-Fa-f]{2})")
+_SLASH: Final = ord("/")
+_VERSIONS: Final = frozenset({"1.1", "1.0"})
+_REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
+_CONNECTION_NAMES: Final = frozenset({b"connection", b"transfer-encoding", b"expect", b"upgrade"})
 _MAX_LENGTH_DIGITS: Final = 19
 # HOT: what is left without these bytes decides in 0.1 us whether a pattern has to look.
-_PLAIN: Final = b"/-._~?=&ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_PLAIN: Final = b"/-._~ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _PLAIN_HOST: Final = b"-.ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -105,9 +109,9 @@ class ExpectationFailed(BadHead):
 
 def check(method: bytes, target: bytes, version: str, fields: Fields) -> Head:
     """Read a request's head; raises a BadHead that says what is wrong with it."""
-    if version not in ("1.1", "1.0"):
+    if version not in _VERSIONS:
         raise VersionRefused(f"HTTP/{version} is not supported: use HTTP/1.1")
-    if method in (b"CONNECT", b"TRACE"):
+    if method in _REFUSED_METHODS:
         raise MethodRefused(f"method {method.decode()} is not allowed")
     if len(target) > MAX_TARGET_BYTES:
         raise TargetTooLong("the request target is longer than 8 KiB")
@@ -118,26 +122,18 @@ def check(method: bytes, target: bytes, version: str, fields: Fields) -> Head:
     if len(names) != len(fields):
         names = _joined(fields)
     host = names.get(b"host")
-    path, query = _split_target(target, host)
+    query = b""
+    if target[0] != _SLASH or target.translate(None, _PLAIN):
+        target, query = _split_target(target, host)
     if host is not None:
         _check_host(host)
     elif version == "1.1":
         raise BadHead("HTTP/1.1 needs a Host field")
-    head = Head(method, path, query, fields, names)
-    if version == "1.0":
-        head.is_http10 = True
-        head.keep_alive = False
-    if (connection := names.get(b"connection")) is not None:
-        _read_connection(head, connection)
+    head = Head(method, target, query, fields, names)
     if (length := names.get(b"content-length")) is not None:
         head.length = content_length(length)
-    if (coding := names.get(b"transfer-encoding")) is not None:
-        _read_coding(head, coding)
-    if (expected := names.get(b"expect")) is not None and not head.is_http10:
-        if expected.strip().lower() != b"100-continue":
-            raise ExpectationFailed("the only expectation that is met is 100-continue")
-        head.expects_continue = True
-    head.upgrades = b"upgrade" in names
+    if version == "1.0" or not names.keys().isdisjoint(_CONNECTION_NAMES):
+        _read_connection(head, version)
     return head
 
 
@@ -154,28 +150,33 @@ def _joined(fields: Fields) -> dict[bytes, bytes]:
     return names
 
 
-def _read_connection(head: Head, value: bytes) -> None:
-    """Take the connection's options (RFC 9112, section 9.6): close wins over keep-alive."""
-    tokens = {token.strip() for token in value.lower().split(b",")}
-    if b"close" in tokens:
-        head.keep_alive = False
-    elif head.is_http10 and b"keep-alive" in tokens:
-        head.keep_alive = True
-    head.hop_names = frozenset(tokens) - _ALWAYS_KEPT
-
-
-def _read_coding(head: Head, value: bytes) -> None:
-    if head.is_http10:
-        raise BadHead("Transfer-Encoding in HTTP/1.0")
-    check_coding(value)
-    if b"content-length" in head.names:
-        raise BadHead("Content-Length beside Transfer-Encoding")
-    head.is_chunked = True
+def _read_connection(head: Head, version: str) -> None:
+    """Take what a head says about this connection and how its body comes (RFC 9112, sections 6, 9.6)."""
+    names = head.names
+    is_http10 = head.is_http10 = version == "1.0"
+    if (connection := names.get(b"connection")) is not None:
+        tokens = {token.strip() for token in connection.lower().split(b",")}
+        head.keep_alive = b"close" not in tokens and (not is_http10 or b"keep-alive" in tokens)
+        head.hop_names = frozenset(tokens) - _ALWAYS_KEPT
+    else:
+        head.keep_alive = not is_http10
+    if (coding := names.get(b"transfer-encoding")) is not None:
+        if is_http10:
+            raise BadHead("Transfer-Encoding in HTTP/1.0")
+        check_coding(coding)
+        if b"content-length" in names:
+            raise BadHead("Content-Length beside Transfer-Encoding")
+        head.is_chunked = True
+    if (expected := names.get(b"expect")) is not None and not is_http10:
+        if expected.strip().lower() != b"100-continue":
+            raise ExpectationFailed("the only expectation that is met is 100-continue")
+        head.expects_continue = True
+    head.upgrades = b"upgrade" in names
 
 
 def content_length(value: bytes) -> int:
     """The value of a Content-Length field (RFC 9110, section 8.6): digits only, at most 64 bits."""
-    if len(value) < _MAX_LENGTH_DIGITS and value.isdigit():
+    if value.isdigit() and len(value) < _MAX_LENGTH_DIGITS:
         return int(value)
     digits = value.strip(b" \t")
     if not digits.isdigit():
@@ -198,7 +199,7 @@ def check_coding(value: bytes) -> None:
 
 def _split_target(target: bytes, host: bytes | None) -> tuple[bytes, bytes]:
     """Path and query of an origin-form target; absolute-form only for the Host that is asked."""
-    if target.translate(None, _PLAIN) and _TARGET_REFUSED.search(target):
+    if _TARGET_REFUSED.search(target):
         raise BadHead("the request target has a character that no URL has")
     if not target.startswith(b"/"):
         scheme, _, rest = target.partition(b"://")
@@ -209,15 +210,18 @@ def _split_target(target: bytes, host: bytes | None) -> tuple[bytes, bytes]:
         target = b"/" + path if slash else b"/" + question + query
         if slash and question:
             raise BadHead("the request target must be a path")
-    if b"?" in target:
-        path, _, query = target.partition(b"?")
-        return path, query
-    return target, b""
+    path, _, query = target.partition(b"?")
+    return path, query
 
 
 def _check_host(host: bytes) -> None:
     """RFC 9112, section 3.2: one host with an optional port, nothing else."""
-    if host and not host.translate(None, _PLAIN_HOST):
+    left = host.translate(None, _PLAIN_HOST)
+    if left == b":":
+        name, _, port = host.partition(b":")
+        if name and port.isdigit() and len(port) < 5:
+            return
+    elif host and not left:
         return
     match = _HOST.fullmatch(host)
     if match is None or int(match[1] or 0) > 65535:

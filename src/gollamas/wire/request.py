@@ -39,32 +39,31 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_empty_lines", "_extension_bytes", "_fields",  "_left", "_limit", "_on_head", "_parser",
-        "_pieces", "_raw", "_state", "_target", "body", "head", "rest", "size",
+        "_empty_lines", "_extension_bytes", "_fields", "_left", "_limit", "_on_head", "_parser", "_pieces", "_raw",
+        "_state", "_target", "body", "head", "rest", "size",
     )  # fmt: skip
 
     def __init__(self, on_head: OnHead) -> None:
         self._on_head = on_head
         self.rest = b""
+        self.size = 0  # bytes of the body so far
+        self._empty_lines = 0
+        self._raw = _NOTHING
         self.next()
 
     def next(self) -> None:
         """Forget the request that was read; what came behind it is not looked at yet."""
         self.head: Head | None = None
         self.body = b""
-        self.size = 0  # bytes of the body so far
         self._parser: httptools.HttpRequestParser | None = None
         self._fields: Fields = []
         self._target = b""
-        self._raw = _NOTHING
-        self._empty_lines = 0
-        self._pieces: list[bytes] = []
-        self._state = self._read_head
+        self._state: Callable[[bytes], bool] | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether no byte of a request has come yet."""
-        return self._parser is None and not self.rest
+        return self._parser is None and not self.rest and not self._empty_lines
 
     @property
     def in_body(self) -> bool:
@@ -76,7 +75,18 @@ class RequestReader:
         if self.rest:
             data = self.rest + data
             self.rest = b""
-        return self._state(data)
+        if self._state is not None:
+            return self._state(data)
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4 or data[0] < 0x21 or self._empty_lines:
+            self._state = self._read_head
+            return self._read_head(data)
+        # HOT: the usual head comes in one read.
+        parser = self._parser = httptools.HttpRequestParser(self)
+        self._parse_head(parser, data[:end])
+        if end > heads.MAX_HEAD_BYTES:
+            raise self._too_large()
+        return self._end_head(parser, data, end)
 
     # The three names that httptools calls.
     def on_url(self, part: bytes) -> None:
@@ -86,6 +96,7 @@ class RequestReader:
         self._fields.append((name, value))
 
     def _read_head(self, data: bytes) -> bool:
+        """A head that comes in several reads, or behind empty lines: every part is parsed as it comes."""
         parser = self._parser
         before = 0
         if parser is None:
@@ -106,14 +117,35 @@ class RequestReader:
         if not is_whole:
             self._raw = raw if before else bytearray(raw)
             return False
-        version = parser.get_http_version()
+        self._raw, self._empty_lines = _NOTHING, 0
+        return self._end_head(parser, bytes(raw), end)
+
+    def _end_head(self, parser: httptools.HttpRequestParser, raw: bytes, end: int) -> bool:
+        """The head is complete: check it, ask how long its body may be, begin with that."""
         method = parser.get_method()
+        target = self._target
         # llhttp also takes RTSP and ICE, and more than one blank between the parts of the first line.
-        if not raw.startswith(b"%b %b HTTP/" % (method, self._target)):
+        if not raw.startswith(b"%b %b HTTP/" % (method, target)):
             raise BadHead("malformed request line")
-        head = self.head = heads.check(method, self._target, version, self._fields)
-        self._limit = self._on_head(head)
-        return self._begin_body(head, data[end - before :])
+        head = self.head = heads.check(method, target, parser.get_http_version(), self._fields)
+        limit = self._limit = self._on_head(head)
+        self.size = 0
+        self._pieces = []
+        if head.is_chunked:
+            self._extension_bytes = 0
+            self._left = 0
+            self._state = self._read_chunks
+            return self._read_chunks(raw[end:])
+        length = head.length
+        if length > limit:
+            raise too_large(limit)
+        if len(raw) == end + length:
+            self.body = raw[end:]
+            self.size = length
+            return True
+        self._left = length
+        self._state = self._read_length
+        return self._read_length(raw[end:])
 
     def _parse_head(self, parser: httptools.HttpRequestParser, part: bytes) -> None:
         try:
@@ -150,19 +182,6 @@ class RequestReader:
                 raise BadHead("malformed request: empty lines only")
             data = data[2:]
         return data
-
-    def _begin_body(self, head: Head, data: bytes) -> bool:
-        self._raw = _NOTHING
-        if head.is_chunked:
-            self._extension_bytes = 0
-            self._left = 0
-            self._state = self._read_chunks
-        else:
-            if head.length > self._limit:
-                raise too_large(self._limit)
-            self._left = head.length
-            self._state = self._read_length
-        return self._state(data)
 
     def _read_length(self, data: bytes) -> bool:
         left = self._left

@@ -19,6 +19,8 @@ from gollamas.wire.message import Field, Fields
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_FIELDS: Final = 100
 _MAX_INTERIM: Final = 10
+_VERSIONS: Final = frozenset({"1.1", "1.0"})
+_BODILESS: Final = frozenset({204, 304})
 
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 _PRINTABLE: Final = re.compile(rb"[\t\x20-\x7e]*")
@@ -56,6 +58,11 @@ class AnswerHead:
     is_complete: bool
 
 
+# HOT: CPython 3.11 looks a member of an Enum up by a slow path (0.1 us).
+_LENGTH: Final = Ends.LENGTH
+_CLOSE: Final = Ends.CLOSE
+
+
 class BadAnswer(Exception):  # noqa: N818 - a verdict about bytes; `net` makes a ProxyError of it
     """The server sent what is no answer, or none that can be passed on."""
 
@@ -90,7 +97,7 @@ class ResponseReader:
         self.has_head = False
         self.is_complete = False
         self.keeps_alive = False
-        self.ends = Ends.CLOSE
+        self.ends = _CLOSE
         self.length = 0
         self._head_bytes = 0
         self._interim = 0
@@ -131,7 +138,7 @@ class ResponseReader:
 
     def finished(self) -> bool:
         """The connection ended in order; True when the answer is whole by that."""
-        if self.has_head and not self.is_complete and self.ends is Ends.CLOSE:
+        if self.has_head and not self.is_complete and self.ends is _CLOSE:
             self.is_complete = True
             self.keeps_alive = False
         return self.is_complete
@@ -184,7 +191,7 @@ class ResponseReader:
     def _read_framing(self) -> None:
         version = self._parser.get_http_version()
         fields = self.fields
-        if version not in ("1.1", "1.0") or self.status > 599:
+        if version not in _VERSIONS or self.status > 599:
             raise BadAnswer(f"it sent HTTP/{version} and status {self.status}")
         if len(fields) > MAX_FIELDS:
             raise BadAnswer(f"its head has more than {MAX_FIELDS} fields")
@@ -205,12 +212,12 @@ class ResponseReader:
                 self.ends = Ends.CHUNKED
             elif length is not None:
                 self.length = content_length(length)
-                self.ends = Ends.LENGTH
+                self.ends = _LENGTH
         except BadHead as why:
             raise BadAnswer(why.text) from why
-        if self.status in (204, 304):
+        if self.status in _BODILESS:
             self.ends = Ends.AT_ONCE
-        self.keeps_alive = keeps_alive and self.ends is not Ends.CLOSE
+        self.keeps_alive = keeps_alive and self.ends is not _CLOSE
 
 
 def _joined(fields: Fields) -> dict[bytes, bytes]:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gollamas.errors import NoServerLeft
-from gollamas.fleet.admit import Admission, Go, Lease, Refuse, Wanted
+from gollamas.fleet.admit import Admission, Lease, Refuse, Wanted
 from tests.unit.fleet.fleets import config, key_of, view_of
 
 KEY = key_of("llama3.2")
@@ -15,11 +15,11 @@ def test_a_lease_counts_until_it_is_given_back() -> None:
     view = view_of(config({"llama3.2": ["a"]}))
     admission = Admission(view)
     went = admission.enter(Wanted("llama3.2", KEY, ("a",)), 0.0)
-    assert isinstance(went, Go)
-    assert (went.lease.server, went.lease.why, went.lease.key) == ("a", "only server", KEY)
+    assert isinstance(went, Lease)
+    assert (went.server, went.why, went.key) == ("a", "only server", KEY)
     assert (view.servers["a"].in_flight, view.servers["a"].in_flight_by_model) == (1, {KEY: 1})
-    assert list(admission.leave(went.lease)) == []
-    assert list(admission.leave(went.lease)) == []
+    assert list(admission.leave(went)) == []
+    assert list(admission.leave(went)) == []
     assert (view.servers["a"].in_flight, view.servers["a"].in_flight_by_model) == (0, {})
 
 
@@ -39,9 +39,9 @@ def test_a_server_taken_away_still_gets_its_lease_back() -> None:
     view = view_of(config({"llama3.2": ["a"]}))
     admission = Admission(view)
     went = admission.enter(Wanted("llama3.2", KEY, ("a",)), 0.0)
-    assert isinstance(went, Go)
+    assert isinstance(went, Lease)
     view.apply(config({"llama3.2": ["b"]}))
-    admission.leave(went.lease)
+    admission.leave(went)
     assert view.servers["b"].in_flight == 0
 
 
@@ -56,9 +56,9 @@ def test_no_order_of_entering_and_leaving_loses_a_lease(steps: list[str | int]) 
     for step in steps:
         if isinstance(step, str):
             went = admission.enter(Wanted(step, key_of(step), models[step]), 0.0)
-            assert isinstance(went, Go)
-            seen.append(went.lease)
-            out.append(went.lease)
+            assert isinstance(went, Lease)
+            seen.append(went)
+            out.append(went)
         elif step < len(seen):
             lease = seen[step]
             admission.leave(lease)

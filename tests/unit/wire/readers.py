@@ -1,0 +1,113 @@
+"""Feeds the readers of the wire with bytes in pieces, and says what they made of them."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gollamas.errors import ProxyError
+from gollamas.wire.message import Fields, Head
+from gollamas.wire.request import RequestReader
+from gollamas.wire.response import BadAnswer, Ends, ResponseReader
+
+LIMIT = 64 * 1024 * 1024  # of a body, where a test asks for nothing else
+
+
+def cut_at(data: bytes, places: Iterable[int]) -> list[bytes]:
+    """Cut bytes at these places; those behind the end cut nothing."""
+    marks = sorted({min(place, len(data)) for place in places} | {0, len(data)})
+    return [data[a:b] for a, b in itertools.pairwise(marks)]
+
+
+def one_by_one(data: bytes) -> list[bytes]:
+    """Cut bytes into single ones."""
+    return [data[i : i + 1] for i in range(len(data))]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a client's bytes were read as: whole requests, then an error or what is left."""
+
+    requests: list[tuple[Head, bytes]] = field(default_factory=list)
+    error: type[ProxyError] | None = None
+    closes: bool = False
+
+    @property
+    def status(self) -> int | None:
+        """The status of the refusal."""
+        return self.error.status if self.error is not None else None
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """The bodies in their order."""
+        return [body for _, body in self.requests]
+
+
+def requests_of(pieces: Iterable[bytes], limit: int = LIMIT) -> Seen:
+    """Read all requests of one connection, as `net/downstream` does, until one is refused."""
+    seen = Seen()
+    reader = RequestReader(lambda head: limit)  # noqa: ARG005 - every request has one limit
+    try:
+        for piece in pieces:
+            is_complete = reader.feed(piece)
+            while is_complete:
+                assert reader.head is not None
+                seen.requests.append((reader.head, reader.body))
+                reader.next()
+                is_complete = bool(reader.rest) and reader.feed(b"")
+    except ProxyError as error:
+        seen.error = type(error)
+        seen.closes = error.closes
+    return seen
+
+
+def first_request(pieces: list[bytes], limit: int = LIMIT) -> tuple[Head, bytes, bytes]:
+    """Read one request: its head, its body, and every byte behind it."""
+    reader = RequestReader(lambda head: limit)  # noqa: ARG005 - every request has one limit
+    for at, piece in enumerate(pieces):
+        if reader.feed(piece):
+            assert reader.head is not None
+            return reader.head, reader.body, reader.rest + b"".join(pieces[at + 1 :])
+    raise AssertionError("no request is complete")
+
+
+def refusal_of(data: bytes, limit: int = LIMIT) -> ProxyError:
+    """Read bytes that are to be refused."""
+    reader = RequestReader(lambda head: limit)  # noqa: ARG005 - every request has one limit
+    try:
+        is_complete = reader.feed(data)
+    except ProxyError as error:
+        return error
+    raise AssertionError(f"accepted: complete {is_complete}, {reader.head}")
+
+
+@dataclass(slots=True)
+class Answered:
+    """What a server's bytes were read as."""
+
+    status: int = 0
+    fields: Fields = field(default_factory=list)
+    body: bytes = b""
+    ends: Ends | None = None
+    is_complete: bool = False
+    keeps_alive: bool = False
+    error: str | None = None
+
+
+def answer_of(pieces: Iterable[bytes], *, to_head: bool = False, closes: bool = False) -> Answered:
+    """Read one answer, and the connection's end behind it where it `closes`."""
+    reader = ResponseReader()
+    reader.begin(is_head_request=to_head)
+    said = Answered()
+    try:
+        for piece in pieces:
+            reader.feed(piece)
+            said.body += reader.take()
+    except BadAnswer as error:
+        said.error = str(error)
+        return said
+    if closes:
+        reader.finished()
+    if reader.has_head:
+        said.status, said.fields, said.ends = reader.status, reader.fields, reader.ends
+    said.is_complete, said.keeps_alive = reader.is_complete, reader.keeps_alive
+    return said

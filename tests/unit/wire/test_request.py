@@ -1,0 +1,220 @@
+"""Requests out of bytes: what is refused, what is read, and that pieces make no difference."""
+
+import pytest
+
+from gollamas.errors import Blame, BodyTooLarge, ProxyError
+from gollamas.wire.head import HeadTooLarge, TargetTooLong
+from gollamas.wire.message import Head
+from gollamas.wire.request import RequestReader, too_large
+from tests.unit.wire.framing import BODY, REFUSED, chunked, get, post
+from tests.unit.wire.readers import first_request, one_by_one, refusal_of, requests_of
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_ambiguous_is_refused_and_ends_the_connection(name: str) -> None:
+    request, statuses = REFUSED[name]
+    seen = requests_of([request])
+    assert seen.requests == []
+    assert seen.status in statuses
+    assert seen.closes
+    assert seen.error is not None
+    assert seen.error.blame is Blame.CLIENT
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_ambiguous_is_refused_alike_byte_by_byte(name: str) -> None:
+    request, _ = REFUSED[name]
+    assert requests_of(one_by_one(request)) == requests_of([request])
+
+
+@pytest.mark.parametrize(
+    ("request_", "body"),
+    [
+        (get(b"/"), b""),
+        (post(b""), b""),
+        (post(b"Content-Length: 5\r\n", b"hello"), b"hello"),
+        (post(b"Content-Length:5\r\n", b"hello"), b"hello"),
+        (post(b"Content-Length: \t 0000000000000000000000000005 \t\r\n", b"hello"), b"hello"),
+        (post(b"Content-Length: 0\r\n"), b""),
+        (b"POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello", b"hello"),
+        (chunked(BODY), b"hello"),
+        (post(b"transfer-encoding: \t CHUNKED  \r\n", BODY), b"hello"),
+        (chunked(b"0\r\n\r\n"), b""),
+        (chunked(b"0000000000000005\r\nhello\r\n000\r\n\r\n"), b"hello"),
+        (chunked(b"A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n"), b"0123456789" * 2),
+        (chunked(b'1;a\r\nx\r\n1;a=b;c="d;\\"e"\r\ny\r\n1;a = b\r\nz\r\n0;last\r\n\r\n'), b"xyz"),
+        (chunked(b"2\r\n\r\n\r\n2\r\n0\r\r\n0\r\n\r\n"), b"\r\n0\r"),
+        (chunked(b"0\r\nX-Sum: 1\r\ny:\r\nZ: \xc3\xa9\t\r\n\r\n"), b""),
+        (chunked(b"0\r\n" + b"X: y\r\n" * 100 + b"\r\n"), b""),
+        (chunked(b"5;" + b"a" * 16_000 + b"\r\nhello\r\n0\r\n\r\n"), b"hello"),
+        (b"\r\n" * 16 + get(b"/"), b""),
+        (get(b"/" + b"a" * 8191), b""),
+        (post(b"X: " + b"a" * 16_000 + b"\r\n"), b""),
+        (post(b"".join(b"X%d: a\r\n" % n for n in range(99))), b""),
+        (get(b"/", b"[::1]:11434"), b""),
+        (get(b"/", b"a:"), b""),
+        (b"GET http://a/ HTTP/1.1\r\nHost: A\r\n\r\n", b""),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: \t caf\xe9 \t\r\nY:\r\n\r\n", b""),
+    ],
+)  # fmt: skip
+def test_a_sound_request_is_read_whole_and_byte_by_byte(request_: bytes, body: bytes) -> None:
+    whole = first_request([request_ + b"behind"])
+    assert whole[1:] == (body, b"behind")
+    assert first_request(one_by_one(request_ + b"behind")) == whole
+
+
+def test_a_head_says_how_its_body_and_its_connection_end() -> None:
+    head, _, _ = first_request([post(b"Content-Length: 5\r\nConnection: Close\r\n", b"hello")])
+    assert (head.method, head.path, head.query) == (b"POST", b"/api/chat", b"")
+    assert (head.length, head.is_chunked, head.keep_alive, head.is_http10) == (5, False, False, False)
+    head, _, _ = first_request([chunked(BODY)])
+    assert (head.length, head.is_chunked, head.keep_alive) == (0, True, True)
+
+
+def test_fields_are_kept_as_they_were_sent_and_trailers_are_dropped() -> None:
+    head, _, _ = first_request(
+        [post(b"transfer-ENCODING: Chunked\r\nx-A: 1\r\nX-a: 2\r\n", b"0\r\nX-B: 3\r\n\r\n")]
+    )
+    assert head.fields == [
+        (b"Host", b"a"),
+        (b"transfer-ENCODING", b"Chunked"),
+        (b"x-A", b"1"),
+        (b"X-a", b"2"),
+    ]
+    assert head.get(b"x-a") == b"1, 2"
+    assert head.get(b"x-b") is None
+
+
+@pytest.mark.parametrize("count", [3, 10_000])
+def test_requests_behind_one_another_are_read_in_order(count: int) -> None:
+    pipeline = b"".join(post(b"Content-Length: %d\r\n" % len(b"%d" % n), b"%d" % n) for n in range(count))
+    seen = requests_of([pipeline])
+    assert seen.bodies == [b"%d" % n for n in range(count)]
+    assert seen.error is None
+
+
+def test_a_request_is_parsed_no_further_than_its_end() -> None:
+    """A faulty second request is not looked at before it is asked for."""
+    reader = RequestReader(lambda _: 10)
+    assert reader.feed(post(b"Content-Length: 2\r\n", b"{}") + b"nonsense\r\n\r\n")
+    assert (reader.body, reader.rest) == (b"{}", b"nonsense\r\n\r\n")
+    assert not reader.is_idle
+    reader.next()
+    with pytest.raises(ProxyError):
+        reader.feed(b"")
+
+
+def test_sound_requests_before_a_faulty_one_are_read() -> None:
+    seen = requests_of([get(b"/1") + get(b"/2") + get(b"/ 3") + get(b"/4")])
+    assert [head.path for head, _ in seen.requests] == [b"/1", b"/2"]
+    assert seen.status == 400
+
+
+def test_a_reader_says_how_far_a_request_has_come() -> None:
+    reader = RequestReader(lambda _: 10)
+    assert reader.is_idle
+    assert not reader.in_body
+    assert not reader.feed(b"POST / HTTP/1.1\r\n")
+    assert not reader.is_idle
+    assert not reader.in_body
+    assert not reader.feed(b"Host: a\r\nContent-Length: 5\r\n\r\nhel")
+    assert reader.in_body
+    assert reader.size == 3
+    assert reader.feed(b"lo")
+    assert (reader.size, reader.body, reader.rest) == (5, b"hello", b"")
+    reader.next()
+    assert reader.is_idle
+    assert (reader.head, reader.body) == (None, b"")
+
+
+@pytest.mark.parametrize("start", [b"\r", b"\r\n", b"\r\n\r"])
+def test_a_connection_with_an_empty_line_is_not_idle(start: bytes) -> None:
+    reader = RequestReader(lambda _: 10)
+    assert not reader.feed(start)
+    assert not reader.is_idle
+    assert reader.feed((b"\n" if start.endswith(b"\r") else b"") + get(b"/"))
+    reader.next()
+    assert reader.is_idle
+
+
+def test_whoever_sees_the_head_decides_how_long_the_body_may_be() -> None:
+    seen: list[Head] = []
+
+    def ten(head: Head) -> int:
+        seen.append(head)
+        return 10
+
+    reader = RequestReader(ten)
+    assert not reader.feed(post(b"Content-Length: 10\r\n"))
+    assert [head.path for head in seen] == [b"/api/chat"]
+    assert reader.feed(b"0123456789")
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("request_", [post(b"Content-Length: 11\r\n"), chunked(b"5\r\nhello\r\n6\r\n")])
+def test_a_body_over_the_limit_is_refused_before_it_is_read(request_: bytes) -> None:
+    assert requests_of([request_], limit=10).error is BodyTooLarge
+    assert requests_of(one_by_one(request_), limit=10).error is BodyTooLarge
+
+
+def test_a_body_of_exactly_the_limit_is_read() -> None:
+    assert requests_of([post(b"Content-Length: 10\r\n", b"0123456789")], limit=10).bodies == [b"0123456789"]
+    assert requests_of([chunked(b"4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n")], limit=10).bodies == [
+        b"0123456789"
+    ]
+
+
+def test_an_error_of_the_one_who_sees_the_head_passes_before_the_body_is_read() -> None:
+    def refuse(head: Head) -> int:
+        raise BodyTooLarge(head.path.decode())
+
+    reader = RequestReader(refuse)
+    with pytest.raises(BodyTooLarge, match="/api/chat"):
+        reader.feed(post(b"Content-Length: 5\r\nExpect: 100-continue\r\n"))
+    assert reader.head is not None  # who answers needs its dialect
+
+
+def test_an_expectation_is_told_with_the_head() -> None:
+    reader = RequestReader(lambda _: 10)
+    assert not reader.feed(post(b"Expect: 100-Continue\r\nContent-Length: 5\r\n"))
+    assert reader.head is not None
+    assert reader.head.expects_continue
+    assert not reader.head.upgrades
+
+
+@pytest.mark.parametrize("body", [b"", b"hello"])
+def test_an_upgrade_is_read_as_the_request_that_it_is(body: bytes) -> None:
+    fields = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n"
+    request = post(fields + b"Content-Length: %d\r\n" % len(body), body)
+    head, read, rest = first_request([request + get(b"/")])
+    assert (read, rest) == (body, get(b"/"))
+    assert head.upgrades
+    assert head.hop_names >= {b"upgrade", b"http2-settings"}
+    assert first_request(one_by_one(request + get(b"/"))) == (head, read, rest)
+
+
+def test_many_small_chunks_are_one_body() -> None:
+    assert requests_of([chunked(b"1\r\nx\r\n" * 65_536 + b"0\r\n\r\n")]).bodies == [b"x" * 65_536]
+
+
+def test_an_endless_first_line_is_a_long_target_and_endless_fields_are_a_large_head() -> None:
+    assert isinstance(refusal_of(b"GET /" + b"a" * 20_000), TargetTooLong)
+    assert isinstance(refusal_of(get(b"/")[:-2] + b"X: " + b"a" * 20_000), HeadTooLarge)
+
+
+def test_an_endless_chunk_line_is_refused_before_it_ends() -> None:
+    assert refusal_of(chunked(b"5;" + b"a" * 17_000)).status == 400
+    assert refusal_of(chunked(b"0\r\nX: " + b"a" * 17_000)).status == 400
+
+
+def test_the_error_for_a_long_body_names_the_limit_and_the_option() -> None:
+    error = too_large(10)
+    assert (error.status, error.closes) == (413, True)
+    assert error.text == "the request body is larger than 10 bytes: raise max_body to allow it"
+
+
+def test_a_refusal_says_what_is_wrong() -> None:
+    assert refusal_of(b"GET / HTTP/2.0\r\nHost: a\r\n\r\n").text == "HTTP/2.0 is not supported: use HTTP/1.1"
+    assert "HTTP/2" in refusal_of(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").text
+    assert refusal_of(b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n").text == "unknown method"
+    assert refusal_of(b"\nGET").text == "malformed request: a line that ends without CRLF"

@@ -14,14 +14,11 @@ from collections.abc import Callable, Iterable
 from secrets import token_hex
 from typing import Final
 
-import msgspec
-
 from gollamas import __version__, names
 from gollamas.admin.logwriter import LogWriter
-from gollamas.admin.service import Admin
+from gollamas.admin.service import MAX_BODY_BYTES, Admin, refuse
 from gollamas.api.gate import Gate
 from gollamas.config.model import Address, Config, Expose
-from gollamas.errors import ProxyError
 from gollamas.events import Draining, Event, Started, Stopped, Warned
 from gollamas.fleet.admit import Admission
 from gollamas.fleet.routing import Routing
@@ -37,9 +34,8 @@ from gollamas.net.supervisor import Supervisor
 from gollamas.observe.accesslog import AccessLog
 from gollamas.observe.kinds import level_of
 from gollamas.observe.metrics import Metrics
-from gollamas.wire.message import Answer
+from gollamas.observe.textlines import wants_colour
 
-_ADMIN_MAX_BODY: Final = 1024 * 1024
 _LONGEST_SWEEP: Final = 1.0  # seconds between two looks at all clocks
 _SHORTEST_SWEEP: Final = 0.05
 # What a list of models is made of: under `running` also what is loaded.
@@ -89,6 +85,7 @@ class App:
             emit=self._emit,
             clock=self._clock,
             pseudonym=self._pseudonym.encode(),
+            via=f"Via: 1.1 {self._pseudonym}\r\n".encode(),
             look_up=self._prober.look_up,
             changed=self._prober.ask_soon,
         )
@@ -103,7 +100,7 @@ class App:
         await self._listener.start(sockets)
         if admin_sockets:
             service = Responder(
-                Admin(self._metrics.registry, self._why_not_ready).respond, _admin_error, _ADMIN_MAX_BODY
+                Admin(self._metrics.registry, self._why_not_ready).respond, refuse, MAX_BODY_BYTES
             )
             self._admin = Listener(service, config, self._tasks, self._clock)
             await self._admin.start(admin_sockets)
@@ -287,11 +284,6 @@ def _is_own_address(address: str) -> bool:
     return True
 
 
-def _admin_error(error: ProxyError) -> Answer:
-    body = msgspec.json.encode({"error": error.text})
-    return Answer(error.status, [(b"Content-Type", b"application/json; charset=utf-8")], body)
-
-
 # -- the process -------------------------------------------------------------------------------------
 
 
@@ -304,7 +296,7 @@ def run(config: Config) -> int:
         time.time,
         level=level_of(config.level),
         is_json=config.log_format == "json",
-        colour=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
+        colour=wants_colour(is_terminal=sys.stderr.isatty(), environment=os.environ),
     )
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_serve(App(config, log=log)))

@@ -1,7 +1,6 @@
 """`gollamas demo`: three simulated Ollama servers, the proxy in front of them, and commands to paste."""
 
 import argparse
-import asyncio
 import os
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from gollamas import names
 from gollamas.cli.say import complain, say
-from gollamas.cli.simulate import Parser, listen_address, reached, stopped
+from gollamas.cli.simulate import Parser, listen_address, reached, run_until_stopped, until_stopped
 from gollamas.config.model import Address, Alias, Config, Expose, Model, Server
 
 if TYPE_CHECKING:
@@ -76,13 +75,7 @@ def run(argv: Sequence[str]) -> int:
         given = parser.parse_args(list(argv))
     except SystemExit as end:
         return int(end.code or 0)
-    from gollamas.app import loop_factory  # noqa: PLC0415 - the help needs no server
-
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        try:
-            return runner.run(_demo(_config(given)))
-        except KeyboardInterrupt:  # where signals can't be handled in the loop
-            return 0
+    return run_until_stopped(lambda: _demo(_config(given)))
 
 
 def _admin_address(text: str) -> Address | None:
@@ -102,6 +95,7 @@ async def _demo(config: Config) -> int:
     from gollamas.simulate.serving import serving  # noqa: PLC0415
     from gollamas.simulate.settings import Settings  # noqa: PLC0415
 
+    stop = until_stopped()
     _hint_at_serve(os.environ)
     async with AsyncExitStack() as stack:
         addresses = {}
@@ -117,7 +111,7 @@ async def _demo(config: Config) -> int:
             complain(f"gollamas demo: {why}{hint}")
             return 1
         _explain(app, addresses)
-        await stopped()
+        await stop
         await app.stop()
     return 0
 

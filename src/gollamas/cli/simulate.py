@@ -5,8 +5,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Final, NoReturn
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, NoReturn
 
 from gollamas.cli.say import USAGE, complain, say
 from gollamas.config.faults import Unusable, nearest
@@ -23,13 +23,18 @@ def run(argv: Sequence[str]) -> int:
         given = parser.parse_args(list(argv))
     except SystemExit as end:
         return int(end.code or 0)
-    from gollamas.app import loop_factory  # noqa: PLC0415 - the help needs no server
+    return run_until_stopped(lambda: _serve(given))
 
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        try:
-            return runner.run(_serve(given))
-        except KeyboardInterrupt:  # where signals can't be handled in the loop
-            return 0
+
+def run_until_stopped(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run this in a loop and give its exit code; Ctrl-C before it listens to signals itself is 0, too."""
+    try:
+        from gollamas.app import loop_factory  # noqa: PLC0415 - the help needs no server
+
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            return runner.run(work())
+    except KeyboardInterrupt:
+        return 0
 
 
 def _parser() -> "Parser":
@@ -134,6 +139,7 @@ async def _serve(given: argparse.Namespace) -> int:
     from gollamas.simulate.serving import serving  # noqa: PLC0415
     from gollamas.simulate.settings import FOREVER, Settings  # noqa: PLC0415
 
+    stop = until_stopped()
     settings = Settings(
         version=given.version,
         models=tuple(given.model) if given.model else Settings().models,
@@ -151,7 +157,7 @@ async def _serve(given: argparse.Namespace) -> int:
         async with serving(SimulatedOllama(settings), given.listen) as served:
             say(f"a simulated Ollama {settings.version} (no model runs) at {reached(served.address)}")
             say(f"models: {', '.join(settings.models)}")
-            await stopped()
+            await stop
     except NotListening as why:
         complain(f"gollamas simulate: {why}: choose another address with --listen HOST:PORT")
         return 1
@@ -164,8 +170,11 @@ def reached(address: Address) -> str:
     return f"http://{Address(host='localhost', port=address.port) if every else address}"
 
 
-async def stopped() -> None:
-    """Return when SIGINT or SIGTERM comes; a second one ends the process at once."""
+def until_stopped() -> asyncio.Future[None]:
+    """Give what is done when SIGINT or SIGTERM comes; a second one ends the process at once.
+
+    To be called in the loop, before anything is printed: who reads it may press Ctrl-C at once.
+    """
     loop = asyncio.get_running_loop()
     first: asyncio.Future[None] = loop.create_future()
 
@@ -177,4 +186,4 @@ async def stopped() -> None:
     if sys.platform != "win32":
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
-    await first
+    return first

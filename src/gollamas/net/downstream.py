@@ -138,7 +138,7 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_clients", "_drained", "_is_lingering", "_reader", "_stamp", "_task", "_unsent", "_wakes", "address",
-        "is_busy", "is_gone", "is_paused", "keep_alive", "loop", "now", "source", "transport",
+        "forwarded_line", "is_busy", "is_gone", "is_paused", "keep_alive", "loop", "now", "source", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -167,6 +167,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=0)
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
+        self.forwarded_line = f"X-Forwarded-For: {self.address}\r\n".encode()
         self._stamp = self._clients.clock()
         self._clients.live.add(self)
 

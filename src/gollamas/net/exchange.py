@@ -4,7 +4,7 @@ Owns the loop over servers and the rule of when another one may be tried (`relia
 answers passes in `relay`; which server it is, `fleet` says.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 from urllib.parse import quote
@@ -12,7 +12,7 @@ from urllib.parse import quote
 from gollamas import names
 from gollamas.api import inference
 from gollamas.api.inference import NamedModel
-from gollamas.api.routes import Kind
+from gollamas.api.routes import Kind, Route
 from gollamas.config.model import Config, Server
 from gollamas.errors import (
     BadRequest,
@@ -25,12 +25,13 @@ from gollamas.errors import (
     ShuttingDown,
 )
 from gollamas.events import AttemptFailed, Emit, End, RequestEnded
-from gollamas.fleet.admit import Admission, Lease, Refuse, Wanted
+from gollamas.fleet.admit import Admission, Lease, Refuse
 from gollamas.fleet.choose import choose
 from gollamas.fleet.routing import Found, Routing, Unknown
 from gollamas.fleet.view import View
 from gollamas.net.pool import Pool
-from gollamas.net.relay import Call, Outcome, Relay
+from gollamas.net.downstream import ClientConnection
+from gollamas.net.relay import Outcome, Relay
 from gollamas.net.upstream import ServerConnection
 from gollamas.wire import head as heads
 from gollamas.wire.message import Request
@@ -41,21 +42,25 @@ _PASSED: Final = Outcome.PASSED
 _UNANSWERED: Final = Outcome.UNANSWERED
 _DONE: Final = End.DONE
 _PATH: Final = Kind.PATH
-_MAX_REPLAYS: Final = 1  # on another server, after a fresh connection broke before a byte came
 
 
 class Target:
     """A server as a request's head is made for it; `line` tells the client of it."""
 
-    __slots__ = ("configured", "fields", "host", "line", "prefix", "server")
+    __slots__ = ("configured", "line", "prefix", "server", "start")
 
     def __init__(self, server: Server, line: bytes) -> None:
         self.server = server
         self.line = line
         self.prefix = server.prefix.encode()
-        self.host = b" HTTP/1.1\r\nHost: %b\r\n" % server.authority.encode()
         self.configured = frozenset(name.lower() for name, _ in server.fields)
-        self.fields = b"".join(b"%b: %b\r\n" % field for field in server.fields)  # maybe secret
+        # What follows the path: our own fields and the configured ones, which may be secret.
+        self.start = b"".join(
+            (
+                b" HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity\r\n" % server.authority.encode(),
+                *(b"%b: %b\r\n" % field for field in server.fields),
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,40 +82,64 @@ class Fleet:
     emit: Emit
     clock: Callable[[], float]
     pseudonym: bytes  # of this process in Via
+    via: bytes  # the whole line, where a request comes without one
     look_up: Callable[[str], Awaitable[bool]]
     changed: Callable[[str], None]  # a request of ours changed what this server has loaded
 
 
 class Exchange:
-    """Serves one request that is routed by its model; `event` is filled in as things happen."""
+    """Serves one request that is routed by its model; `event` is filled in as things happen.
 
-    __slots__ = ("_busy", "_call", "_event", "_fleet", "_found", "_head", "_replays", "_snapshot", "_started",
-                 "_unloads", "_wanted")  # fmt: skip
+    It is the `Call` that relays read and the `Wanting` that admission reads. HOT: what most requests do not
+    change stands in the class.
+    """
 
-    def __init__(
-        self, fleet: Fleet, snapshot: Snapshot, call: Call, event: RequestEnded, started: float
-    ) -> None:
+    key = ""
+    candidates: Sequence[str] = ()
+    tried: Collection[str] = ()
+    named: NamedModel | None = None  # the body's members; let go when an answer begins
+    user_agent = b""
+    first_byte_limit: float | None = None  # seconds; None where the answer comes whole
+    _busy: tuple[Relay, Lease] | None = None
+    _has_moved_on = False  # after a fresh connection broke before a byte came
+
+    def __init__(self, fleet: Fleet, snapshot: Snapshot, client: ClientConnection, event: RequestEnded) -> None:
         self._fleet = fleet
         self._snapshot = snapshot
-        self._call = call
         self._event = event
-        self._started = started
-        self._replays = 0
-        self._busy: tuple[Relay, Lease] | None = None
+        self.client = client
+        self.request_id = event.request_id
 
-    async def run(self, request: Request) -> None:
-        """Answer the request; raises a ProxyError where nothing has gone out yet."""
-        name = self._read(request)
+    async def run(self, request: Request, route: Route, id_line: bytes, lines: bytes, started: float) -> None:
+        """Answer the request; raises a ProxyError where nothing has gone out yet.
+
+        `lines` are ready head lines for whatever answer goes out, `id_line` the one of them that the server
+        gets too; `started` is when the request was complete.
+        """
+        self.route = route
+        self.id_line = id_line
+        self.lines = lines
+        self._started = started
+        self._head = request.head
+        named = self.named = inference.read(route, request)
+        request.body = b""
+        self._unloads = named.unloads
+        self.model = name = named.name
+        self._event.model = name
+        self.asked_name = name.encode(errors="replace")
         fleet = self._fleet
         found = self._snapshot.routing.find(name, fleet.view)
         if not isinstance(found, Found):
             found = await self._look_up(name, found)
         self._found = found
+        self.key = found.key
+        self.candidates = found.candidates
         self._event.alias = found.alias
-        wanted = self._wanted = Wanted(name, found.key, found.candidates)
+        self._read_settings(named)
+        del named
         # The one loop: a server for each attempt, until an answer has begun or nobody is left.
         while True:
-            lease = fleet.admission.enter(wanted, self._started)
+            lease = fleet.admission.enter(self, started)
             if not isinstance(lease, Lease):
                 assert isinstance(lease, Refuse)  # noqa: S101 - this form of admission never lets one wait
                 self._nobody_left(lease.error)
@@ -121,27 +150,16 @@ class Exchange:
                 fleet.admission.leave(lease)
             if why is None:
                 return
-            wanted.tried.add(lease.server)
+            self.tried = {*self.tried, lease.server}
             self._tell_failed(lease, why)
 
-    def _read(self, request: Request) -> str:
-        """Find the model's name, and keep of the request what an attempt needs."""
-        call = self._call
-        route = call.route
-        head = self._head = request.head
-        named = inference.read(route, request)
-        request.body = b""
-        self._unloads = named.unloads
-        self._event.model = name = named.name
-        call.named = named
-        call.asked_name = name.encode(errors="replace")
-        if route.path == "/api/show":
-            call.user_agent = head.names.get(b"user-agent", b"")
+    def _read_settings(self, named: NamedModel) -> None:
         config = self._snapshot.config
+        self.idle_limit = config.idle_timeout
         if named.streams:
-            call.first_byte_limit = config.first_byte_timeout
-        call.idle_limit = config.idle_timeout
-        return name
+            self.first_byte_limit = config.first_byte_timeout
+        if self.route.path == "/api/show":
+            self.user_agent = self._head.names.get(b"user-agent", b"")
 
     async def _look_up(self, name: str, found: object) -> Found:
         """Ask the servers once for a name that nobody knew, where `expose` opens more than is configured."""
@@ -154,7 +172,7 @@ class Exchange:
         if found.may_look_up and (error := self._snapshot.routing.cannot_tell(self._fleet.view)) is not None:
             raise error
         parsed = names.parse(name)
-        route = self._call.route
+        route = self.route
         is_shown_whole = route.kind is Kind.PATH or route.reads_name
         shown = parsed.shortest if is_shown_whole and parsed is not None else name
         raise ModelNotFound(route.not_found(shown))
@@ -162,13 +180,12 @@ class Exchange:
     def _tell_failed(self, lease: Lease, why: str) -> None:
         event = self._event
         event.attempts += 1
-        wanted = self._wanted
-        is_next = choose(self._fleet.view, wanted.candidates, wanted.key, wanted.tried) is not None
+        is_next = choose(self._fleet.view, self.candidates, self.key, self.tried) is not None
         self._fleet.emit(
             AttemptFailed(
                 request_id=event.request_id,
                 server=lease.server,
-                model=wanted.model,
+                model=self.model,
                 why=why,
                 moves_on=is_next,
             )
@@ -188,7 +205,7 @@ class Exchange:
         fleet = self._fleet
         target = self._snapshot.targets[lease.server]
         relay: Relay | None = None
-        is_loaded = fleet.view.is_loaded(lease.server, self._found.key)
+        is_loaded = fleet.view.is_loaded(lease.server, self.key)
         try:
             connection = fleet.pool.take(lease.server) or await fleet.pool.dial(target.server)
             is_kept = not connection.is_fresh
@@ -205,7 +222,7 @@ class Exchange:
         finally:
             if relay is not None:
                 relay.abort()
-                if (not is_loaded or self._unloads) and relay.status is not None and self._call.route.loads:
+                if (not is_loaded or self._unloads) and relay.status is not None and self.route.loads:
                     fleet.changed(lease.server)
         if outcome is not _PASSED:
             return self._judge(outcome, relay, lease)
@@ -214,18 +231,17 @@ class Exchange:
 
     def _send(self, connection: ServerConnection, lease: Lease, target: Target) -> Relay:
         """Send the request over one connection; what comes back goes through the relay."""
-        call = self._call
-        named = call.named
+        named = self.named
         assert named is not None  # noqa: S101 - it is let go only when an answer has begun
         found = self._found
         model = found.model
-        if call.route.minds_case:
+        if self.route.minds_case:
             model = found.name_minding_case(self._fleet.view, lease.server)
         event = self._event
         event.server, event.why, event.model_used = lease.server, lease.why, model
-        used_name = call.asked_name if model == named.name else model.encode(errors="replace")
-        relay = Relay(call, connection, used_name, target.line)
-        if len(found.candidates) > 1:
+        used_name = self.asked_name if model == named.name else model.encode(errors="replace")
+        relay = Relay(self, connection, used_name, target.line)
+        if len(self.candidates) > 1:
             relay.may_move_on = self._is_another_usable(lease.server)
         try:
             body = inference.prepare(named, model)
@@ -236,8 +252,7 @@ class Exchange:
         return relay
 
     def _is_another_usable(self, server_id: str) -> bool:
-        wanted = self._wanted
-        return choose(self._fleet.view, wanted.candidates, wanted.key, {*wanted.tried, server_id}) is not None
+        return choose(self._fleet.view, self.candidates, self.key, {*self.tried, server_id}) is not None
 
     def _judge(self, outcome: Outcome, relay: Relay, lease: Lease) -> str | None:
         """What an outcome means: done, another server, or an error of ours."""
@@ -246,9 +261,9 @@ class Exchange:
                 self._busy = (relay, lease)
                 return "busy: its queue is full"
             case Outcome.UNANSWERED | Outcome.BROKE_EARLY:
-                may_move_on = outcome is _UNANSWERED and relay.may_move_on and self._snapshot.config.replay_inference
-                if may_move_on and self._replays < _MAX_REPLAYS:
-                    self._replays += 1
+                may_move_on = outcome is _UNANSWERED and relay.may_move_on and not self._has_moved_on
+                if may_move_on and self._snapshot.config.replay_inference:
+                    self._has_moved_on = True
                     return relay.why
                 raise ServerBroke(f"server {lease.server} gave no answer: {relay.why}")
             case Outcome.TOO_SLOW:
@@ -277,7 +292,7 @@ class Exchange:
         event.wait_s = relay.sent_at - self._started
         if relay.first_byte_at is not None:
             event.first_byte_s = relay.first_byte_at - self._started
-        telling = telling_of(self._call.route.path)
+        telling = telling_of(self.route.path)
         if telling is None or event.end is not _DONE:
             return
         tail = relay.tail
@@ -292,25 +307,25 @@ class Exchange:
     def _request_head(self, target: Target, named: NamedModel, model: str, length: int) -> bytes:
         """The head for one attempt: its path is the route's, its Host the server's."""
         head = self._head
-        route = self._call.route
+        route = self.route
         path = route.upstream
-        ours = b"Content-Length: %d\r\n\r\n" % length
+        via = self._fleet.via
+        if b"via" in head.names:
+            via = self._extended_via()
+        end = b"Content-Length: %d\r\n\r\n" % length
         if route.kind is _PATH:
             path = path.replace(b":model", quote(model, safe="").encode())
-            ours = b"\r\n"
+            end = b"\r\n"
         elif named.in_query:
             path += b"?model=" + quote(model, safe="").encode()
-        chain = heads.via(head, self._fleet.pseudonym)
+        parts = [head.method, b" ", target.prefix, path, target.start, *heads.forwarded(head, target.configured)]
+        parts += (via, self.client.forwarded_line, self.id_line, end)
+        return b"".join(parts)
+
+    def _extended_via(self) -> bytes:
+        chain = heads.via(self._head, self._fleet.pseudonym)
         if chain is None:
-            raise LoopDetected("this request has passed through this proxy before: a server's URL leads back here")
-        event = self._event
-        return b"".join(
-            (
-                b"%b %b%b%b" % (head.method, target.prefix, path, target.host),
-                *heads.forwarded(head, target.configured),
-                target.fields,
-                b"Accept-Encoding: identity\r\nVia: %b\r\nX-Forwarded-For: %b\r\nX-Request-Id: %b\r\n"
-                % (chain, event.client.encode(), event.request_id.encode()),
-                ours,
+            raise LoopDetected(
+                "this request has passed through this proxy before: a server's URL leads back here"
             )
-        )
+        return b"Via: %b\r\n" % chain

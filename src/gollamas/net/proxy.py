@@ -21,7 +21,6 @@ from gollamas.errors import NotYetSupported, ProxyError
 from gollamas.events import Crashed, End, RequestEnded
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.exchange import Exchange, Fleet, Snapshot
-from gollamas.net.relay import Call
 from gollamas.wire.message import Answer, Head, Request
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
@@ -93,14 +92,14 @@ class Proxy:
             route=route.path if route is not None else "other",
             bytes_in=len(request.body),
         )
-        lines = b"X-Request-Id: %b\r\n" % request_id.encode()
+        lines = id_line = b"X-Request-Id: %b\r\n" % request_id.encode()
         try:
             verdict = self._gate.judge(head)
             if verdict.lines:
                 lines += verdict.lines
             if verdict.status is None and route is not None and route.is_routed and head.method in route.allowed:
-                call = Call(client, route, request_id, lines)
-                await Exchange(fleet, self._snapshot, call, event, started).run(request)
+                exchange = Exchange(fleet, self._snapshot, client, event)
+                await exchange.run(request, route, id_line, lines, started)
             else:
                 await self._answer_own(client, head, route, verdict, event, lines)
         except ProxyError as error:

@@ -8,7 +8,7 @@ ended. Nothing is decoded on the way; an editor changes a name back as bytes pas
 import asyncio
 from collections import deque
 from enum import Enum, auto
-from typing import Final
+from typing import Final, Protocol
 
 from gollamas.api import dialects
 from gollamas.api.inference import NamedModel
@@ -48,24 +48,18 @@ _CHUNKED: Final = "chunked"
 _RAW: Final = "until the connection's end"  # for HTTP/1.0
 
 
-class Call:
-    """What every attempt of one request shares. `lines` are ready head lines for whatever answer goes out."""
+class Call(Protocol):
+    """What every attempt of one request shares."""
 
-    __slots__ = (
-        "asked_name", "client", "first_byte_limit", "idle_limit", "lines", "named", "request_id", "route",
-        "user_agent",
-    )  # fmt: skip
-
-    def __init__(self, client: ClientConnection, route: Route, request_id: str, lines: bytes) -> None:
-        self.client = client
-        self.route = route
-        self.request_id = request_id
-        self.lines = lines
-        self.asked_name = b""  # as the client wrote it
-        self.user_agent = b""
-        self.named: NamedModel | None = None  # the body's members; let go when an answer begins
-        self.first_byte_limit: float | None = None  # seconds; None where the answer comes whole
-        self.idle_limit = 300.0
+    client: ClientConnection
+    route: Route
+    request_id: str
+    lines: bytes  # ready head lines for whatever answer goes out
+    asked_name: bytes  # as the client wrote it
+    user_agent: bytes
+    named: NamedModel | None  # the body's members; let go when an answer begins
+    first_byte_limit: float | None  # seconds; None where the answer comes whole
+    idle_limit: float
 
 
 class Relay:
@@ -85,7 +79,7 @@ class Relay:
     _held_head: AnswerHead | None = None
     _editor: NameEditor | None = None
     _framing: str | None = None  # None until the head has gone out
-    _content_type = b""
+    _is_events = False
     _seen = 0
     _seen_at = 0.0
 
@@ -217,7 +211,7 @@ class Relay:
                     self._call.route.dialect,
                     text,
                     self._call.request_id,
-                    is_event_stream=self._content_type.startswith(_EVENTS),
+                    is_event_stream=self._is_events,
                     sent_tail=b"".join(self.tail)[-4:],
                 )
                 client.transport.write(b"%x\r\n%b\r\n" % (len(rest) + len(error), rest + error))
@@ -256,17 +250,18 @@ class Relay:
         call = self._call
         call.named = None
         self.first_byte_at = client.now()
-        self.status = reader.status
+        self.status = status = reader.status
         names = reader.names
-        self._content_type = names.get(b"content-type", b"")
         is_whole = reader.is_complete
         if self._used_name != call.asked_name:
-            data = self._edit(data, is_whole)
-        framing, line = self._framing_for(reader, len(data) if is_whole and self._editor is not None else None)
+            data = self._edit(names.get(b"content-type", b""), data, is_whole)
+        if reader.ends is _BY_LENGTH and self._editor is None:
+            framing, line = _LENGTH, b"Content-Length: %d\r\n" % reader.length
+        else:
+            framing, line = self._framing_for(reader, len(data) if is_whole else None)
         self._framing = framing
-        parts = [status_line(reader.status, reader.reason)]
-        parts += [b"%b: %b\r\n" % field for field in end_to_end(reader.fields, names)]
-        parts += (call.lines, self._server_line, client.framing_lines(line), b"\r\n")
+        parts = [status_line(status), *end_to_end(reader.fields, names), call.lines, self._server_line]
+        parts += (client.framing_lines(line), b"\r\n")
         if data:
             self._keep(data)
             parts.append(b"%x\r\n%b\r\n" % (len(data), data) if framing is _CHUNKED else data)
@@ -274,25 +269,24 @@ class Relay:
             parts.append(_LAST_CHUNK)
         client.transport.write(b"".join(parts))
 
-    def _edit(self, data: bytes, is_whole: bool) -> bytes:
+    def _edit(self, content_type: bytes, data: bytes, is_whole: bool) -> bytes:
         """Set an editor up where this answer carries its model's name."""
         call = self._call
-        shape = shape_of(call.route.path, self._content_type, call.user_agent)
+        shape = shape_of(call.route.path, content_type, call.user_agent)
         if shape is None:
             return data
         self._editor = NameEditor(shape, self._used_name, call.asked_name)
         data = self._editor.feed(data)
         return data + self._editor.flush() if is_whole else data
 
-    def _framing_for(self, reader: ResponseReader | AnswerHead, edited: int | None) -> tuple[str, bytes]:
-        """How the body goes on, and the head line that says so; `edited` is its length if known anew."""
+    def _framing_for(self, reader: ResponseReader | AnswerHead, whole: int | None) -> tuple[str, bytes]:
+        """How the body goes on, and the head line that says so; `whole` is the length of one that is here."""
         ends = reader.ends
-        if ends is _BY_LENGTH and self._editor is None:
-            return _LENGTH, b"Content-Length: %d\r\n" % reader.length
         if ends is Ends.AT_ONCE:
             return _NONE, b""
-        if edited is not None:
-            return _LENGTH, b"Content-Length: %d\r\n" % edited
+        if whole is not None and self._editor is not None:
+            return _LENGTH, b"Content-Length: %d\r\n" % whole
+        self._is_events = reader.names.get(b"content-type", b"").startswith(_EVENTS)
         head = self._client.head
         if head is not None and head.is_http10:
             self._client.keep_alive = False

@@ -5,7 +5,6 @@ One reader serves a connection: `begin` before each request, `feed` with what ca
 the connection. Bodies collect in `pieces`, each read's worth at a time.
 """
 
-import re
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
@@ -14,7 +13,7 @@ from typing import Final
 import httptools
 
 from gollamas.wire.head import HOP_BY_HOP, BadHead, check_coding, connection_names, content_length
-from gollamas.wire.message import Field, Fields
+from gollamas.wire.message import Fields
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_FIELDS: Final = 100
@@ -22,8 +21,6 @@ _MAX_INTERIM: Final = 10
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
 _BODILESS: Final = frozenset({204, 304})
 
-_REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
-_PRINTABLE: Final = re.compile(rb"[\t\x20-\x7e]*")
 # Not for the client: it is framed anew, CORS is answered by us, and these two names are ours.
 _CORS: Final = frozenset(
     b"access-control-" + end
@@ -31,8 +28,7 @@ _CORS: Final = frozenset(
 )
 _REPLACED: Final = frozenset({b"content-length", b"x-request-id", b"x-gollamas-server"}) | HOP_BY_HOP | _CORS
 _LINES: Final = {
-    (status.value, status.phrase.encode()): f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
-    for status in HTTPStatus
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 
 
@@ -50,7 +46,6 @@ class AnswerHead:
     """What is known of an answer beside its body."""
 
     status: int
-    reason: bytes
     fields: Fields
     names: dict[bytes, bytes]
     ends: Ends
@@ -76,7 +71,7 @@ class ResponseReader:
 
     __slots__ = (
         "_head_bytes", "_interim", "_is_head_request", "_parser",
-        "ends", "fields", "has_head", "names", "is_complete", "keeps_alive", "length", "on_body", "pieces", "reason", "status",
+        "ends", "fields", "has_head", "names", "is_complete", "keeps_alive", "length", "on_body", "pieces", "status",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -91,7 +86,6 @@ class ResponseReader:
             self._parser = httptools.HttpResponseParser(self)
         self._is_head_request = is_head_request
         self.status = 0
-        self.reason = b""
         self.fields: Fields = []
         self.names: dict[bytes, bytes] = {}
         self.has_head = False
@@ -146,7 +140,7 @@ class ResponseReader:
     def keep_head(self) -> AnswerHead:
         """The head as a value of its own, for when the connection goes on to another answer."""
         return AnswerHead(
-            self.status, self.reason, self.fields, self.names, self.ends, self.length, is_complete=True
+            self.status, self.fields, self.names, self.ends, self.length, is_complete=True
         )
 
     def take(self) -> bytes:
@@ -163,9 +157,6 @@ class ResponseReader:
         if self.is_complete:
             raise _Stop
 
-    def on_status(self, part: bytes) -> None:
-        self.reason += part
-
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.has_head:  # else a trailer, which is dropped
             self.fields.append((name, value))
@@ -177,7 +168,6 @@ class ResponseReader:
             if status < 100 or status == 101 or self._interim > _MAX_INTERIM:
                 raise BadAnswer(f"it sent status {status} unasked")
             self.fields = []
-            self.reason = b""
             return
         self.status = status
         self._read_framing()
@@ -229,24 +219,23 @@ def _joined(fields: Fields) -> dict[bytes, bytes]:
     return names
 
 
-def status_line(status: int, reason: bytes = b"") -> bytes:
-    """The first line of an answer of ours; the server's own words where they are printable."""
-    line = _LINES.get((status, reason))
-    if line is not None:
-        return line
-    if not reason or not _PRINTABLE.fullmatch(reason):
-        reason = _REASONS.get(status, b"")
-    return b"HTTP/1.1 %d %b\r\n" % (status, reason)
+def status_line(status: int) -> bytes:
+    """The first line of an answer. Its reason is the standard one: clients don't read it (RFC 9112, 4)."""
+    return _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def end_to_end(fields: Fields, names: dict[bytes, bytes]) -> list[Field]:
-    """What of a server's fields the client gets (RFC 9110, section 7.6.1); `names` are the same by name."""
+def end_to_end(fields: Fields, names: dict[bytes, bytes]) -> list[bytes]:
+    """The lines of a server's fields that the client gets (RFC 9110, section 7.6.1), with their CRLF.
+
+    `names` are the same fields by name.
+    """
     dropped = _REPLACED
     if (connection := names.get(b"connection")) is not None:
         dropped |= connection_names(connection)
     if len(fields) == len(names):  # HOT: then both have one order, and no name is made lower again
-        return [field for lower, field in zip(names, fields, strict=True) if lower not in dropped]
-    return [field for field in fields if field[0].lower() not in dropped]
+        pairs = zip(names, fields, strict=True)
+        return [b"%b: %b\r\n" % field for lower, field in pairs if lower not in dropped]
+    return [b"%b: %b\r\n" % field for field in fields if field[0].lower() not in dropped]
 
 
 def head_bytes(line: bytes, fields: Fields, ours: bytes) -> bytes:

@@ -93,35 +93,11 @@ def test_any_split_of_what_is_ambiguous_is_refused_alike(name: str, places: list
 
 
 PARTS = [
-    b"GET",
-    b"POST",
-    b" ",
-    b"/",
-    b"HTTP/1.1",
-    b"HTTP/1.0",
-    b"\r\n",
-    b"\n",
-    b"\r",
-    b"\x00",
-    b":",
-    b"Host: a\r\n",
-    b"Content-Length: 5\r\n",
-    b"Transfer-Encoding: chunked\r\n",
-    b"Connection: close\r\n",
-    b"hello",
-    b"5",
-    b"0",
-    b"a",
-    b";",
-    b'"',
-    b"\t",
-    b"\x80",
-    b",",
-    BODY,
-    get(b"/"),
-    post(b"Content-Length: 5\r\n", b"hello"),
-    chunked(BODY),
-]
+    b"GET", b"POST", b" ", b"/", b"HTTP/1.1", b"HTTP/1.0", b"\r\n", b"\n", b"\r", b"\x00", b":",
+    b"Host: a\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n",
+    b"hello", b"5", b"0", b"a", b";", b'"', b"\t", b"\x80", b",", BODY, get(b"/"),
+    post(b"Content-Length: 5\r\n", b"hello"), chunked(BODY),
+]  # fmt: skip
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=12).map(b"".join), near_cuts)

@@ -149,8 +149,7 @@ REFUSED: Final[dict[str, tuple[bytes, tuple[int, ...]]]] = {
                 b"Content-Type: text/plain", b"Content-Encoding: gzip", b"Trailer: x", b"Cookie: a=b",
                 b"Expect: x", b"TE: trailers", b"Via: 1.1 x", b"Content-Range: bytes 0-1/2", b"X : y",
                 b": y", b"X", b" X: y", b"X: a\r\n b", b"X: a\nY: b", b"X: a\x00", b"X: a\rb", b"X: \x7f",
-                b"X\x80: y", b"(): y",
-                b"\r\n".join(b"X: y" for _ in range(101)),
+                b"X\x80: y", b"(): y", b"\r\n".join(b"X: y" for _ in range(101)),
             )
         ],
     ),
@@ -181,14 +180,16 @@ REFUSED: Final[dict[str, tuple[bytes, tuple[int, ...]]]] = {
         "blank-before-first-field",
         (400,),
         [
-            b"POST / HTTP/1.1\r\n Host: a\r\n\r\n", b"POST / HTTP/1.1\r\n\tX: b\r\nHost: a\r\n\r\n",
+            b"POST / HTTP/1.1\r\n Host: a\r\n\r\n",
+            b"POST / HTTP/1.1\r\n\tX: b\r\nHost: a\r\n\r\n",
         ],
     ),
     **_cases(
         "host",
         (400,),
         [
-            b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n",
             b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
             *(
@@ -196,8 +197,8 @@ REFUSED: Final[dict[str, tuple[bytes, tuple[int, ...]]]] = {
                 for host in (
                     b"", b"a, b", b"a,b", b"a b", b"@c", b"u@a", b"u:p@a", b"a/b", b"a?b", b"a#b",
                     b"localhost:4000/#@evil", b"a:65536", b"a:123456", b"a:-1", b"a:b", b"a:1:2", b"::1",
-                    b"[::1", b"::1]", b"[::1]x", b"[::1]:x", b"[]", b"[g]", b"a\\b", b"a<b", b'"a"',
-                    b":80", b"a\x80", b"\xc3\xa9",
+                    b"[::1", b"::1]", b"[::1]x", b"[::1]:x", b"[]", b"[g]", b"a\\b", b"a<b", b'"a"', b":80",
+                    b"a\x80", b"\xc3\xa9",
                 )
             ),
         ],
@@ -241,7 +242,8 @@ REFUSED: Final[dict[str, tuple[bytes, tuple[int, ...]]]] = {
         "method-refused",
         (405,),
         [
-            b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n", b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n",
         ],
     ),
     **_cases("connect-authority", (400, 405), [b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"]),
@@ -249,8 +251,10 @@ REFUSED: Final[dict[str, tuple[bytes, tuple[int, ...]]]] = {
         "method-unknown",
         (501,),
         [
-            b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n", b"get / HTTP/1.1\r\nHost: a\r\n\r\n",
-            b"GeT / HTTP/1.1\r\nHost: a\r\n\r\n", b"GETT / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"get / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"GeT / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"GETT / HTTP/1.1\r\nHost: a\r\n\r\n",
         ],
     ),
     **_cases(
@@ -259,8 +263,11 @@ REFUSED: Final[dict[str, tuple[bytes, tuple[int, ...]]]] = {
         [
             post(b"Content-Length: 5\r\nExpect: " + value + b"\r\n", b"hello")
             for value in (
-                b"y 100-continue", b"200-maybe", b"100-continue, 100-continue",
-                b"100-continue\r\nExpect: x", b"",
+                b"y 100-continue",
+                b"200-maybe",
+                b"100-continue, 100-continue",
+                b"100-continue\r\nExpect: x",
+                b"",
             )
         ],
     ),
@@ -269,8 +276,10 @@ REFUSED: Final[dict[str, tuple[bytes, tuple[int, ...]]]] = {
         "head-too-large",
         (431,),
         [
-            post(b"X: " + b"a" * 17_000 + b"\r\n"), post(b"".join(b"X%d: a\r\n" % n for n in range(100))),
-            post(b"X: " + b"a" * 100_000 + b"\r\n"), post(b"A: b\r\n" * 100),
+            post(b"X: " + b"a" * 17_000 + b"\r\n"),
+            post(b"".join(b"X%d: a\r\n" % n for n in range(100))),
+            post(b"X: " + b"a" * 100_000 + b"\r\n"),
+            post(b"A: b\r\n" * 100),
         ],
     ),
 }  # fmt: skip

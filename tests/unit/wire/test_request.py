@@ -56,7 +56,7 @@ def test_what_is_ambiguous_is_refused_alike_byte_by_byte(name: str) -> None:
         (b"GET http://a/ HTTP/1.1\r\nHost: A\r\n\r\n", b""),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: \t caf\xe9 \t\r\nY:\r\n\r\n", b""),
     ],
-)  # fmt: skip
+)
 def test_a_sound_request_is_read_whole_and_byte_by_byte(request_: bytes, body: bytes) -> None:
     whole = first_request([request_ + b"behind"])
     assert whole[1:] == (body, b"behind")

@@ -1,0 +1,159 @@
+"""One client's connection: kept or ended, its requests in order, `Expect`, HEAD and upgrades."""
+
+import asyncio
+
+import pytest
+
+from tests.sockets.proxying import one_server, runs
+from tests.sockets.raw import get, post
+from tests.sockets.test_framing import BODY, CL, TE, WHOLE, hosted, is_refused
+
+
+@runs
+async def test_http_10_without_host_is_served() -> None:
+    async with one_server() as (server, proxy):
+        client = await proxy.connect()
+        await client.send(b"POST /api/chat HTTP/1.0\r\nContent-Length: 20\r\n\r\n" + BODY)
+        answer = await client.answer()
+        assert (answer.status, answer.get(b"connection")) == (200, b"close")
+        assert await client.is_closed()
+        assert server.hits == 1
+
+
+@runs
+async def test_http_10_is_kept_alive_only_where_it_asks_for_it() -> None:
+    async with one_server() as (server, proxy):
+        client = await proxy.connect()
+        kept = await client.ask(post("/api/chat", BODY, b"Connection: keep-alive", version=b"1.0"))
+        assert (kept.status, kept.get(b"connection")) == (200, b"keep-alive")
+        last = await client.ask(post("/api/chat", BODY, version=b"1.0"))
+        assert (last.status, last.get(b"connection")) == (200, b"close")
+        assert await client.is_closed()
+        assert server.hits == 2
+
+
+@runs
+async def test_http_11_closes_where_it_asks_for_it() -> None:
+    async with one_server() as (_, proxy):
+        client = await proxy.connect()
+        assert (await client.ask(post("/api/chat", BODY))).get(b"connection") is None
+        last = await client.ask(post("/api/chat", BODY, b"Connection: Keep-Alive, Close"))
+        assert (last.status, last.get(b"connection")) == (200, b"close")
+        assert await client.is_closed()
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c"])
+@pytest.mark.parametrize("has_body", [True, False])
+@runs
+async def test_an_upgrade_is_stripped_answered_and_ends_the_connection(
+    protocol: bytes, has_body: bool
+) -> None:
+    lines = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + protocol, b"HTTP2-Settings: AAMAAABk")
+    data = post("/api/chat", BODY, *lines) if has_body else get("/", *lines)
+    async with one_server() as (server, proxy):
+        client = await proxy.connect()
+        answer = await client.ask(data + get("/"))
+        assert (answer.status, answer.get(b"connection")) == (200, b"close")
+        assert await client.is_closed()
+        for request in server.requests:
+            assert not request.all(b"upgrade") + request.all(b"connection") + request.all(b"http2-settings")
+
+
+@runs
+async def test_three_requests_in_one_segment_are_answered_in_order() -> None:
+    async with one_server() as (server, proxy):
+        client = await proxy.connect()
+        await client.send(get("/") + post("/api/chat", BODY) + get("/api/version"))
+        assert (await client.answer()).body == b"Ollama is running"
+        assert (await client.answer()).body == b'{"done":true}'
+        assert (await client.answer()).body == b'{"version":"0.32.15"}'
+        assert server.hits == 1
+
+
+@runs
+async def test_2000_requests_in_one_segment_are_answered_in_order() -> None:
+    async with one_server() as (_, proxy):
+        client = await proxy.connect()
+        sending = asyncio.ensure_future(
+            client.send(b"".join(get("/", b"X-Request-Id: %d" % number) for number in range(2000)))
+        )
+        for number in range(2000):
+            assert (await client.answer()).get(b"x-request-id") == b"%d" % number
+        await sending
+
+
+@runs
+async def test_a_bad_second_request_is_refused_behind_the_first_answer() -> None:
+    async with one_server() as (server, proxy):
+        client = await proxy.connect()
+        await client.send(
+            post("/api/chat", BODY) + hosted(CL, TE) + WHOLE + b"0\r\n\r\n" + post("/api/chat", BODY)
+        )
+        assert (await client.answer()).status == 200
+        await is_refused(client, 400)
+        assert server.hits == 1
+
+
+@runs
+async def test_head_has_the_fields_of_get_and_no_body() -> None:
+    async with one_server() as (_, proxy):
+        client = await proxy.connect()
+        for path in ("/", "/api/version", "/api/tags", "/api/nothing", "/v1/models"):
+            whole = await client.ask(get(path, method=b"HEAD"), to_head=True)
+            other = await client.ask(get(path))
+            if path != "/v1/models":
+                assert (whole.status, whole.end_to_end()) == (other.status, other.end_to_end())
+                assert whole.get(b"content-length") == b"%d" % len(other.body)
+            else:
+                assert (whole.status, whole.get(b"allow")) == (405, b"GET")
+
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@runs
+async def test_100_continue_is_sent_before_the_body_comes_and_never_passed_on() -> None:
+    async with one_server() as (server, proxy):
+        client = await proxy.connect()
+        await client.send(hosted(b"Expect: 100-Continue", CL))
+        assert await client.reader.readexactly(len(CONTINUE)) == CONTINUE
+        assert (await client.ask(BODY)).status == 200
+        assert server.requests[0].get(b"expect") is None
+
+
+@runs
+async def test_a_body_that_is_too_long_is_refused_instead_of_continued() -> None:
+    async with one_server(max_body=10) as (server, proxy):
+        client = await proxy.connect()
+        await client.send(hosted(b"Expect: 100-continue", CL))
+        await is_refused(client, 413)
+        assert server.hits == 0
+
+
+@runs
+async def test_http_10_is_not_told_to_continue() -> None:
+    async with one_server() as (_, proxy):
+        client = await proxy.connect()
+        await client.send(hosted(b"Expect: 100-continue", CL, start=b"POST /api/chat HTTP/1.0") + BODY)
+        assert (await client.answer()).status == 200
+
+
+@pytest.mark.parametrize("way", ["length", "chunked"])
+@runs
+async def test_a_body_that_is_too_long_gets_a_readable_413_though_the_client_goes_on_sending(
+    way: str,
+) -> None:
+    async with one_server(max_body=1024) as (server, proxy):
+        client = await proxy.connect()
+        piece = b"a" * 65536
+        if way == "length":
+            await client.send(hosted(b"Content-Length: %d" % (100 * len(piece))))
+        else:
+            await client.send(hosted(TE) + b"%x\r\n" % (100 * len(piece)))
+        for _ in range(20):
+            await client.send(piece)
+        answer = await client.answer()
+        assert (answer.status, answer.get(b"connection")) == (413, b"close")
+        assert b"max_body" in answer.body
+        client.close()
+        assert server.hits == 0

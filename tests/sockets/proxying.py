@@ -6,7 +6,7 @@ always hold: no defect was met, no lease is left, no task outlives the proxy.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
@@ -164,6 +164,15 @@ async def running(config: Config) -> AsyncIterator[Running]:
     assert dict(app.connections()) == {"client": 0, "server": 0}, "a connection was left open"
     left = {task.get_name() for task in asyncio.all_tasks() - before if "Peer" not in repr(task)}
     assert not {name for name in left if not name.startswith("Task-")}, "a task outlives the proxy"
+
+
+@asynccontextmanager
+async def opened(*servers: RawServer) -> AsyncIterator[None]:
+    """Open servers, and close them."""
+    async with AsyncExitStack() as stack:
+        for server in servers:
+            await stack.enter_async_context(server)
+        yield
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.clients.programs import ollama_command
 from tests.unit.simulate.running import runs
 
 
@@ -55,7 +56,7 @@ async def ended(*words: str) -> tuple[int | None, str, str]:
 
 async def shell(command: str) -> str:
     """Run a pasted command, which must succeed, and give what it prints."""
-    path = {"PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"}
+    path = {"PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}
     process = await asyncio.create_subprocess_exec(
         "/bin/sh", "-c", command, env=path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -89,6 +90,35 @@ async def test_the_demo_s_commands_work_as_they_are_printed() -> None:
         errors = (await process.stderr.read()).decode()
         assert await process.wait() == 0
         assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "mark"),
+    [
+        (("demo", "--admin", "off"), "Three simulated"),
+        (("demo", "--admin", "off"), "Ctrl-C"),
+        (("simulate",), "a simulated"),
+        (("simulate",), "models:"),
+    ],
+)
+@runs
+async def test_control_c_right_after_the_text(words: tuple[str, ...], mark: str) -> None:
+    """Who presses Ctrl-C as soon as a line is there gets exit code 0 and no traceback."""
+    async with running(*words, "--listen", "127.0.0.1:0") as process:
+        await said_until(process, mark)
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+        assert (process.returncode, b"Traceback" in errors) == (0, False)
+
+
+@runs
+async def test_the_demo_s_ollama_line() -> None:
+    """The printed `ollama run` line answers, where the command is installed."""
+    command = ollama_command()
+    async with running("demo", "--listen", "127.0.0.1:0", "--admin", "off") as process:
+        said = await said_until(process, "Ctrl-C")
+        (line,) = re.findall(r"^  (OLLAMA_HOST=.* ollama run .*)$", said, re.MULTILINE)
+        assert (await shell(line.replace(" ollama ", f" {command} "))).strip()
 
 
 @pytest.mark.parametrize("verb", ["demo", "simulate"])

@@ -1,0 +1,81 @@
+"""The official `ollama` command in front of two servers; skipped where it is not installed."""
+
+import subprocess
+
+import pytest
+
+from tests.clients.fleet import NAMES, Fleet
+from tests.clients.programs import PATIENCE, clean_environment, ollama_command
+
+
+@pytest.fixture
+def shell(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> "Shell":
+    """Give the command at the proxy's address, with an empty home."""
+    return Shell(ollama_command(), fleet.address, str(tmp_path_factory.mktemp("home")))
+
+
+class Shell:
+    """Runs the command."""
+
+    def __init__(self, command: str, address: str, home: str) -> None:
+        self._command = command
+        self._env = clean_environment(OLLAMA_HOST=address, HOME=home)
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run it and give its exit code and what it printed."""
+        return subprocess.run(
+            [self._command, *words],
+            env=self._env,
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=PATIENCE,
+        )
+
+    def said(self, *words: str) -> str:
+        """Run it, hold that it succeeds, and give what it printed."""
+        done = self.run(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def test_list(shell: Shell) -> None:
+    """Every model of both servers, each once."""
+    rows = shell.said("list").splitlines()
+    assert rows[0].split() == ["NAME", "ID", "SIZE", "MODIFIED"]
+    assert sorted(row.split()[0] for row in rows[1:]) == list(NAMES)
+
+
+@pytest.mark.parametrize("model", ["deepseek-r1:14b", "gpt-4o"])
+def test_run_then_ps_then_stop(shell: Shell, model: str) -> None:
+    """`run` answers, `ps` shows the model at once, `stop` unloads it."""
+    shown = "llama3.2:latest" if model == "gpt-4o" else model
+    assert shell.said("run", model, "Hello").strip()
+    assert shown in shell.said("ps")
+    shell.said("stop", model)
+    assert shown not in shell.said("ps")
+
+
+def test_show(shell: Shell) -> None:
+    """A model's details, and an alias's."""
+    assert "tools" in shell.said("show", "qwen3:8b")
+    assert "tools" in shell.said("show", "gpt-4o")
+
+
+def test_run_embeds(shell: Shell) -> None:
+    """`run` of an embedding model prints its vector."""
+    assert shell.said("run", "all-minilm", "Hello").startswith("[")
+
+
+def test_an_unknown_model(shell: Shell) -> None:
+    """`show` fails with the name; `run` goes on to pull, which is not there yet and says so."""
+    assert "model 'nope:latest' not found" in shell.run("show", "nope").stderr
+    done = shell.run("run", "nope", "Hello")
+    assert done.returncode != 0
+    assert "pull" in done.stderr, done
+
+
+def test_version(shell: Shell) -> None:
+    """The server's version is the fleet's."""
+    assert "0.32.15" in shell.said("--version")

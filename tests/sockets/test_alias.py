@@ -35,7 +35,7 @@ STREAMS = {
     "/v1/completions": (
         "text/event-stream",
         'data: {{"id":"cmpl-1","object":"text_completion","created":1,"choices":'
-        '[{{"text":"{other} {s}","index":0,"finish_reason":null}}],"model":"{n}","system_fingerprint":"fp"}}\n\n'
+        '[{{"text":"{other} {s}","index":0,"finish_reason":null}}],"model":"{n}","x":"y"}}\n\n'
         * 3
         + "data: [DONE]\n\n",
     ),

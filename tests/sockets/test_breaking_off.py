@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from gollamas.events import End
 from tests.sockets.proxying import ROUTED, one_server, runs
 from tests.sockets.raw import Client, Handler, Message, Peer, answer, chunk, chunked_head, get, post, says
 
@@ -264,3 +265,23 @@ async def test_bytes_on_an_idle_connection_are_never_anyones_answer() -> None:
         await proxy.events.ended()
         assert (await proxy.ask(get("/"))).status == 200
         assert (await proxy.ask(post("/api/chat", BODY))).body == b"one"
+
+
+@pytest.mark.parametrize("way", ["FIN", "RST"])
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+@pytest.mark.parametrize("first", [chunked_head() + chunk(b"{}\n"), answer(b"a" * 100)[:-20]])
+@runs
+async def test_an_event_of_a_broken_stream_blames_the_server(way: str, version: bytes, first: bytes) -> None:
+    async with one_server() as (server, proxy):
+
+        async def handler(_: Message, peer: Peer) -> None:
+            await peer.send(first)
+            await client.reader.readuntil(first[-3:-2])
+            await then(b"", way)(_, peer)
+
+        server.handler = handler
+        client = await proxy.connect()
+        await client.send(post("/api/generate", BODY, version=version))
+        event = await proxy.events.ended()
+        assert (event.end, event.status, event.attempts) == (End.SERVER_BROKE, 200, 1)
+        assert event.bytes_out in (3, 80)

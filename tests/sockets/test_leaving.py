@@ -142,3 +142,18 @@ async def test_many_that_leave_at_any_time_leave_nothing(seed: int) -> None:
                     group.create_task(come_and_go(proxy, turns, ways[(number + batch) % 3]))
         assert (await proxy.ask(post("/api/generate", BODY))).is_whole
         assert list(proxy.app.in_flight()) == []
+
+
+@runs
+async def test_an_event_of_a_client_that_left_a_stream_says_what_had_gone_out() -> None:
+    async with one_server() as (server, proxy):
+        piece = b'{"response":"a"}\n'
+        server.handler = waits = Waits(chunked_head() + chunk(piece))
+        client = await proxy.connect()
+        await client.send(post("/api/generate", BODY))
+        await client.reader.readuntil(b"}\n\r\n")
+        client.reset()
+        await waits.ended
+        event = await proxy.events.ended()
+        assert (event.status, event.bytes_out) == (200, len(piece))
+        assert event.first_byte_s is not None

@@ -355,3 +355,12 @@ async def test_a_server_that_hangs_is_counted_in_flight() -> None:
         while not server.hits:
             await proxy.ask(get("/"))
         assert list(proxy.app.in_flight()) == [(ROUTED, "one", 1)]
+
+
+@runs
+async def test_a_refused_request_carries_the_id_under_which_it_is_logged() -> None:
+    async with one_server(max_body=10) as (_, proxy):
+        for count, data in enumerate((b"GET / HTTP/1.1\r\n\r\n", post("/api/chat", BODY)), 1):
+            got = await proxy.ask(data)
+            logged = (await proxy.events.ended(count)).request_id
+            assert got.get(b"x-request-id") == logged.encode()

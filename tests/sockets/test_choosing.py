@@ -1,0 +1,52 @@
+"""Which server of several gets a request: what it has loaded, what it is doing, where it stands."""
+
+import asyncio
+
+from tests.sockets.proxying import in_front_of, opened, runs
+from tests.sockets.raw import Message, Peer, RawServer, get, post
+
+BODY = b'{"model":"llama3.2"}'
+LOADED = b'{"models":[{"name":"llama3.2:latest","model":"llama3.2:latest","size":1,"digest":"%b"}]}' % (
+    b"d" * 64
+)
+
+
+@runs
+async def test_a_server_that_has_the_model_loaded_is_preferred() -> None:
+    async with RawServer("one") as one, RawServer("two", ps=LOADED) as two, in_front_of(one, two) as proxy:
+        await proxy.ask(get("/api/ps"))
+        got = await proxy.ask(post("/api/chat", BODY))
+        assert got.get(b"x-gollamas-server") == b"two"
+        assert "load" in str((await proxy.events.ended(2)).why)
+
+
+@runs
+async def test_the_server_with_the_fewest_requests_in_flight_is_next_then_the_first_configured() -> None:
+    came: asyncio.Queue[None] = asyncio.Queue()
+
+    async def hang(_: Message, peer: Peer) -> None:
+        came.put_nowait(None)
+        await peer.gone()
+
+    servers = [RawServer(name, hang) for name in ("one", "two", "three")]
+    async with opened(*servers), in_front_of(*servers) as proxy:
+        for _ in range(7):
+            client = await proxy.connect()
+            await client.send(post("/api/chat", BODY))
+            await came.get()
+        assert [server.hits for server in servers] == [3, 2, 2]
+
+
+@runs
+async def test_a_server_that_lacks_the_model_is_asked_last() -> None:
+    has = LOADED
+    other = LOADED.replace(b"llama3.2", b"other-model")
+    async with (
+        RawServer("one", tags=other) as one,
+        RawServer("two", tags=has) as two,
+        in_front_of(one, two) as proxy,
+    ):
+        await proxy.ask(get("/api/tags"))
+        assert (await proxy.ask(post("/api/chat", BODY))).get(b"x-gollamas-server") == b"two"
+        await two.shut()
+        assert (await proxy.ask(post("/api/chat", BODY))).get(b"x-gollamas-server") == b"one"

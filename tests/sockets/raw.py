@@ -275,6 +275,8 @@ class RawServer:
         self._server.close()
         for peer in tuple(self._peers):
             peer.writer.transport.abort()
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def __aexit__(self, *_: object) -> None:
@@ -306,8 +308,8 @@ class RawServer:
                 counted = True
                 self.requests.append(request)
                 await self.handler(request, peer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # cancelled by `shut` only
         finally:
             writer.close()
             self._peers.discard(peer)

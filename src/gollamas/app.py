@@ -12,14 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from secrets import token_hex
-from typing import Final
+from typing import Any, Final
 
 from gollamas import __version__, names
 from gollamas.admin.logwriter import LogWriter
 from gollamas.admin.service import MAX_BODY_BYTES, Admin, refuse
 from gollamas.api.gate import Gate
 from gollamas.config.model import Address, Config, Expose
-from gollamas.events import Draining, Event, Started, Stopped, Warned
+from gollamas.events import Crashed, Draining, Event, Started, Stopped, Warned
 from gollamas.fleet.admit import Admission
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
@@ -69,10 +69,16 @@ class App:
         self._metrics(event)
         self._log(event)
 
+    def _on_defect(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Tell of an exception in a callback, which has no task to end."""
+        error = context.get("exception") or RuntimeError(context.get("message", "unknown"))
+        self._emit(Crashed(str(context.get("message", "a callback")), error))
+
     # -- start, apply, stop --------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Listen and begin to probe; raises NotListening."""
+        asyncio.get_running_loop().set_exception_handler(self._on_defect)
         config = self._config
         sockets = bind(config.listen)
         self.address = Address(host=config.listen.host, port=sockets[0].getsockname()[1])
@@ -159,7 +165,9 @@ class App:
         return Snapshot(
             config=config,
             routing=Routing(config),
-            targets={server.id: Target(server, _server_line(server.id) if shows else b"") for server in servers},
+            targets={
+                server.id: Target(server, _server_line(server.id) if shows else b"") for server in servers
+            },
         )
 
     def _gate(self, config: Config) -> Gate:
@@ -288,8 +296,9 @@ def _is_own_address(address: str) -> bool:
 
 
 def run(config: Config) -> int:
-    """Run the proxy until a signal ends it; return the exit code: 0, or 1 where it can't listen or is ended
-    by a second signal.
+    """Run the proxy until a signal ends it.
+
+    Returns the exit code: 0, or 1 where it can't listen or is ended by a second signal.
     """
     log = AccessLog(
         LogWriter(sys.stderr.fileno()),
@@ -303,7 +312,7 @@ def run(config: Config) -> int:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's loop where there is one, else asyncio's own."""
+    """Name uvloop's loop where there is one, else asyncio's own."""
     if sys.platform == "win32":
         return None
     import uvloop  # noqa: PLC0415 - Windows has none
@@ -312,13 +321,6 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(app: App) -> int:
-    try:
-        await app.start()
-    except NotListening as why:
-        text = str(why)
-        hint = "" if "--admin" in text else ": choose another address with --listen HOST:PORT"
-        sys.stderr.write(f"gollamas: {text}{hint}\n")
-        return 1
     loop = asyncio.get_running_loop()
     first: asyncio.Future[None] = loop.create_future()
     second: asyncio.Future[None] = loop.create_future()
@@ -332,13 +334,20 @@ async def _serve(app: App) -> int:
     if sys.platform != "win32":
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
+    try:
+        await app.start()
+    except NotListening as why:
+        text = str(why)
+        hint = "" if "--admin" in text else ": choose another address with --listen HOST:PORT"
+        sys.stderr.write(f"gollamas: {text}{hint}\n")
+        return 1
     await first
     stopping = loop.create_task(_stop(app), name="stop")
     await asyncio.wait((stopping, second), return_when=asyncio.FIRST_COMPLETED)
-    if not stopping.done():
-        await app.stop(grace=0)
-        return 1
-    return 0
+    if stopping.done():
+        return 0
+    await app.stop(grace=0)
+    return 1
 
 
 async def _stop(app: App) -> None:

@@ -19,8 +19,8 @@ DEFAULT_ORIGINS: Final = (
 )
 _ALLOWED_TLDS: Final = (".localhost", ".local", ".internal")
 _PREFLIGHT: Final = (
-    b"Access-Control-Allow-Headers: Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,"
-    b"X-Stainless-Arch,X-Stainless-Async,X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,"
+    b"Access-Control-Allow-Headers: Authorization,Content-Type,User-Agent,Accept,X-Requested-With,"
+    b"Openai-Beta,X-Stainless-Arch,X-Stainless-Async,X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,"
     b"X-Stainless-Lang,X-Stainless-Os,X-Stainless-Package-Version,X-Stainless-Poll-Helper,"
     b"X-Stainless-Retry-Count,X-Stainless-Runtime,X-Stainless-Runtime-Version,X-Stainless-Timeout\r\n"
     b"Access-Control-Allow-Methods: GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS\r\n"
@@ -50,11 +50,18 @@ class Gate:
     """The gate of one configuration.
 
     `origins` are added to Ollama's own; `is_loopback` says that only this machine can connect, which is when
-    Host is judged; `port` is the one that is listened on, `hostname` is the machine's, `is_own` tells its addresses.
+    Host is judged; `port` is the one that is listened on, `hostname` is the machine's, `is_own` tells its
+    addresses.
     """
 
     def __init__(
-        self, origins: Iterable[str], *, is_loopback: bool, port: int, hostname: str, is_own: Callable[[str], bool]
+        self,
+        origins: Iterable[str],
+        *,
+        is_loopback: bool,
+        port: int,
+        hostname: str,
+        is_own: Callable[[str], bool],
     ) -> None:
         self._is_any = "*" in origins
         self._patterns = [_pattern(origin) for origin in (*origins, *DEFAULT_ORIGINS)]
@@ -68,7 +75,9 @@ class Gate:
         """Decide on a request. The order is Ollama's: CORS first, the Host filter second."""
         origin = head.names.get(b"origin")
         host = head.names.get(b"host")
-        if origin is None and (not self._is_loopback or not host or (host in self._own and head.method != b"OPTIONS")):
+        if origin is None and (
+            not self._is_loopback or not host or (host in self._own and head.method != b"OPTIONS")
+        ):
             return _PASS
         verdict = self._judge_origin(head, origin, host) if origin is not None else _PASS
         if verdict.status is not None or not self._is_loopback or not host:
@@ -95,7 +104,8 @@ class Gate:
             b""
             if self._is_any
             else (
-                b"Vary: Origin\r\nVary: Access-Control-Request-Method\r\nVary: Access-Control-Request-Headers\r\n"
+                b"Vary: Origin\r\nVary: Access-Control-Request-Method\r\n"
+                b"Vary: Access-Control-Request-Headers\r\n"
             )
         )
         return Verdict(204, allowed + _PREFLIGHT + varies)

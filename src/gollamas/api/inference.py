@@ -8,6 +8,7 @@ import sys
 from typing import Final
 
 from gollamas.api import form as forms
+from gollamas.api.dialects import Dialect
 from gollamas.api.form import Form
 from gollamas.api.routes import Kind, Route, parameter
 from gollamas.errors import BadRequest, BodyTooLarge, ModelNotFound, ProxyError
@@ -67,8 +68,7 @@ def _read_body(route: Route, request: Request) -> NamedModel:
     if not name and route.reads_name and (other := bodies.find(members, "name")):
         name, key = _text(route, members, other), other
     if not name:
-        status, text = route.model_missing
-        raise (ModelNotFound if status == 404 else BadRequest)(text)
+        raise _missing(route)
     named = NamedModel(name)
     named.key = key
     named.members = members
@@ -76,6 +76,15 @@ def _read_body(route: Route, request: Request) -> NamedModel:
     if (keep_alive := members.get("keep_alive")) is not None:
         named.unloads = bytes(keep_alive).strip(b'"')[:1] == b"0"
     return named
+
+
+def _missing(route: Route) -> ProxyError:
+    """Say in Ollama's words that no model is named; on two routes its middleware finds out."""
+    status, text = route.model_missing
+    if status == 404:
+        return ModelNotFound(text)
+    is_early = route.kind is Kind.FORM or route.dialect is Dialect.ANTHROPIC
+    return (MiddlewareRefused if is_early else BadRequest)(text)
 
 
 def _text(route: Route, members: Members, key: str) -> str:
@@ -157,8 +166,7 @@ def _read_form(route: Route, request: Request) -> NamedModel:
         )
     name = forms.query_value(request.head.query, "model") or parsed.value("model")
     if not name:
-        status, text = route.model_missing
-        raise (ModelNotFound if status == 404 else MiddlewareRefused)(text)
+        raise _missing(route)
     named = NamedModel(name)
     named.form = parsed
     named.in_query = not parsed.value("model") or named.name != parsed.value("model")

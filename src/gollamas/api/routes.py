@@ -73,38 +73,84 @@ class Route:
         return (404, "model '' not found") if self.lacks_model_is_404 else (400, "model is required")
 
 
+# fmt: off
 ROUTES: Final = (
-    Route(path="/api/generate", kind=Kind.BODY, streams=True, go_type="GenerateRequest", lacks_model_is_404=True),
+    Route(
+        path="/api/generate", kind=Kind.BODY, streams=True, go_type="GenerateRequest", lacks_model_is_404=True
+    ),
     Route(path="/api/chat", kind=Kind.BODY, streams=True, go_type="ChatRequest"),
-    Route(path="/api/embed", kind=Kind.BODY, go_type="EmbedRequest", lacks_model_is_404=True,
-          quotes='"{}"', asks_to_pull=True),
-    Route(path="/api/embeddings", kind=Kind.BODY, go_type="EmbeddingRequest", minds_case=True,
-          quotes='"{}"', asks_to_pull=True),
+    Route(
+        path="/api/embed",
+        kind=Kind.BODY,
+        go_type="EmbedRequest",
+        lacks_model_is_404=True,
+        quotes='"{}"',
+        asks_to_pull=True,
+    ),
+    Route(
+        path="/api/embeddings",
+        kind=Kind.BODY,
+        go_type="EmbeddingRequest",
+        minds_case=True,
+        quotes='"{}"',
+        asks_to_pull=True,
+    ),
     Route(path="/api/show", kind=Kind.BODY, go_type="ShowRequest", reads_name=True),
-    Route(path="/v1/chat/completions", kind=Kind.BODY, dialect=Dialect.OPENAI, takes_zstd=True,
-          go_type="ChatCompletionRequest"),
-    Route(path="/v1/completions", kind=Kind.BODY, dialect=Dialect.OPENAI, takes_zstd=True,
-          go_type="CompletionRequest", lacks_model_is_404=True),
-    Route(path="/v1/embeddings", kind=Kind.BODY, dialect=Dialect.OPENAI, takes_zstd=True,
-          go_type="EmbedRequest", lacks_model_is_404=True, quotes='"{}"', asks_to_pull=True),
-    Route(path="/v1/responses", kind=Kind.BODY, dialect=Dialect.OPENAI, takes_zstd=True, go_type="ResponsesRequest"),
-    Route(path="/v1/messages", kind=Kind.BODY, dialect=Dialect.ANTHROPIC, takes_zstd=True,
-          go_type="MessagesRequest"),
+    Route(
+        path="/v1/chat/completions",
+        kind=Kind.BODY,
+        dialect=Dialect.OPENAI,
+        takes_zstd=True,
+        go_type="ChatCompletionRequest",
+    ),
+    Route(
+        path="/v1/completions",
+        kind=Kind.BODY,
+        dialect=Dialect.OPENAI,
+        takes_zstd=True,
+        go_type="CompletionRequest",
+        lacks_model_is_404=True,
+    ),
+    Route(
+        path="/v1/embeddings",
+        kind=Kind.BODY,
+        dialect=Dialect.OPENAI,
+        takes_zstd=True,
+        go_type="EmbedRequest",
+        lacks_model_is_404=True,
+        quotes='"{}"',
+        asks_to_pull=True,
+    ),
+    Route(
+        path="/v1/responses",
+        kind=Kind.BODY,
+        dialect=Dialect.OPENAI,
+        takes_zstd=True,
+        go_type="ResponsesRequest",
+    ),
+    Route(
+        path="/v1/messages",
+        kind=Kind.BODY,
+        dialect=Dialect.ANTHROPIC,
+        takes_zstd=True,
+        go_type="MessagesRequest",
+    ),
     Route(path="/v1/audio/transcriptions", kind=Kind.FORM, dialect=Dialect.OPENAI),
     Route(path="/v1/models/:model", kind=Kind.PATH, methods=("GET",), dialect=Dialect.OPENAI),
     Route(path="/v1/models", kind=Kind.MODELS, methods=("GET",), dialect=Dialect.OPENAI),
-    Route(path="/api/tags", kind=Kind.TAGS, methods=("GET", "HEAD")),
+    Route(path="/api/tags", kind=Kind.TAGS, methods=("HEAD", "GET")),
     Route(path="/api/ps", kind=Kind.PS, methods=("GET",)),
-    Route(path="/api/version", kind=Kind.VERSION, methods=("GET", "HEAD")),
+    Route(path="/api/version", kind=Kind.VERSION, methods=("HEAD", "GET")),
     Route(path="/api/status", kind=Kind.STATUS, methods=("GET",)),
-    Route(path="/", kind=Kind.ROOT, methods=("GET", "HEAD")),
+    Route(path="/", kind=Kind.ROOT, methods=("HEAD", "GET")),
     Route(path="/api/pull", kind=Kind.LATER, streams=True, reads_name=True),
     Route(path="/api/push", kind=Kind.LATER, streams=True, reads_name=True),
     Route(path="/api/create", kind=Kind.LATER, streams=True, reads_name=True),
     Route(path="/api/copy", kind=Kind.LATER),
     Route(path="/api/delete", kind=Kind.LATER, methods=("DELETE",), reads_name=True),
-    Route(path="/api/blobs/:digest", kind=Kind.LATER, methods=("POST", "HEAD")),
-)  # fmt: skip
+    Route(path="/api/blobs/:digest", kind=Kind.LATER, methods=("HEAD", "POST")),
+)
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +204,7 @@ def redirect(path: bytes, method: bytes, query: bytes) -> Redirect | None:
         clean = path.rstrip(b"/")
         status = 301 if method == b"GET" else 307
     target = clean.rstrip(b"/") or b"/"
-    if clean == path or clean == b"" or b"%" in clean:
+    if clean in (path, b"") or b"%" in clean:
         return None
     found = find(clean) or find(target)
     if found is None:

@@ -20,7 +20,7 @@ MISSING: Final = "MISSING on"
 _LONGEST: Final = 16 * 1024 * 1024
 
 
-class _NoOllama(Exception):  # noqa: N818 - it says what the server is
+class _NoOllama(Exception):
     """The server answered, but not as Ollama does."""
 
 

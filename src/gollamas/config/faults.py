@@ -26,7 +26,7 @@ def _hide(match: re.Match[str]) -> str:
     return f"{word[:shown]}***@"
 
 
-class Unusable(ValueError):  # noqa: N818 - it names the value
+class Unusable(ValueError):
     """A value that can't be read: what is wrong with it and what to write instead."""
 
     def __init__(self, what: str, instead: str) -> None:
@@ -47,7 +47,7 @@ class Fault:
         return without_secrets(f"{self.place}: {self.what}. {self.instead}.")
 
 
-class Faults(Exception):  # noqa: N818 - several faults are not one error
+class Faults(Exception):
     """Every fault of a configuration at once, in the order in which they were found."""
 
     def __init__(self, faults: Iterable[Fault], warnings: Iterable[str] = ()) -> None:

@@ -68,7 +68,12 @@ class Ask:
         self._user_agent = user_agent.encode()
 
     async def __call__(
-        self, server: Server, method: str, path: str, body: bytes | None = None, timeout: float = 5.0
+        self,
+        server: Server,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 - part of what is asked
     ) -> Reply:
         """Send one request and return the whole answer.
 

@@ -59,13 +59,13 @@ class Limits(Protocol):
     """The clocks of a client, in seconds."""
 
     @property
-    def header_timeout(self) -> float: ...  # noqa: D102 - see Config
+    def header_timeout(self) -> float: ...
     @property
-    def body_timeout(self) -> float: ...  # noqa: D102
+    def body_timeout(self) -> float: ...
     @property
-    def write_timeout(self) -> float: ...  # noqa: D102
+    def write_timeout(self) -> float: ...
     @property
-    def client_idle_timeout(self) -> float: ...  # noqa: D102
+    def client_idle_timeout(self) -> float: ...
 
 
 class Clients:
@@ -138,7 +138,8 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_clients", "_drained", "_is_lingering", "_reader", "_stamp", "_task", "_unsent", "_wakes", "address",
-        "forwarded_line", "is_busy", "is_gone", "is_paused", "keep_alive", "loop", "now", "source", "transport",
+        "forwarded_line", "is_busy", "is_gone", "is_paused", "keep_alive", "loop", "now", "source",
+        "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -163,7 +164,7 @@ class ClientConnection(asyncio.Protocol):
     # -- what asyncio calls --------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
         self.transport.set_write_buffer_limits(high=0)
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
@@ -216,6 +217,10 @@ class ClientConnection(asyncio.Protocol):
             is_complete = reader.feed(data)
         except ProxyError as error:
             self._refuse(error)
+            return
+        except Exception as defect:  # noqa: BLE001 - asyncio would log it and leave the connection open
+            self.transport.abort()
+            self.loop.call_exception_handler({"message": "reading a request", "exception": defect})
             return
         if is_complete:
             self.is_busy = True

@@ -4,9 +4,10 @@ Owns the loop over servers and the rule of when another one may be tried (`relia
 answers passes in `relay`; which server it is, `fleet` says.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final
 from urllib.parse import quote
 
 from gollamas import names
@@ -27,10 +28,10 @@ from gollamas.errors import (
 from gollamas.events import AttemptFailed, Emit, End, RequestEnded
 from gollamas.fleet.admit import Admission, Lease, Refuse
 from gollamas.fleet.choose import choose
-from gollamas.fleet.routing import Found, Routing, Unknown
+from gollamas.fleet.routing import Found, Routing, Unknown, cannot_tell
 from gollamas.fleet.view import View
-from gollamas.net.pool import Pool
 from gollamas.net.downstream import ClientConnection
+from gollamas.net.pool import Pool
 from gollamas.net.relay import Outcome, Relay
 from gollamas.net.upstream import ServerConnection
 from gollamas.wire import head as heads
@@ -42,6 +43,13 @@ _PASSED: Final = Outcome.PASSED
 _UNANSWERED: Final = Outcome.UNANSWERED
 _DONE: Final = End.DONE
 _PATH: Final = Kind.PATH
+# What the outcome of an answer that had begun means for the request.
+_ENDS: Final[Mapping[Outcome | None, End]] = {
+    Outcome.PASSED: End.DONE,
+    Outcome.BROKE_LATE: End.SERVER_BROKE,
+    Outcome.WENT_SILENT: End.TIMED_OUT,
+    Outcome.SHUT_DOWN: End.SHUT_DOWN,
+}
 
 
 class Target:
@@ -103,7 +111,9 @@ class Exchange:
     _busy: tuple[Relay, Lease] | None = None
     _has_moved_on = False  # after a fresh connection broke before a byte came
 
-    def __init__(self, fleet: Fleet, snapshot: Snapshot, client: ClientConnection, event: RequestEnded) -> None:
+    def __init__(
+        self, fleet: Fleet, snapshot: Snapshot, client: ClientConnection, event: RequestEnded
+    ) -> None:
         self._fleet = fleet
         self._snapshot = snapshot
         self._event = event
@@ -169,7 +179,7 @@ class Exchange:
             again = self._snapshot.routing.find(name, self._fleet.view)
             if isinstance(again, Found):
                 return again
-        if found.may_look_up and (error := self._snapshot.routing.cannot_tell(self._fleet.view)) is not None:
+        if found.may_look_up and (error := cannot_tell(self._fleet.view)) is not None:
             raise error
         parsed = names.parse(name)
         route = self.route
@@ -219,6 +229,10 @@ class Exchange:
         except ServerRefused as why:
             fleet.view.connect_failed(lease.server, why.text, fleet.clock())
             return why.text
+        except asyncio.CancelledError:
+            if relay is not None:
+                self._account_cancelled(relay, lease)
+            raise
         finally:
             if relay is not None:
                 relay.abort()
@@ -258,7 +272,7 @@ class Exchange:
         """What an outcome means: done, another server, or an error of ours."""
         match outcome:
             case Outcome.BUSY:
-                self._busy = (relay, lease)
+                self._busy = (relay, lease) if relay.held is not None else self._busy
                 return "busy: its queue is full"
             case Outcome.UNANSWERED | Outcome.BROKE_EARLY:
                 may_move_on = outcome is _UNANSWERED and relay.may_move_on and not self._has_moved_on
@@ -268,20 +282,21 @@ class Exchange:
                 raise ServerBroke(f"server {lease.server} gave no answer: {relay.why}")
             case Outcome.TOO_SLOW:
                 raise ServerTooSlow(f"server {lease.server} gave no answer: {relay.why}")
-            case Outcome.PASSED:
-                pass
-            case Outcome.BROKE_LATE:
-                self._event.end = End.SERVER_BROKE
-            case Outcome.WENT_SILENT:
-                self._event.end = End.TIMED_OUT
-            case Outcome.SHUT_DOWN:
-                if relay.status is None:
-                    raise ShuttingDown("gollamas is shutting down: try again")
-                self._event.end = End.SHUT_DOWN
-            case other:
-                assert_never(other)
+            case Outcome.SHUT_DOWN if relay.status is None:
+                raise ShuttingDown("gollamas is shutting down: try again")
+            case _:
+                self._event.end = _ENDS[outcome]
         self._account(relay, lease)
         return None
+
+    def _account_cancelled(self, relay: Relay, lease: Lease) -> None:
+        """The client has gone: by itself, or since the answer had broken off, or behind a whole one."""
+        done = relay.done
+        outcome = done.result() if done.done() and not done.cancelled() else None
+        if relay.status is None:
+            return
+        self._event.end = _ENDS.get(outcome, End.CLIENT_LEFT)
+        self._account(relay, lease)
 
     def _account(self, relay: Relay, lease: Lease) -> None:
         """Fill the event in from the answer that went out."""
@@ -318,7 +333,14 @@ class Exchange:
             end = b"\r\n"
         elif named.in_query:
             path += b"?model=" + quote(model, safe="").encode()
-        parts = [head.method, b" ", target.prefix, path, target.start, *heads.forwarded(head, target.configured)]
+        parts = [
+            head.method,
+            b" ",
+            target.prefix,
+            path,
+            target.start,
+            *heads.forwarded(head, target.configured),
+        ]
         parts += (via, self.client.forwarded_line, self.id_line, end)
         return b"".join(parts)
 

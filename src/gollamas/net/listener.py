@@ -19,7 +19,7 @@ _BACKLOG: Final = 2048
 _FLUSH_SECONDS: Final = 1.0  # for the last words of streams that are cut
 
 
-class NotListening(Exception):  # noqa: N818 - a fault of the surroundings, told to a person
+class NotListening(Exception):
     """An address can't be listened on; the text says why."""
 
 
@@ -59,7 +59,8 @@ def bind(address: Address) -> list[socket.socket]:
 
 
 def _bind_one(family: int, place: tuple[object, ...]) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sets TCP_NODELAY on what it accepts only where the protocol is named.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,9 +77,8 @@ def _bind_one(family: int, place: tuple[object, ...]) -> socket.socket:
 
 def is_loopback(sockets: list[socket.socket]) -> bool:
     """Whether only this machine can connect."""
-    return all(
-        sock.getsockname()[0] in ("::1",) or sock.getsockname()[0].startswith("127.") for sock in sockets
-    )
+    hosts = [sock.getsockname()[0] for sock in sockets]
+    return all(host == "::1" or host.startswith("127.") for host in hosts)
 
 
 class Listener:

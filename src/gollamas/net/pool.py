@@ -65,9 +65,7 @@ class Pool:
         except TimeoutError as why:
             raise ServerRefused(f"not connected within {self._connect_timeout:g} s") from why
         except ssl.SSLError as why:
-            raise ServerRefused(
-                f"TLS failed: {why.verify_message if isinstance(why, ssl.SSLCertVerificationError) else why.reason or why}"
-            ) from why
+            raise ServerRefused(f"TLS failed: {_tls_reason(why)}") from why
         except socket.gaierror as why:
             raise ServerRefused(f"its name {server.host} is not known") from why
         except OSError as why:
@@ -139,6 +137,10 @@ def _watch_for_silence(sock: socket.socket) -> None:
         option = getattr(socket, name, None)  # macOS and Windows have some of them
         if option is not None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _tls_reason(why: ssl.SSLError) -> str:
+    return why.verify_message if isinstance(why, ssl.SSLCertVerificationError) else why.reason or str(why)
 
 
 def _reason(why: OSError) -> str:

@@ -65,7 +65,7 @@ class Proxy:
         """Answer a request that could not be read, and let the log know."""
         route = routes.find(head.path) if head is not None else None
         event = RequestEnded(
-            request_id=self._new_id(),
+            request_id=self._id_of(head) if head is not None else self._new_id(),
             client=client.address,
             method=head.method.decode() if head is not None else "-",
             route=route.path if route is not None else "other",
@@ -75,6 +75,7 @@ class Proxy:
         self._fleet.emit(event)
         dialect = route.dialect if route is not None else Dialect.NATIVE
         fields, body = dialects.error(dialect, error.status, error.text, event.request_id)
+        fields.append((b"X-Request-Id", event.request_id.encode()))
         return Answer(error.status, fields, body)
 
     async def serve(self, request: Request, client: ClientConnection) -> None:
@@ -82,8 +83,7 @@ class Proxy:
         head = request.head
         fleet = self._fleet
         started = client.now()
-        given = head.names.get(b"x-request-id")
-        request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else self._new_id()
+        request_id = self._id_of(head)
         route = routes.find(head.path)
         event = RequestEnded(
             request_id=request_id,
@@ -97,7 +97,12 @@ class Proxy:
             verdict = self._gate.judge(head)
             if verdict.lines:
                 lines += verdict.lines
-            if verdict.status is None and route is not None and route.is_routed and head.method in route.allowed:
+            if (
+                verdict.status is None
+                and route is not None
+                and route.is_routed
+                and head.method in route.allowed
+            ):
                 exchange = Exchange(fleet, self._snapshot, client, event)
                 await exchange.run(request, route, id_line, lines, started)
             else:
@@ -105,17 +110,25 @@ class Proxy:
         except ProxyError as error:
             self._answer_error(client, route, error, event, lines)
         except asyncio.CancelledError:
-            event.end = End.CLIENT_LEFT
+            if event.status is None:
+                event.end = End.CLIENT_LEFT
             raise
         except Exception as error:  # noqa: BLE001 - one request's defect must not end the connection's siblings
             fleet.emit(Crashed("a request", error))
             if event.status is None and client.source is None:
-                self._answer_error(client, route, _Crash("internal error: see the log of gollamas"), event, lines)
+                self._answer_error(
+                    client, route, _Crash("internal error: see the log of gollamas"), event, lines
+                )
             else:
                 client.reset()
         finally:
             event.total_s = client.now() - started
             fleet.emit(event)
+
+    def _id_of(self, head: Head) -> str:
+        """The client's own id of a request where it can stand in a log, else a new one."""
+        given = head.names.get(b"x-request-id")
+        return given.decode() if given and _REQUEST_ID.fullmatch(given) else self._new_id()
 
     def _new_id(self) -> str:
         return f"{self._id_prefix}{next(self._ids):08x}"
@@ -123,9 +136,14 @@ class Proxy:
     # -- answers of our own --------------------------------------------------------------------------
 
     async def _answer_own(
-        self, client: ClientConnection, head: Head, route: Route | None, verdict: Verdict, event: RequestEnded,
+        self,
+        client: ClientConnection,
+        head: Head,
+        route: Route | None,
+        verdict: Verdict,
+        event: RequestEnded,
         lines: bytes,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Answer what no server is asked for one model: the gate's verdict, a wrong path, a listing."""
         if verdict.status is not None:
             allow = [(b"Allow", route.allow)] if route is not None and head.method == b"OPTIONS" else []

@@ -20,6 +20,7 @@ from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end,
 from gollamas.wire.tail import TAIL_BYTES
 
 BUSY_STATUS: Final = 503  # Ollama's answer when its queue is full: another server may do it
+_HELD_SECONDS: Final = 1.0  # that a busy answer may take to its end before another server is asked
 _TAIL_PIECES: Final = 4
 _BY_LENGTH: Final = Ends.LENGTH
 _EVENTS: Final = b"text/event-stream"
@@ -83,7 +84,9 @@ class Relay:
     _seen = 0
     _seen_at = 0.0
 
-    def __init__(self, call: Call, connection: ServerConnection, used_name: bytes, server_line: bytes) -> None:
+    def __init__(
+        self, call: Call, connection: ServerConnection, used_name: bytes, server_line: bytes
+    ) -> None:
         self._call = call
         self._client = call.client
         self._connection: ServerConnection | None = connection
@@ -139,7 +142,9 @@ class Relay:
 
     def failed(self, why: str) -> None:
         self.why = why
-        if self._framing is None:
+        if self.held is not None:
+            self._give_up_held()
+        elif self._framing is None:
             self._finish(Outcome.BROKE_EARLY if self.reader.has_begun else Outcome.UNANSWERED)
         else:
             self._break_off(f"the server ended its answer too soon: {why}", Outcome.BROKE_LATE)
@@ -162,9 +167,13 @@ class Relay:
         call = self._call
         if self._connection is None:
             return
-        if self._framing is None:
+        if self.held is not None:
+            if now - self._seen_at > _HELD_SECONDS:
+                self.abort()
+                self._give_up_held()
+        elif self._framing is None:
             limit = call.first_byte_limit
-            if limit is not None and now - self.sent_at > limit and self.held is None:
+            if limit is not None and now - self.sent_at > limit:
                 self.why = f"no answer within {limit:g} s"
                 self.abort()
                 self._finish(Outcome.TOO_SLOW)
@@ -198,6 +207,11 @@ class Relay:
         self._connection = None
         if not self.done.done():
             self.done.set_result(outcome)
+
+    def _give_up_held(self) -> None:
+        """A busy answer without its end is as good as a whole one for asking another server."""
+        self.held = None
+        self._finish(Outcome.BUSY)
 
     def _break_off(self, text: str, outcome: Outcome) -> None:
         """Tell the client, within its framing, that the answer is not whole: never a fake end."""
@@ -234,6 +248,7 @@ class Relay:
         if reader.status == BUSY_STATUS and self.may_move_on:
             if self.held is None:
                 self.held = []
+                self._seen_at = self._client.now()
                 self._held_head = reader.keep_head()
             self.held.append(reader.take())
             return

@@ -83,7 +83,7 @@ class ServerConnection(asyncio.BufferedProtocol):
     # -- what asyncio calls --------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - the buffer's size bounds what is held
         return _BUFFER
@@ -96,12 +96,18 @@ class ServerConnection(asyncio.BufferedProtocol):
         reader = self.reader
         try:
             reader.feed(_VIEW[:nbytes])
+            sink.progress(reader)
         except BadAnswer as why:
             if reader.has_head:
                 sink.progress(reader)
             self._fail(str(why))
             return
-        sink.progress(reader)
+        except Exception as defect:  # noqa: BLE001 - asyncio would log it and leave both sides open
+            self._fail("an internal error: see the log of gollamas")
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "reading an answer", "exception": defect}
+            )
+            return
         if reader.is_complete and self._sink is not None:
             self._sink = None
             self.is_fresh = False

@@ -4,7 +4,7 @@ Owns status and text; the shape is the dialect's.
 """
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, nothing that failed
+class Refusal(Exception):
     """Ollama's answer to a request that it does not serve.
 
     `is_early` says that the request was turned away before the handler of the native API saw it,

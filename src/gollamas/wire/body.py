@@ -12,11 +12,12 @@ import msgspec
 Members = dict[str, msgspec.Raw]
 
 _decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_any_decoder: Final = msgspec.json.Decoder(msgspec.Raw)
 _text_decoder: Final = msgspec.json.Decoder(str)
 _encode: Final = msgspec.json.Encoder().encode
 _BYTE: Final = re.compile(r"\(byte (\d+)\)")
 _TRAILING: Final = "trailing characters"
-# \uD800–\uDBFF and \uDC00–\uDFFF without their other half: Go reads each as U+FFFD.
+# A \uD800 to \uDFFF without its other half: Go reads it as U+FFFD.
 _SURROGATES: Final = re.compile(
     rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
@@ -35,7 +36,7 @@ _GO_ESCAPES: Final = {
 }
 
 
-class BadBody(Exception):  # noqa: N818 - a verdict about bytes; `api` makes a ProxyError of it
+class BadBody(Exception):
     """A body that is no JSON object; the text says where."""
 
 
@@ -84,19 +85,31 @@ def _first_value(body: bytes, why: str) -> bytes:
 
 
 def _explain(body: bytes, why: Exception) -> str:
+    """Say what is wrong with a body, by what the decoder said."""
+    start = body.lstrip(_SPACE)
+    if start and start[0] not in b'{["-0123456789tfn':
+        return f"invalid character {_go_quoted(start)} looking for beginning of value"
+    if isinstance(why, msgspec.ValidationError):
+        why = _syntax_error(body) or why
+    text = str(why)
     if isinstance(why, RecursionError):
         return "the request body is nested too deeply"
     if isinstance(why, UnicodeDecodeError):
         return "the request body has a key that is not UTF-8"
-    text = str(why)
-    start = body.lstrip(_SPACE)
-    if start and start[0] not in b'{["-0123456789tfn':
-        return f"invalid character {_go_quoted(start)} looking for beginning of value"
     if "truncated" in text:
         return "unexpected EOF"
     if isinstance(why, msgspec.ValidationError):
         return f"the request body must be a JSON object: {text.lower()}"
     return f"the request body is not valid JSON: {text.removeprefix('JSON is malformed: ')}"
+
+
+def _syntax_error(body: bytes) -> Exception | None:
+    """What is wrong beside the type: msgspec minds the type before the syntax, Go the other way."""
+    try:
+        _any_decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError) as why:
+        return None if _TRAILING in str(why) else why
+    return None
 
 
 def _go_quoted(start: bytes) -> str:

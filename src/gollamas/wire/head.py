@@ -35,7 +35,9 @@ _REPLACED: Final = HOP_BY_HOP | {
     b"via", b"x-request-id", b"x-forwarded-for",
 }  # fmt: skip
 # Fields that Connection can't take away: what they say is needed on every hop.
-_ALWAYS_KEPT: Final = frozenset({b"authorization", b"host", b"content-length", b"content-type", b"close", b"keep-alive"})
+_ALWAYS_KEPT: Final = frozenset(
+    {b"authorization", b"host", b"content-length", b"content-type", b"close", b"keep-alive"}
+)
 # Trailers that would change what was decided from the head (RFC 9110, section 6.5.1).
 FORBIDDEN_TRAILERS: Final = frozenset(
     {b"transfer-encoding", b"content-length", b"host", b"authorization", b"content-encoding"}
@@ -142,11 +144,9 @@ def _joined(fields: Fields) -> dict[bytes, bytes]:
     names: dict[bytes, bytes] = {}
     for name, value in fields:
         lower = name.lower()
-        if lower in names:
-            if lower in _ONCE:
-                raise BadHead(f"more than one {lower.decode().title()} field")
-            value = names[lower] + b", " + value
-        names[lower] = value
+        if lower in names and lower in _ONCE:
+            raise BadHead(f"more than one {lower.decode().title()} field")
+        names[lower] = names[lower] + b", " + value if lower in names else value
     return names
 
 

@@ -54,5 +54,5 @@ class Answer:
     body: bytes | AsyncIterator[bytes] = b""
 
 
-class CutOff(Exception):  # noqa: N818 - it names what happens to the connection
+class CutOff(Exception):
     """Raised by an answer's body: the connection is reset in the middle of the answer."""

@@ -17,13 +17,15 @@ from gollamas.wire.head import BadHead
 from gollamas.wire.message import Fields, Head
 
 _MAX_EMPTY_LINES: Final = 16  # CRLFs before a request line: RFC 9112, section 2.2, asks to pass over one
-_MAX_LINE: Final = 16 * 1024  # of a chunk's size and extensions, and of all extensions of one body
-# A chunk's size and its extensions (RFC 9112, section 7.1.1): tokens and quoted strings, no lone CR, LF or NUL.
+_MAX_EXTENSIONS: Final = 16 * 1024  # bytes of all chunk extensions of one body
+# A chunk's size and its extensions (RFC 9112, section 7.1.1): tokens and quoted strings, no lone CR or LF.
+# The blanks before a semicolon that the RFC tolerates are refused: parsers have disagreed about them.
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _CHUNK_LINE: Final = re.compile(
-    rb"([0-9A-Fa-f]{1,16})((?:[ \t]*;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN
+    rb"([0-9A-Fa-f]{1,16})((?:;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN
     + rb'|"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)*)'
 )  # fmt: skip
+_CHUNK_START: Final = re.compile(rb"[0-9A-Fa-f]{0,16}(?:[;\r]|$)")  # of a line whose end has not come
 _FIELD_LINE: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 
 _NOTHING: Final = bytearray()  # stands where no part of a head is kept; never written to
@@ -39,8 +41,8 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_empty_lines", "_extension_bytes", "_fields", "_left", "_limit", "_on_head", "_parser", "_pieces", "_raw",
-        "_state", "_target", "body", "head", "rest", "size",
+        "_empty_lines", "_extension_bytes", "_fields", "_left", "_limit", "_on_head", "_parser", "_pieces",
+        "_raw", "_state", "_target", "body", "head", "rest", "size",
     )  # fmt: skip
 
     def __init__(self, on_head: OnHead) -> None:
@@ -48,7 +50,8 @@ class RequestReader:
         self.rest = b""
         self.size = 0  # bytes of the body so far
         self._empty_lines = 0
-        self._raw = _NOTHING
+        self._raw: bytes | bytearray = _NOTHING
+        self._pieces: list[bytes] = []
         self.next()
 
     def next(self) -> None:
@@ -233,20 +236,23 @@ class RequestReader:
 
     def _wait_for_line(self, start: bytes) -> bool:
         """A chunk's line that has no end yet: what can't become one is refused at once."""
-        if len(start) > _MAX_LINE:
-            raise BadHead("malformed chunk: more than 16 KiB of extensions")
-        if b"\n" in start or b"\r" in start[:-1] or not re.match(rb"[0-9A-Fa-f]{0,16}(?:[ \t;\r]|$)", start):
+        if b"\n" in start or b"\r" in start[:-1] or not _CHUNK_START.match(start):
             raise BadHead("malformed chunk: its size is no hexadecimal number of at most 16 digits")
+        size, _, _ = start.partition(b";")
+        self._refuse_long_extensions(len(start.removesuffix(b"\r")) - len(size))
         self.rest = start
         return False
+
+    def _refuse_long_extensions(self, more: int) -> None:
+        if self._extension_bytes + more > _MAX_EXTENSIONS:
+            raise BadHead("malformed chunk: more than 16 KiB of extensions")
 
     def _chunk_size(self, line: bytes) -> int:
         match = _CHUNK_LINE.fullmatch(line)
         if match is None:
             raise BadHead("malformed chunk: its size is no hexadecimal number of at most 16 digits")
+        self._refuse_long_extensions(len(match[2]))
         self._extension_bytes += len(match[2])
-        if self._extension_bytes > _MAX_LINE:
-            raise BadHead("malformed chunk: more than 16 KiB of extensions")
         return int(match[1], 16)
 
     def _read_trailers(self, data: bytes) -> bool:
@@ -255,7 +261,8 @@ class RequestReader:
         count = at = 0
         while (end := data.find(b"\r\n", at)) != at:
             if end < 0:
-                if len(data) > heads.MAX_HEAD_BYTES or b"\n" in data[at:] or b"\r" in data[at:-1]:
+                _refuse_long_trailers(len(data))
+                if b"\n" in data[at:] or b"\r" in data[at:-1]:
                     raise BadHead("malformed trailer")
                 self.rest = data
                 return False
@@ -264,10 +271,16 @@ class RequestReader:
             if match is None or match[1].lower() in heads.FORBIDDEN_TRAILERS or count > heads.MAX_FIELDS:
                 raise BadHead("malformed or forbidden trailer")
             at = end + 2
+        _refuse_long_trailers(at + 2)
         self.rest = data[at + 2 :]
         self.body = b"".join(self._pieces)
         self._pieces = []
         return True
+
+
+def _refuse_long_trailers(length: int) -> None:
+    if length > heads.MAX_HEAD_BYTES:
+        raise BadHead("more than 16 KiB of trailers")
 
 
 def too_large(limit: int) -> BodyTooLarge:

@@ -5,6 +5,7 @@ One reader serves a connection: `begin` before each request, `feed` with what ca
 the connection. Bodies collect in `pieces`, each read's worth at a time.
 """
 
+import itertools
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from gollamas.wire.message import Fields
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_FIELDS: Final = 100
+_H: Final = ord("H")
 _MAX_INTERIM: Final = 10
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
 _BODILESS: Final = frozenset({204, 304})
@@ -24,7 +26,14 @@ _BODILESS: Final = frozenset({204, 304})
 # Not for the client: it is framed anew, CORS is answered by us, and these two names are ours.
 _CORS: Final = frozenset(
     b"access-control-" + end
-    for end in (b"allow-origin", b"allow-credentials", b"allow-methods", b"allow-headers", b"expose-headers", b"max-age")
+    for end in (
+        b"allow-origin",
+        b"allow-credentials",
+        b"allow-methods",
+        b"allow-headers",
+        b"expose-headers",
+        b"max-age",
+    )
 )
 _REPLACED: Final = frozenset({b"content-length", b"x-request-id", b"x-gollamas-server"}) | HOP_BY_HOP | _CORS
 _LINES: Final = {
@@ -58,11 +67,11 @@ _LENGTH: Final = Ends.LENGTH
 _CLOSE: Final = Ends.CLOSE
 
 
-class BadAnswer(Exception):  # noqa: N818 - a verdict about bytes; `net` makes a ProxyError of it
+class BadAnswer(Exception):
     """The server sent what is no answer, or none that can be passed on."""
 
 
-class _Stop(Exception):  # noqa: N818 - only leaves llhttp
+class _Stop(Exception):
     """Bytes came behind a whole answer."""
 
 
@@ -70,8 +79,20 @@ class ResponseReader:
     """Reads the answers of one connection, one after another."""
 
     __slots__ = (
-        "_head_bytes", "_interim", "_is_head_request", "_parser",
-        "ends", "fields", "has_head", "names", "is_complete", "keeps_alive", "length", "on_body", "pieces", "status",
+        "_head_bytes",
+        "_interim",
+        "_is_head_request",
+        "_parser",
+        "ends",
+        "fields",
+        "has_head",
+        "is_complete",
+        "keeps_alive",
+        "length",
+        "names",
+        "on_body",
+        "pieces",
+        "status",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -103,6 +124,8 @@ class ResponseReader:
             self.keeps_alive = False
             return
         if not self.has_head:
+            if not self._head_bytes and data and data[0] != _H:
+                raise BadAnswer("it is not HTTP: another protocol")  # llhttp takes RTSP and ICE too
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -112,7 +135,7 @@ class ResponseReader:
             self._stopped(why)
         if not self.has_head and self._head_bytes > MAX_HEAD_BYTES:
             raise BadAnswer("its head is longer than 32 KiB")
-        if self._is_head_request and self.has_head and self.pieces:
+        if self._is_head_request and self.has_head and not _ends_with_head(bytes(data)):
             self.pieces.clear()
             self.keeps_alive = False
 
@@ -139,9 +162,7 @@ class ResponseReader:
 
     def keep_head(self) -> AnswerHead:
         """The head as a value of its own, for when the connection goes on to another answer."""
-        return AnswerHead(
-            self.status, self.fields, self.names, self.ends, self.length, is_complete=True
-        )
+        return AnswerHead(self.status, self.fields, self.names, self.ends, self.length, is_complete=True)
 
     def take(self) -> bytes:
         """The body bytes since the last call."""
@@ -185,6 +206,8 @@ class ResponseReader:
             raise BadAnswer(f"it sent HTTP/{version} and status {self.status}")
         if len(fields) > MAX_FIELDS:
             raise BadAnswer(f"its head has more than {MAX_FIELDS} fields")
+        if self._head_bytes > MAX_HEAD_BYTES and sum(map(len, itertools.chain(*fields))) > MAX_HEAD_BYTES:
+            raise BadAnswer("its head is longer than 32 KiB")
         names = self.names = {name.lower(): value for name, value in fields}
         if len(names) != len(fields):
             self.names = names = _joined(fields)
@@ -217,6 +240,12 @@ def _joined(fields: Fields) -> dict[bytes, bytes]:
         lower = name.lower()
         names[lower] = names[lower] + b", " + value if lower in names else value
     return names
+
+
+def _ends_with_head(data: bytes) -> bool:
+    """Whether nothing stands behind the head whose end is in this read."""
+    end = data.find(b"\r\n\r\n")
+    return end == len(data) - 4 if end >= 0 else b"\r\n\r\n".endswith(data[-4:])
 
 
 def status_line(status: int) -> bytes:

@@ -26,7 +26,7 @@ def ask(
     why_not: str | None = None,
     fields: tuple[tuple[bytes, bytes], ...] = (),
 ) -> Answer:
-    head = Head(method, path, b"x=1", list(fields), is_http10=False, keep_alive=True)
+    head = Head(method, path, b"x=1", list(fields), {name.lower(): value for name, value in fields})
     admin = Admin(registry(), lambda: why_not)
     return asyncio.run(admin.respond(Request(head, b"", "127.0.0.1")))
 

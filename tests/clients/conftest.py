@@ -2,9 +2,12 @@
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from gollamas.simulate.server import SimulatedOllama
+from gollamas.simulate.settings import Settings
 from tests.clients.fleet import ALIASES, AWAY, MODELS, Fleet
 from tests.clients.programs import SimulatedFleet, proxy
 
@@ -13,7 +16,9 @@ from tests.clients.programs import SimulatedFleet, proxy
 def fleet() -> Iterator[Fleet]:
     """Run the program in front of two simulated servers and of one that is away."""
     aliases = [word for alias, model in ALIASES.items() for word in ("--alias", f"{alias}={model}")]
-    with socket.socket() as closed, SimulatedFleet(MODELS) as simulated:
+    quick = Settings(load_seconds=0.0, tokens_per_second=0.0, num_parallel=4)
+    servers = {name: SimulatedOllama(replace(quick, models=models)) for name, models in MODELS.items()}
+    with socket.socket() as closed, SimulatedFleet(servers) as simulated:
         closed.bind(("127.0.0.1", 0))  # nobody listens, and nobody else gets the port
         away = ["--connection", f"away=http://127.0.0.1:{closed.getsockname()[1]}", "--proxy", f"{AWAY}=away"]
         with proxy(*simulated.flags(), *away, *aliases) as proxied:

@@ -24,7 +24,6 @@ from gollamas.app import loop_factory
 from gollamas.simulate.faults import Fault
 from gollamas.simulate.server import SimulatedOllama
 from gollamas.simulate.serving import serving
-from gollamas.simulate.settings import Settings
 
 PATIENCE: Final = 20.0  # seconds; what takes longer hangs
 LISTENING: Final = re.compile(r"started listening on (\S+:\d+);")
@@ -137,13 +136,12 @@ def proxy(*words: str) -> Iterator[Proxied]:
 class SimulatedFleet:
     """Simulated servers in a thread of their own."""
 
-    def __init__(self, models: Mapping[str, tuple[str, ...]]) -> None:
-        self._models = models
+    def __init__(self, servers: Mapping[str, SimulatedOllama]) -> None:
         self._loop = (loop_factory() or asyncio.new_event_loop)()
         self._thread = threading.Thread(target=self._run)
         self._is_ready = threading.Event()
         self._end = asyncio.Event()
-        self.servers: dict[str, SimulatedOllama] = {}
+        self.servers = servers
         self.urls: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -164,11 +162,7 @@ class SimulatedFleet:
 
     async def _serve(self) -> None:
         async with AsyncExitStack() as stack:
-            for name, models in self._models.items():
-                server = SimulatedOllama(
-                    Settings(models=models, load_seconds=0.0, tokens_per_second=0.0, num_parallel=4)
-                )
-                self.servers[name] = server
+            for name, server in self.servers.items():
                 self.urls[name] = (await stack.enter_async_context(serving(server))).url
             self._is_ready.set()
             await self._end.wait()
@@ -191,6 +185,6 @@ class SimulatedFleet:
     def flags(self) -> list[str]:
         """Give the words that configure a proxy: these servers, and each model with all that have it."""
         words = [word for name, url in self.urls.items() for word in ("--connection", f"{name}={url}")]
-        for name, models in self._models.items():
-            words += [word for model in models for word in ("--proxy", f"{model}={name}")]
+        for name, server in self.servers.items():
+            words += [word for model in server.settings.models for word in ("--proxy", f"{model}={name}")]
         return words

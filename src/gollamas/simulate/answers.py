@@ -54,6 +54,8 @@ def plain(status: int, text: bytes) -> Answer:
 
 def native_error(refusal: Refusal) -> Answer:
     """Make an error in the shape of the native API."""
+    if refusal.in_stream:
+        return Answer(refusal.status, _type(BARE_JSON), one(dump({"error": refusal.text})))
     return native({"error": refusal.text}, status=refusal.status)
 
 
@@ -61,6 +63,8 @@ def openai_error(refusal: Refusal) -> Answer:
     """Make an error in OpenAI's shape."""
     kind = {400: "invalid_request_error", 404: "not_found_error"}.get(refusal.status, "api_error")
     value = {"error": {"message": refusal.text, "type": kind, "param": None, "code": None}}
+    if refusal.in_stream:
+        return Answer(refusal.status, _type(BARE_JSON), one(dump(value) + b"\n"))
     return native(value, status=refusal.status) if refusal.is_early else openai(value, status=refusal.status)
 
 
@@ -121,7 +125,11 @@ async def stream(fields: Fields, source: AsyncIterator[bytes]) -> Answer:
 
     Raises what the source raises before that, so that it gets a status of its own.
     """
-    first = await anext(source, None)
+    try:
+        first = await anext(source, None)
+    except Refusal as refusal:
+        refusal.in_stream = refusal.by_runner
+        raise
     return Answer(200, fields, _nothing() if first is None else Pieces(first, source))
 
 
@@ -141,14 +149,22 @@ async def gathered(pieces: AsyncGenerator[Piece, None]) -> Piece:
     content: list[str] = []
     thinking: list[str] = []
     calls: list[Mapping[str, Any]] = []
+    logprobs: list[Mapping[str, Any]] = []
     done = None
     async with aclosing(pieces) as open_pieces:
         async for piece in open_pieces:
             content.append(piece.content)
             thinking.append(piece.thinking)
             calls.extend(piece.tool_calls)
+            logprobs.extend(piece.logprobs)
             done = piece.done or done
-    return Piece(content="".join(content), thinking="".join(thinking), tool_calls=tuple(calls), done=done)
+    return Piece(
+        content="".join(content),
+        thinking="".join(thinking),
+        tool_calls=tuple(calls),
+        logprobs=tuple(logprobs),
+        done=done,
+    )
 
 
 def one(body: bytes) -> Pieces:

@@ -5,15 +5,16 @@ goes out as `Piece`s, the last of which carries the counts.
 """
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from gollamas import names
 from gollamas.simulate import text
 from gollamas.simulate.clock import Clock
-from gollamas.simulate.goformat import dump
+from gollamas.simulate.goformat import dump, quote
 from gollamas.simulate.library import Library
 from gollamas.simulate.model import Model
 from gollamas.simulate.refusal import Refusal
@@ -38,7 +39,9 @@ class Ask:
     think: bool | str | None = None
     relaxes_think: bool = False  # Anthropic's way: thinking that the model cannot do is left out
     format: Any = None
+    logprobs: int | None = None  # how many alternatives to each token; None: no log probabilities
     wants_context: bool = False
+    inserts: bool = False  # between the prompt and a suffix
     may_call: bool = True  # the last message is the user's, so that a tool may be called
 
 
@@ -63,6 +66,7 @@ class Piece:
     content: str = ""
     thinking: str = ""
     tool_calls: tuple[Mapping[str, Any], ...] = ()
+    logprobs: tuple[Mapping[str, Any], ...] = ()
     done: Done | None = None
 
 
@@ -124,6 +128,8 @@ class Engine:
             raise Refusal(400, f'"{ask.name}" does not support {ask.verb}')
         if ask.think and "thinking" not in able and not ask.relaxes_think:
             raise Refusal(400, f'"{ask.name}" does not support thinking')
+        if ask.inserts and "insert" not in able:
+            raise Refusal(400, f"{model.name.full} does not support insert")
         if ask.tools and "tools" not in able:
             raise Refusal(400, f"{model.name.full} does not support tools")
 
@@ -144,6 +150,7 @@ class Engine:
             async with self.sched.lease(model, ask.options, ask.keep_alive) as runner:
                 loaded = self.clock.now()
                 if ask.prompt:
+                    _check_format(ask.format)
                     spoken = self._speak(ask, runner, began, loaded)
                     async with self._slot(runner), aclosing(spoken):
                         async for piece in spoken:
@@ -238,6 +245,13 @@ class Engine:
             self.changed()
 
 
+def _check_format(value: Any) -> None:
+    if value in (None, "", "json") or isinstance(value, Mapping):
+        return
+    what = f'invalid format: {quote(dump(value).decode())}; expected "json" or a valid JSON Schema object'
+    raise Refusal(500, what, by_runner=True)
+
+
 class _Counted:
     """Counts how a request ended: to its end, given up by its client, or with an error."""
 
@@ -272,7 +286,16 @@ def _script(ask: Ask, model: Model) -> tuple[list[Piece], str]:
     limit = ask.options.get("num_predict")
     if isinstance(limit, int | float) and 0 < limit < len(said):
         said, reason = said[: int(limit)], "length"
-    return _stopped(said, ask.options.get("stop"), reason)
+    said, reason = _stopped(said, ask.options.get("stop"), reason)
+    if ask.logprobs is not None:
+        said = [_with_logprobs(piece, ask.logprobs, source) for piece in said]
+    return said, reason
+
+
+def _with_logprobs(piece: Piece, alternatives: int, source: random.Random) -> Piece:
+    token = piece.content or piece.thinking
+    found = (text.logprob(token, alternatives, source),) if token else ()
+    return replace(piece, logprobs=found)
 
 
 def _stopped(said: list[Piece], stops: Any, reason: str) -> tuple[list[Piece], str]:

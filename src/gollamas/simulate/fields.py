@@ -7,7 +7,7 @@ Owns which members exist and what is said of a wrong type (Ollama 0.32 `api/type
 from typing import Any, Final
 
 from gollamas.simulate import gojson
-from gollamas.simulate.goformat import parse_duration
+from gollamas.simulate.goformat import base64_fault, parse_duration
 from gollamas.simulate.refusal import Refusal
 from gollamas.simulate.settings import FOREVER
 
@@ -17,7 +17,21 @@ _INT: Final = "int"
 _FLOAT: Final = "float64"
 _MAP: Final = "map[string]interface {}"
 _ANY: Final = ""  # any value, or a type that reads itself
+_IMAGES: Final = "[]api.ImageData"
+_MESSAGES: Final = "[]api.Message"
+_PARAMS: Final = "[]anthropic.MessageParam"
 _GO_KINDS: Final = {"bool": _BOOL, "array": "[]interface {}", "object": _MAP}
+# What JSON kind the elements of a list are, and the type that Go names when they are another.
+_ELEMENTS: Final = {
+    _IMAGES: ("string", "api.ImageData"),
+    _MESSAGES: ("object", "api.Alias"),
+    "[]openai.Message": ("object", "openai.Message"),
+    _PARAMS: (
+        "object",
+        'struct { Role string "json:\\"role\\""; Content json.RawMessage "json:\\"content\\"" }',
+    ),
+}
+_MESSAGE: Final = {"role": _STRING, "content": _STRING, "thinking": _STRING, "images": _IMAGES}
 _NAMES: Final = {"model": _STRING, "name": _STRING}
 _PROGRESS: Final = _NAMES | {"insecure": _BOOL, "username": _STRING, "password": _STRING, "stream": _BOOL}
 _RUN: Final = {
@@ -54,9 +68,9 @@ STRUCTS: Final[dict[str, dict[str, str]]] = {
         "template": _STRING,
         "context": "[]int",
         "raw": _BOOL,
-        "images": "[]api.ImageData",
+        "images": _IMAGES,
     },
-    "ChatRequest": _RUN | {"messages": "[]api.Message", "tools": "api.Tools"},
+    "ChatRequest": _RUN | {"messages": _MESSAGES, "tools": "api.Tools"},
     "EmbedRequest": {
         "model": _STRING,
         "input": _ANY,
@@ -87,7 +101,7 @@ STRUCTS: Final[dict[str, dict[str, str]]] = {
         "system": _STRING,
         "license": _ANY,
         "parameters": _MAP,
-        "messages": "[]api.Message",
+        "messages": _MESSAGES,
         "renderer": _STRING,
         "parser": _STRING,
         "requires": _STRING,
@@ -120,7 +134,7 @@ STRUCTS: Final[dict[str, dict[str, str]]] = {
     "MessagesRequest": {
         "model": _STRING,
         "max_tokens": _INT,
-        "messages": "[]anthropic.MessageParam",
+        "messages": _PARAMS,
         "system": _ANY,
         "stream": _BOOL,
         "temperature": _FLOAT,
@@ -165,9 +179,7 @@ def _members(struct: str, value: gojson.Pairs) -> dict[str, Any]:
         name = gojson.fold(key)
         if name not in fields or item is None:
             continue
-        if not _fits(fields[name], item):
-            what = f"json: cannot unmarshal {_sent(fields[name], item)} into Go struct field"
-            raise ValueError(f"{what} {struct}.{name} of type {fields[name]}")
+        _check(f"{struct}.{name}", fields[name], item)
         if name == "keep_alive":
             found[name] = keep_alive(item)
         elif name == "think":
@@ -175,6 +187,36 @@ def _members(struct: str, value: gojson.Pairs) -> dict[str, Any]:
         else:
             found[name] = gojson.plain(item)
     return found
+
+
+def _check(path: str, go_type: str, item: Any) -> None:
+    """Hold a member, and what is in it, to its type; raises ValueError with Go's words."""
+    if not _fits(go_type, item):
+        what = f"json: cannot unmarshal {_sent(go_type, item)} into Go struct field"
+        raise ValueError(f"{what} {path} of type {go_type}")
+    if go_type in _ELEMENTS:
+        for element in item:
+            if element is not None:
+                _check_element(path, go_type, element)
+
+
+def _check_element(path: str, go_type: str, element: Any) -> None:
+    wanted, called = _ELEMENTS[go_type]
+    if gojson.kind(element) != wanted:
+        what = f"json: cannot unmarshal {gojson.kind(element)} into Go struct field"
+        raise ValueError(f"{what} {path} of type {called}")
+    if go_type == _IMAGES and (at := base64_fault(element)) is not None:
+        raise ValueError(f"illegal base64 data at input byte {at}")
+    if go_type == _PARAMS:
+        content = gojson.plain(element).get("content")
+        if content is not None and not isinstance(content, str | list):
+            what = f"json: cannot unmarshal {gojson.kind(content)} into Go struct field"
+            raise ValueError(f"{what} {path} of type []anthropic.ContentBlock")
+    if go_type == _MESSAGES:
+        for key, item in element:
+            name = gojson.fold(key)
+            if name in _MESSAGE and item is not None:
+                _check(f"{path}.{name}", _MESSAGE[name], item)
 
 
 def _sent(go_type: str, item: Any) -> str:

@@ -73,3 +73,53 @@ def parse_duration(text: str) -> float:
         total += float(number.group()) * _UNITS[unit]
         rest = rest[len(unit) :]
     return sign * total
+
+
+def go_type_of(value: Any) -> str:
+    """Give what Go's `%T` calls a decoded JSON value."""
+    if value is None:
+        return "<nil>"
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return "float64"
+    if isinstance(value, str):
+        return "string"
+    return "map[string]interface {}" if isinstance(value, dict) else "[]interface {}"
+
+
+def base64_fault(text: str) -> int | None:
+    """Give where Go's `base64.StdEncoding` finds a text faulty: its CorruptInputError; None where it is good.
+
+    Line ends are passed over, padding is a must.
+    """
+    filled = 0  # characters of the quantum that is being read
+    at = 0
+    while at < len(text):
+        char = text[at]
+        at += 1
+        if char in "\r\n":
+            continue
+        if char == "=":
+            return _padding_fault(text, at, filled)
+        if char not in _BASE64:
+            return at - 1
+        filled = (filled + 1) % 4
+    return len(text) - filled if filled else None
+
+
+def _padding_fault(text: str, at: int, filled: int) -> int | None:
+    """Judge the rest of a text behind its first `=`."""
+    if filled < 2:
+        return at - 1
+    rest = [place for place in range(at, len(text)) if text[place] not in "\r\n"]
+    if filled == 2:
+        if not rest:
+            return len(text)
+        if text[rest[0]] != "=":
+            return rest[0] - 1
+        rest = rest[1:]
+    return rest[0] if rest else None
+
+
+_BASE64: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")

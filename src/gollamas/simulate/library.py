@@ -5,6 +5,7 @@ Owns which names exist and how they are found (Ollama's `server/routes.go`); loa
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import Final
 
 from gollamas import names
@@ -24,7 +25,10 @@ class Library:
             name = names.parse(text)
             if name is None:
                 raise ValueError(f"{text!r} is no name of a model")
-            self.put(Model(name=name, weights=weights_named(name), modified_at=now - 60.0 * (age + 1)))
+            model = Model(name=name, weights=weights_named(name), modified_at=now - 60.0 * (age + 1))
+            if model.weights.is_embedding:
+                model = replace(model, parameters={}, template="{{ .Prompt }}")
+            self.put(model)
 
     def all(self) -> list[Model]:
         """Every model, the newest first."""

@@ -157,45 +157,84 @@ def _modelfile(engine: Engine, model: Model) -> str:
 
 
 def _info(model: Model) -> dict[str, Any]:
+    """Give the metadata of a file of weights, by name, as Ollama sorts them."""
     weights = model.weights
     family = weights.family
-    own = {
-        "attention.head_count": 9,
-        "attention.head_count_kv": 3,
-        "attention.layer_norm_rms_epsilon": 0.00001,
-        "block_count": weights.blocks,
-        "context_length": weights.trained_context,
-        "embedding_length": weights.embedding_length,
-        "feed_forward_length": weights.embedding_length * 8 // 3,
-        "rope.dimension_count": 64,
-        "rope.freq_base": 100000,
-        "vocab_size": 49152,
-    }
-    return {
+    found: dict[str, Any] = {
         "general.architecture": family,
-        "general.basename": weights.basename,
-        "general.file_type": 3,
-        "general.finetune": "simulated",
-        "general.languages": None,
-        "general.license": "apache-2.0",
-        "general.organization": "gollamas",
+        "general.file_type": 1 if weights.quantization == "F16" else 3,
         "general.parameter_count": weights.parameters,
         "general.quantization_version": 2,
-        "general.size_label": weights.parameter_size,
-        "general.type": "model",
-        **{f"{family}.{key}": value for key, value in own.items()},
-        "tokenizer.ggml.add_bos_token": False,
-        "tokenizer.ggml.add_space_prefix": False,
-        "tokenizer.ggml.bos_token_id": 1,
-        "tokenizer.ggml.eos_token_id": 2,
-        "tokenizer.ggml.merges": None,
-        "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.padding_token_id": 2,
-        "tokenizer.ggml.pre": "simulated",
-        "tokenizer.ggml.token_type": None,
-        "tokenizer.ggml.tokens": None,
-        "tokenizer.ggml.unknown_token_id": 0,
+        f"{family}.attention.head_count": 9,
+        f"{family}.block_count": weights.blocks,
+        f"{family}.context_length": weights.trained_context,
+        f"{family}.embedding_length": weights.embedding_length,
     }
+    if weights.is_embedding:
+        found |= {f"{family}.{key}": value for key, value in _EMBEDDING_INFO.items()}
+        found[f"{family}.feed_forward_length"] = weights.embedding_length * 4
+        found |= {f"tokenizer.ggml.{key}": value for key, value in _EMBEDDING_TOKENIZER.items()}
+    else:
+        found["general.basename"] = weights.basename
+        found["general.size_label"] = weights.parameter_size
+        found |= {f"general.{key}": value for key, value in _GENERAL.items()}
+        found |= {f"{family}.{key}": value for key, value in _INFO.items()}
+        found[f"{family}.feed_forward_length"] = weights.embedding_length * 8 // 3
+        found |= {f"tokenizer.ggml.{key}": value for key, value in _TOKENIZER.items()}
+    return dict(sorted(found.items()))
+
+
+_GENERAL: Final[dict[str, Any]] = {
+    "finetune": "simulated",
+    "languages": None,
+    "license": "apache-2.0",
+    "organization": "gollamas",
+    "type": "model",
+}
+_INFO: Final[dict[str, Any]] = {
+    "attention.head_count_kv": 3,
+    "attention.layer_norm_rms_epsilon": 0.00001,
+    "rope.dimension_count": 64,
+    "rope.freq_base": 100000,
+    "vocab_size": 49152,
+}
+_TOKENIZER: Final[dict[str, Any]] = {
+    "add_bos_token": False,
+    "add_space_prefix": False,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "merges": None,
+    "model": "gpt2",
+    "padding_token_id": 2,
+    "pre": "simulated",
+    "token_type": None,
+    "tokens": None,
+    "unknown_token_id": 0,
+}
+_EMBEDDING_INFO: Final[dict[str, Any]] = {
+    "attention.causal": False,
+    "attention.layer_norm_epsilon": 1e-12,
+    "normalize_embeddings": True,
+    "pooling_type": 1,
+}
+_EMBEDDING_TOKENIZER: Final[dict[str, Any]] = {
+    "add_cls_token": False,
+    "add_mask_token": False,
+    "add_padding_token": False,
+    "add_seperator_token": False,  # as it is spelt there
+    "add_unknown_token": False,
+    "cls_token_id": 101,
+    "mask_token_id": 103,
+    "model": "bert",
+    "padding_token_id": 0,
+    "pre": "default",
+    "scores": None,
+    "seperator_token_id": 102,
+    "token_type": None,
+    "token_type_count": 2,
+    "tokens": None,
+    "unknown_token_id": 100,
+}
 
 
 def _tensors(model: Model) -> list[dict[str, Any]]:

@@ -155,4 +155,5 @@ _FAMILIES: Final = (
     ("gemma", "gemma3"),
     ("phi", "phi3"),
 )
-_ABILITIES: Final = (("vision", _VISION), ("tools", _TOOLS), ("thinking", _THINKING))
+_INSERT: Final = ("coder", "codellama", "codegemma", "starcoder", "codestral")
+_ABILITIES: Final = (("insert", _INSERT), ("vision", _VISION), ("tools", _TOOLS), ("thinking", _THINKING))

@@ -27,6 +27,7 @@ async def generate(engine: Engine, body: bytes) -> Answer:
         name=name,
         verb="generate",
         prompt=prompt and "\n".join((members.get("system", ""), prompt, members.get("suffix", ""))),
+        inserts=bool(members.get("suffix")),
         wants_context=not members.get("raw", False),
         **_common(members),
     )
@@ -73,18 +74,9 @@ def _common(members: dict[str, Any]) -> dict[str, Any]:
         "options": members.get("options", {}),
         "keep_alive": members.get("keep_alive"),
         "think": members.get("think"),
-        "format": _format(members.get("format")),
+        "format": members.get("format"),
+        "logprobs": members.get("top_logprobs", 0) if members.get("logprobs") else None,
     }
-
-
-def _format(value: Any) -> Any:
-    if value in (None, ""):
-        return None
-    if value == "json" or isinstance(value, dict):
-        return value
-    raise Refusal(
-        500, f'invalid format: {dump(value).decode()}; expected "json" or a valid JSON Schema object'
-    )
 
 
 def _check_logprobs(members: dict[str, Any]) -> None:
@@ -116,7 +108,7 @@ def _generated(engine: Engine, ask: Ask, piece: Piece) -> dict[str, Any]:
     value |= _counts(piece.done)
     if piece.tool_calls:
         value["tool_calls"] = list(piece.tool_calls)
-    return value
+    return value | _logprobs(piece)
 
 
 def _chatted(engine: Engine, ask: Ask, piece: Piece) -> dict[str, Any]:
@@ -131,8 +123,13 @@ def _chatted(engine: Engine, ask: Ask, piece: Piece) -> dict[str, Any]:
         "created_at": created,
         "message": message,
         **_reason(piece.done),
+        **_logprobs(piece),
         **_counts(piece.done),
     }
+
+
+def _logprobs(piece: Piece) -> dict[str, Any]:
+    return {"logprobs": list(piece.logprobs)} if piece.logprobs else {}
 
 
 def _reason(done: Done | None) -> dict[str, Any]:

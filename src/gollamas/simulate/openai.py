@@ -12,12 +12,13 @@ from typing import Any, Final
 
 from gollamas.simulate import answers, fields
 from gollamas.simulate.engine import Ask, Done, Engine, Piece
-from gollamas.simulate.goformat import dump
+from gollamas.simulate.goformat import base64_fault, dump, go_type_of
 from gollamas.simulate.native import inputs_of
 from gollamas.simulate.refusal import Refusal
 from gollamas.simulate.text import chance
 from gollamas.wire.message import Answer
 
+_IMAGES: Final = ("data:", "data:image/jpeg", "data:image/jpg", "data:image/png", "data:image/webp")
 DONE: Final = b"data: [DONE]\n\n"
 _EFFORTS: Final[dict[Any, bool | str]] = {
     "none": False,
@@ -60,6 +61,7 @@ async def chat(engine: Engine, body: bytes) -> Answer:
         think=think_of(effort),
         format=_format(members.get("response_format")),
         may_call=messages[-1].get("role") == "user",
+        logprobs=members.get("top_logprobs", 0) if members.get("logprobs") else None,
     )
     if not name:
         raise Refusal(400, "model is required")
@@ -81,11 +83,11 @@ def prompt_of(messages: list[Any]) -> str:
     """All the text of OpenAI's messages. Raises Refusal (400) for parts that are none."""
     lines = []
     for message in messages:
-        if not isinstance(message, dict):
-            raise _early("invalid message format")
+        message = message or {}  # noqa: PLW2901 - Go reads null as a message without anything
         content = message.get("content")
-        if content is None and "tool_calls" not in message:
-            raise _early("invalid message format")
+        is_call = content is None and "tool_calls" in message
+        if not isinstance(content, str | list) and not is_call:
+            raise _early(f"invalid message content type: {go_type_of(content)}")
         parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
         lines.append(f"{message.get('role', '')} " + " ".join(_part(part) for part in parts))
     return "\n".join(lines)
@@ -98,12 +100,21 @@ def _part(part: Any) -> str:
     if kind == "image_url":
         url = part.get("image_url")
         url = url.get("url") if isinstance(url, dict) else url
-        if not isinstance(url, str) or not url.startswith("data:"):
-            raise _early("invalid image input")
+        _check_image(url)
         return "image"
     if kind == "input_audio":
         return "audio"
     raise _early("invalid message format")
+
+
+def _check_image(url: Any) -> None:
+    if not isinstance(url, str):
+        raise _early("invalid message format")
+    if url.startswith(("http://", "https://")):
+        raise _early("image URLs are not currently supported, please use base64 encoded data instead")
+    start, _, data = url.partition(";base64,")
+    if start not in _IMAGES or base64_fault(data) is not None:
+        raise _early("invalid image input")
 
 
 def _format(value: Any) -> Any:
@@ -156,7 +167,8 @@ class _Chat:
         if piece.tool_calls:
             message["tool_calls"] = [_tool_call(call) for call in piece.tool_calls]
         self._called = bool(piece.tool_calls)
-        choice = {"index": 0, "message": message, "finish_reason": self._finish(piece.done)}
+        reason = self._finish(piece.done)
+        choice = {"index": 0, "message": message, "finish_reason": reason} | _logprobs(piece)
         return {
             "id": self._id,
             "object": "chat.completion",
@@ -171,7 +183,7 @@ class _Chat:
         """Write the role once, and the reason in a chunk of its own."""
         out = b""
         if piece.done is None or not self._began:
-            out = self._delta(self._content(piece, with_role=not self._began), None)
+            out = self._delta(self._content(piece, with_role=not self._began), None, _logprobs(piece))
         if piece.done:
             out += self._delta({}, self._finish(piece.done))
         return out
@@ -179,7 +191,7 @@ class _Chat:
     def old_chunk(self, piece: Piece) -> bytes:
         """Write the role in every chunk, and the reason in the last one."""
         content = self._content(piece, with_role=True)
-        return self._delta(content, self._finish(piece.done) if piece.done else None)
+        return self._delta(content, self._finish(piece.done) if piece.done else None, _logprobs(piece))
 
     def trailer(self, piece: Piece, *, wants_usage: bool) -> bytes:
         """Write what stands after the last chunk."""
@@ -208,13 +220,18 @@ class _Chat:
             "system_fingerprint": "fp_ollama",
         }
 
-    def _delta(self, delta: dict[str, Any], reason: str | None) -> bytes:
-        return sse({**self._head(), "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+    def _delta(self, delta: dict[str, Any], reason: str | None, more: dict[str, Any] | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason, **(more or {})}
+        return sse({**self._head(), "choices": [choice]})
 
     def _finish(self, done: Done | None) -> str | None:
         if done is None:
             return None
         return "tool_calls" if done.reason == "stop" and self._called else done.reason
+
+
+def _logprobs(piece: Piece) -> dict[str, Any]:
+    return {"logprobs": {"content": list(piece.logprobs)}} if piece.logprobs else {}
 
 
 def _tool_call(call: Any) -> dict[str, Any]:
@@ -238,7 +255,13 @@ async def completions(engine: Engine, body: bytes) -> Answer:
     """`POST /v1/completions`."""
     members = fields.read("CompletionRequest", body, empty="EOF")
     name = members.get("model", "")
-    ask = Ask(name=name, verb="generate", prompt=members.get("prompt", ""), options=_options(members))
+    ask = Ask(
+        name=name,
+        verb="generate",
+        prompt=members.get("prompt", ""),
+        inserts=bool(members.get("suffix")),
+        options=_options(members),
+    )
     engine.find(name)
     created = int(engine.clock.now())
     cmpl_id = f"cmpl-{chance(ask.prompt, created).randrange(999)}"

@@ -8,14 +8,17 @@ class Refusal(Exception):
     """Ollama's answer to a request that it does not serve.
 
     `is_early` says that the request was turned away before the handler of the native API saw it,
-    which shows in the form of the `/v1` answers.
+    which shows in the form of the `/v1` answers. `by_runner` says that the model's runner refused, which is
+    after a stream was begun within the server; `in_stream` that there was one.
     """
 
-    def __init__(self, status: int, text: str, *, is_early: bool = False) -> None:
+    def __init__(self, status: int, text: str, *, is_early: bool = False, by_runner: bool = False) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
         self.is_early = is_early
+        self.by_runner = by_runner
+        self.in_stream = False
 
 
 def busy() -> Refusal:

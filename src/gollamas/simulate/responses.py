@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from gollamas.simulate import answers, fields
 from gollamas.simulate.engine import Ask, Done, Engine, Piece
-from gollamas.simulate.goformat import dump
+from gollamas.simulate.goformat import dump, quote
+from gollamas.simulate.gojson import kind as kind_of
 from gollamas.simulate.openai import sse, think_of
 from gollamas.simulate.refusal import Refusal
 from gollamas.simulate.text import chance
@@ -67,9 +68,10 @@ def _prompt(members: dict[str, Any]) -> tuple[str, bool]:
     if isinstance(given, str):
         return f"{start}\n{given}" if start else given or " ", True
     if not isinstance(given, list):
-        raise Refusal(400, "json: input must be a string or array", is_early=True)
+        what = f"json: cannot unmarshal {kind_of(given)} into Go value of type []json.RawMessage"
+        raise Refusal(400, f"input must be a string or array: {what}", is_early=True)
     lines, last = [start] if start else [], "user"
-    for item in given:
+    for index, item in enumerate(given):
         kind = item.get("type", "message") if isinstance(item, dict) else None
         if kind == "message":
             lines.append(_content(item.get("content", "")))
@@ -78,7 +80,8 @@ def _prompt(members: dict[str, Any]) -> tuple[str, bool]:
             lines.append(str(item.get("output", "")))
             last = "tool"
         elif kind not in _IGNORED:
-            raise Refusal(400, f"unknown input item type: {kind or ''}", is_early=True)
+            what = f"input[{index}]: unknown input item type: {quote(kind or '')}"
+            raise Refusal(400, what, is_early=True)
     return "\n".join(lines) or " ", last == "user"
 
 

@@ -38,6 +38,22 @@ def tokens(source: random.Random) -> list[str]:
     return [word if index == 0 else f" {word}" for index, word in enumerate(words)]
 
 
+def logprob(token: str, alternatives: int, source: random.Random) -> dict[str, Any]:
+    """Say how likely a token was, and which others there were."""
+    value: dict[str, Any] = {
+        "token": token,
+        "logprob": -round(source.uniform(0.01, 3), 8),
+        "bytes": list(token.encode()),
+    }
+    if alternatives:
+        others = [{"token": word, "logprob": -3.5, "bytes": list(word.encode())} for word in _OTHERS]
+        value["top_logprobs"] = [dict(value), *others][:alternatives]
+    return value
+
+
+_OTHERS: Final = tuple(f" {word}" for word in " ".join(_SENTENCES).split()[:20])
+
+
 def split(text: str, size: int = 6) -> list[str]:
     """Make a text in pieces, as a tokenizer might cut it."""
     return [text[at : at + size] for at in range(0, len(text), size)]

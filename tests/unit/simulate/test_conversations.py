@@ -23,10 +23,36 @@ def user(*parts: Any) -> list[dict[str, Any]]:
         (
             user({"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}),
             400,
-            "invalid image input",
+            "image URLs are not currently supported, please use base64 encoded data instead",
         ),
         (user({"type": "video"}), 400, "invalid message format"),
-        (["Hi"], 400, "invalid message format"),
+        (
+            user({"type": "image_url", "image_url": {"url": "data:image/png;base64,A"}}),
+            400,
+            "invalid image input",
+        ),
+        (
+            user({"type": "image_url", "image_url": {"url": "data:text/plain;base64,AA=="}}),
+            400,
+            "invalid image input",
+        ),
+        (user({"type": "image_url", "image_url": 7}), 400, "invalid message format"),
+        (user("Hi"), 400, "invalid message format"),
+        ([None], 400, "invalid message content type: <nil>"),
+        ([{"role": "user", "content": 7}], 400, "invalid message content type: float64"),
+        (
+            [{"role": "user", "content": {"a": 1}}],
+            400,
+            "invalid message content type: map[string]interface {}",
+        ),
+        (
+            ["Hi"],
+            400,
+            (
+                "json: cannot unmarshal string into Go struct field ChatCompletionRequest.messages"
+                " of type openai.Message"
+            ),
+        ),
         ([{"role": "assistant", "content": None, "tool_calls": []}], 200, None),
     ],
 )
@@ -95,7 +121,6 @@ async def test_a_tool_s_result_is_talked_about_in_each_dialect() -> None:
     [
         ({"max_tokens": 0}, "max_tokens is required and must be positive"),
         ({"messages": []}, "messages is required"),
-        ({"messages": ["Hi"]}, "invalid message format"),
     ],
 )
 @runs

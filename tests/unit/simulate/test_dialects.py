@@ -203,7 +203,7 @@ async def test_vectors_come_as_numbers_or_as_their_bytes() -> None:
             "/v1/chat/completions",
             {"model": "smol", "messages": [{"role": "user"}]},
             400,
-            "invalid message format",
+            "invalid message content type: <nil>",
         ),
         ("/v1/chat/completions", b"", 400, "EOF"),
         ("/v1/embeddings", {"model": "all-minilm"}, 400, "invalid input"),
@@ -312,3 +312,78 @@ async def test_one_client_gets_its_name_back_as_the_model_s_own() -> None:
 async def test_nobody_is_signed_in(method: str, path: str, status: int) -> None:
     """What needs an account says so."""
     assert (await ask(fast(), path, method=method))[0] == status
+
+
+@pytest.mark.parametrize("version", ["0.24.0", "0.32.15"])
+@runs
+async def test_log_probabilities(version: str) -> None:
+    """Where they are asked for, each token has one, with its alternatives, whole and in pieces."""
+    server = fast(models=("smol",), version=version)
+    asked = {"model": "smol", "prompt": "Hi", "logprobs": True, "top_logprobs": 2}
+    _, lines = await ask(server, "/api/generate", asked)
+    assert [[one["token"] for one in line.get("logprobs", [])] for line in lines] == [
+        *([line["response"]] for line in lines[:-1]),
+        [],
+    ]
+    _, whole = await ask(server, "/api/generate", {**asked, "stream": False})
+    assert whole["logprobs"] == [one for line in lines[:-1] for one in line["logprobs"]]
+    assert {len(one["top_logprobs"]) for one in whole["logprobs"]} == {2}
+    messages = [{"role": "user", "content": "Hi"}]
+    _, chat = await ask(
+        server, "/api/chat", {"model": "smol", "messages": messages, "logprobs": True, "stream": False}
+    )
+    assert set(chat["logprobs"][0]) == {"token", "logprob", "bytes"}
+    _, openai = await ask(
+        server, "/v1/chat/completions", {"model": "smol", "messages": messages, "logprobs": True}
+    )
+    assert (
+        "".join(one["token"] for one in openai["choices"][0]["logprobs"]["content"])
+        == (openai["choices"][0]["message"]["content"])
+    )
+    _, stream = await ask(
+        server,
+        "/v1/chat/completions",
+        {"model": "smol", "messages": messages, "logprobs": True, "stream": True},
+    )
+    assert stream.count(b'"logprobs":{"content":[{"token":') == len(
+        openai["choices"][0]["logprobs"]["content"]
+    )
+    _, plain = await ask(server, "/api/generate", {"model": "smol", "prompt": "Hi", "stream": False})
+    assert "logprobs" not in plain
+
+
+@pytest.mark.parametrize(
+    ("stream", "content_type"), [(False, b"application/json; charset=utf-8"), (True, b"application/json")]
+)
+@runs
+async def test_a_format_that_is_none(stream: bool, content_type: bytes) -> None:
+    """The runner refuses it, which within a stream shows in the answer's type."""
+    server = fast(models=("smol",))
+    body = {"model": "smol", "prompt": "Hi", "format": "xml", "stream": stream}
+    answer = await server.respond(request("POST", "/api/generate", body))
+    assert (answer.status, answer.fields) == (500, [(b"Content-Type", content_type)])
+    text = 'invalid format: "\\"xml\\""; expected "json" or a valid JSON Schema object'
+    assert json.loads(await body_of(answer)) == {"error": text}
+    assert isinstance(answer.body, bytes) is not stream
+
+
+@runs
+async def test_an_embedding_model_is_described_as_one() -> None:
+    """Its metadata is that of a BERT, sorted by name, and it has no parameters."""
+    _, shown = await ask(fast(models=("all-minilm",)), "/api/show", {"model": "all-minilm"})
+    assert "parameters" not in shown
+    assert list(shown["model_info"]) == sorted(shown["model_info"])
+    assert shown["model_info"]["bert.pooling_type"] == 1
+    assert "general.basename" not in shown["model_info"]
+
+
+@pytest.mark.parametrize("path", ["/api/generate", "/v1/completions"])
+@runs
+async def test_a_suffix_needs_a_model_that_inserts(path: str) -> None:
+    """Models for code have the ability, others say so."""
+    server = fast(models=("smol", "qwen2.5-coder"))
+    asked = {"prompt": "a", "suffix": "b", "stream": False}
+    assert (await ask(server, path, {"model": "qwen2.5-coder", **asked}))[0] == 200
+    status, found = await ask(server, path, {"model": "smol", **asked})
+    assert status == 400
+    assert "registry.ollama.ai/library/smol:latest does not support insert" in str(found["error"])

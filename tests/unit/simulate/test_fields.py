@@ -58,6 +58,49 @@ def test_null_is_absent_and_the_unknown_is_ignored() -> None:
             b'{"top_logprobs": 1.5}',
             "json: cannot unmarshal number 1.5 into Go struct field ChatRequest.top_logprobs of type int",
         ),
+        (
+            "ChatRequest",
+            b'{"messages": [null, 7]}',
+            "json: cannot unmarshal number into Go struct field ChatRequest.messages of type api.Alias",
+        ),
+        (
+            "ChatRequest",
+            b'{"messages": [{"role": null, "content": 7}]}',
+            "json: cannot unmarshal number into Go struct field ChatRequest.messages.content of type string",
+        ),
+        (
+            "ChatRequest",
+            b'{"messages": [{"content": "a", "other": 7, "images": [7]}]}',
+            (
+                "json: cannot unmarshal number into Go struct field ChatRequest.messages.images"
+                " of type api.ImageData"
+            ),
+        ),
+        (
+            "GenerateRequest",
+            b'{"images": "AA=="}',
+            (
+                "json: cannot unmarshal string into Go struct field GenerateRequest.images"
+                " of type []api.ImageData"
+            ),
+        ),
+        ("GenerateRequest", b'{"images": ["AA==", "*"]}', "illegal base64 data at input byte 0"),
+        (
+            "MessagesRequest",
+            b'{"messages": [{"role": "user", "content": 7}]}',
+            (
+                "json: cannot unmarshal number into Go struct field MessagesRequest.messages"
+                " of type []anthropic.ContentBlock"
+            ),
+        ),
+        (
+            "MessagesRequest",
+            b'{"messages": [7]}',
+            (
+                "json: cannot unmarshal number into Go struct field MessagesRequest.messages of type"
+                ' struct { Role string "json:\\"role\\""; Content json.RawMessage "json:\\"content\\"" }'
+            ),
+        ),
         ("GenerateRequest", b"[]", "json: cannot unmarshal array into Go value of type api.GenerateRequest"),
         ("GenerateRequest", b"", "missing request body"),
     ],

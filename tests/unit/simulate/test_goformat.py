@@ -2,7 +2,15 @@
 
 import pytest
 
-from gollamas.simulate.goformat import dump, nanoseconds, parse_duration, quote, timestamp
+from gollamas.simulate.goformat import (
+    base64_fault,
+    dump,
+    go_type_of,
+    nanoseconds,
+    parse_duration,
+    quote,
+    timestamp,
+)
 
 
 def test_json_is_compact_and_escapes_what_go_escapes() -> None:
@@ -62,6 +70,44 @@ def test_what_is_no_duration(text: str, fault: str) -> None:
     with pytest.raises(ValueError, match=r"^time: ") as raised:
         parse_duration(text)
     assert str(raised.value) == fault
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("", None),
+        ("aGVsbG8=", None),
+        ("aGVs\r\nbA==\n", None),
+        ("*", 0),
+        ("aG*s", 2),
+        ("aGVsbG", 4),
+        ("a===", 1),
+        ("=", 0),
+        ("bA=", 3),
+        ("bA=x", 2),
+        ("bA==x", 4),
+        ("bG8=x", 4),
+    ],
+)
+def test_where_base64_is_faulty(text: str, at: int | None) -> None:
+    """The place is the one in Go's error."""
+    assert base64_fault(text) == at
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (None, "<nil>"),
+        (True, "bool"),
+        (1, "float64"),
+        ("a", "string"),
+        ({}, "map[string]interface {}"),
+        ([], "[]interface {}"),
+    ],
+)
+def test_the_types_of_decoded_values(value: object, name: str) -> None:
+    """What `%T` prints."""
+    assert go_type_of(value) == name
 
 
 def test_quoting_keeps_letters_and_escapes_the_rest() -> None:

@@ -1,0 +1,45 @@
+"""The simulated server answers as the real one of its version does, to every question of these tests."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from gollamas.simulate.server import SimulatedOllama
+from gollamas.simulate.settings import Settings
+from tests.clients.programs import SimulatedFleet
+from tests.real.fleet import Place, RealFleet, seen
+from tests.real.questions import ANSWERED, REFUSED, Question
+from tests.recorded import VERSIONS, parse_reply
+
+# How far a model gets with a schema in a few tokens is its own affair.
+_QUESTIONS = [question for question in (*ANSWERED, *REFUSED) if "schema" not in question.name]
+
+
+@pytest.fixture(scope="module")
+def simulated(fleet: RealFleet) -> Iterator[Place]:
+    """Run a simulated server of the same version, whose models have the same names and abilities."""
+    if fleet.version not in VERSIONS:
+        pytest.skip(f"only {' and '.join(VERSIONS)} are simulated to the letter, not {fleet.version}")
+    settings = Settings(
+        version=fleet.version, models=(fleet.chat, fleet.embed), load_seconds=0.0, tokens_per_second=0.0
+    )
+    server = SimulatedOllama(settings)
+    for name in (fleet.chat, fleet.embed):
+        model = server.engine.library.find(name)
+        assert model is not None
+        weights = replace(model.weights, capabilities=tuple(fleet.capabilities[name]))
+        server.engine.library.put(replace(model, weights=weights))
+    with SimulatedFleet({"simulated": server}) as running:
+        yield Place(running.urls["simulated"])
+
+
+@pytest.mark.parametrize("question", _QUESTIONS, ids=lambda question: question.name)
+def test_the_simulated_server_answers_alike(fleet: RealFleet, simulated: Place, question: Question) -> None:
+    """Status, fields, framing, kinds of lines and events, key order and error texts."""
+    body = question.body(fleet.chat, fleet.embed)
+    real, ours = (
+        parse_reply(place.raw(question.method, question.path, body), is_head=False)
+        for place in (fleet.first, simulated)
+    )
+    assert [*seen(ours), ours.chunks is None] == [*seen(real), real.chunks is None]

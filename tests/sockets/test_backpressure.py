@@ -23,7 +23,10 @@ LINE = b'{"model":"llama3.2","response":"' + b"a" * 8000 + b'"}\n'
 class Flood:
     """A server's handler that sends a body as fast as it is taken, and counts what the kernel took."""
 
-    def __init__(self, head: bytes, pieces: Callable[[], Iterator[bytes]], end: bytes = b"") -> None:
+    def __init__(
+        self, head: bytes, pieces: Callable[[], Iterator[bytes]], end: bytes = b"", *, closes: bool = False
+    ) -> None:
+        self._closes = closes
         self._head = head
         self._pieces = pieces
         self._end = end
@@ -36,12 +39,16 @@ class Flood:
         peer.writer.transport.set_write_buffer_limits(high=0)
         try:
             for piece in (self._head, *self._pieces(), self._end):
+                if peer.writer.transport.is_closing():
+                    return
                 self.written += len(piece)
                 peer.writer.write(piece)
                 await peer.writer.drain()
         except ConnectionError:
             self.left.set_result(None)
             raise
+        if self._closes:
+            peer.close()
 
     @property
     def taken(self) -> int:
@@ -59,7 +66,12 @@ def chunk_flood() -> Flood:
     return Flood(chunked_head(), lambda: (chunk(LINE) for _ in range(TOTAL // len(LINE))), chunk(b""))
 
 
-FLOODS = {"length": length_flood, "chunked": chunk_flood}
+def close_flood() -> Flood:
+    head = b"HTTP/1.0 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"
+    return Flood(head, lambda: (LINE for _ in range(TOTAL // len(LINE))), closes=True)
+
+
+FLOODS = {"length": length_flood, "chunked": chunk_flood, "until close": close_flood}
 
 
 @asynccontextmanager
@@ -131,7 +143,7 @@ async def test_a_stalled_stream_goes_on_when_its_client_reads_and_loses_nothing(
             assert digest(kind, body) == digest(kind, expected(kind))
             event = await proxy.events.ended()
             assert event.end is End.DONE
-            assert event.bytes_out == len(expected("raw" if kind == "chunked" else kind))
+            assert event.bytes_out == len(expected(kind))
 
 
 def expected(kind: str) -> bytes:
@@ -142,7 +154,7 @@ def expected(kind: str) -> bytes:
 
 def digest(kind: str, body: bytes) -> str:
     """Tell a body, its chunks undone where it has some."""
-    if kind == "chunked" and not body.startswith(b"{"):
+    if kind != "length" and not body.startswith(b"{"):
         pieces, at = [], 0
         while size := int(body[at : (end := body.index(b"\r\n", at))], 16):
             pieces.append(body[end + 2 : end + 2 + size])
@@ -223,3 +235,23 @@ async def test_a_client_that_sends_on_while_it_is_answered_is_held_up() -> None:
         except TimeoutError:
             pass
         assert sent < TOTAL
+
+
+@pytest.mark.parametrize("kind", ["chunked", "length"])
+@runs
+async def test_a_server_that_breaks_off_while_its_client_stalls_loses_nothing_that_was_read(
+    kind: str,
+) -> None:
+    async with one_server() as (server, proxy):
+        server.handler = flood = FLOODS[kind]()
+        async with stalled(proxy, post("/api/generate", BODY)) as sock:
+            await settled(flood)
+            assert flood.peer is not None
+            flood.peer.reset()
+            head, _, body = (await read_all(sock)).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 OK")
+            if kind == "chunked":
+                assert b'{"error":"' in body[-400:]
+                assert not body.endswith(b"\r\n0\r\n\r\n")
+            assert 1 << 20 < len(body) < TOTAL
+            assert (await proxy.events.ended()).end is End.SERVER_BROKE

@@ -159,7 +159,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         await app.stop(grace=0)
     for _ in range(3):  # an aborted connection is told of its end in the loop's next turns
         await asyncio.sleep(0)
-    assert not events.of(Crashed), "a defect of ours was met"
+    assert not (crashed := events.of(Crashed)), f"a defect of ours was met: {crashed}"
     assert list(app.in_flight()) == [], "a lease was not given back"
     assert dict(app.connections()) == {"client": 0, "server": 0}, "a connection was left open"
     left = {task.get_name() for task in asyncio.all_tasks() - before if "Peer" not in repr(task)}

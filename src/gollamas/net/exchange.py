@@ -163,6 +163,11 @@ class Exchange:
             self.tried = {*self.tried, lease.server}
             self._tell_failed(lease, why)
 
+    def let_go(self) -> None:
+        """Free what only another attempt would need: a stream lives long."""
+        head = self._head
+        head.fields, head.names = [], {}
+
     def _read_settings(self, named: NamedModel) -> None:
         config = self._snapshot.config
         self.idle_limit = config.idle_timeout
@@ -310,8 +315,7 @@ class Exchange:
         telling = telling_of(self.route.path)
         if telling is None or event.end is not _DONE:
             return
-        tail = relay.tail
-        said = counts(tail[0] if len(tail) == 1 else b"".join(tail), telling)
+        said = counts(relay.tail, telling)
         event.tokens_in, event.tokens_out = said.tokens_in, said.tokens_out
         if said.tokens_out:
             spent = said.eval_seconds

@@ -76,6 +76,10 @@ class Proxy:
         dialect = route.dialect if route is not None else Dialect.NATIVE
         fields, body = dialects.error(dialect, error.status, error.text, event.request_id)
         fields.append((b"X-Request-Id", event.request_id.encode()))
+        if head is not None:
+            # A page may read why only where the gate lets its origin.
+            lines = self._gate.judge(head).lines.split(b"\r\n")
+            fields += [(name, value) for name, _, value in (line.partition(b": ") for line in lines) if name]
         return Answer(error.status, fields, body)
 
     async def serve(self, request: Request, client: ClientConnection) -> None:

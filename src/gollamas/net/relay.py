@@ -6,7 +6,6 @@ ended. Nothing is decoded on the way; an editor changes a name back as bytes pas
 """
 
 import asyncio
-from collections import deque
 from enum import Enum, auto
 from typing import Final, Protocol
 
@@ -21,7 +20,6 @@ from gollamas.wire.tail import TAIL_BYTES
 
 BUSY_STATUS: Final = 503  # Ollama's answer when its queue is full: another server may do it
 _HELD_SECONDS: Final = 1.0  # that a busy answer may take to its end before another server is asked
-_TAIL_PIECES: Final = 4
 _BY_LENGTH: Final = Ends.LENGTH
 _EVENTS: Final = b"text/event-stream"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -62,6 +60,9 @@ class Call(Protocol):
     first_byte_limit: float | None  # seconds; None where the answer comes whole
     idle_limit: float
 
+    def let_go(self) -> None:
+        """Free what only another attempt would need: the answer has begun and goes on."""
+
 
 class Relay:
     """The sink of a server's connection and the source of a client's.
@@ -81,6 +82,7 @@ class Relay:
     _editor: NameEditor | None = None
     _framing: str | None = None  # None until the head has gone out
     _is_events = False
+    _tail = (b"", b"", b"")  # the ends of the last three pieces
     _seen = 0
     _seen_at = 0.0
 
@@ -94,7 +96,7 @@ class Relay:
         self._server_line = server_line
         self.reader = connection.reader
         self.done: asyncio.Future[Outcome] = call.client.loop.create_future()
-        self.tail: deque[bytes] = deque(maxlen=_TAIL_PIECES)
+        self._write = call.client.transport.write
 
     def send(self, head: bytes, body: bytes) -> None:
         """Begin the attempt."""
@@ -110,32 +112,41 @@ class Relay:
     # -- what the server's connection calls ----------------------------------------------------------
 
     def progress(self, reader: ResponseReader) -> None:
-        framing = self._framing
-        if framing is None:
+        if self._framing is not _CHUNKED:
+            self._progress_unchunked(reader)
+            return
+        # HOT: one write a read; each read leaves as one chunk, the last one with the end behind it.
+        pieces = reader.pieces
+        data = pieces.pop() if len(pieces) == 1 else reader.take()
+        is_complete = reader.is_complete
+        if self._editor is not None:
+            data = self._editor.feed(data)
+            if is_complete:
+                data += self._editor.flush()
+        if data:
+            size = len(data)
+            self.bytes_out += size
+            self._tail = (self._tail[1], self._tail[2], data if size <= TAIL_BYTES else data[-TAIL_BYTES:])
+            if not is_complete:
+                self._write(b"%x\r\n%b\r\n" % (size, data))
+            else:
+                self._write(b"%x\r\n%b\r\n0\r\n\r\n" % (size, data))
+        elif is_complete:
+            self._write(_LAST_CHUNK)
+
+    def _progress_unchunked(self, reader: ResponseReader) -> None:
+        if self._framing is None:
             if reader.has_head:
                 self._begin(reader)
             return
-        data = reader.take() if reader.pieces else b""
-        editor = self._editor
-        if editor is not None:
-            data = editor.feed(data)
+        data = reader.take()
+        if self._editor is not None:
+            data = self._editor.feed(data)
             if reader.is_complete:
-                data += editor.flush()
-        if framing is _CHUNKED:
-            # HOT: one write a read; each read leaves as one chunk, the last one with the end behind it.
-            if data:
-                size = len(data)
-                self.bytes_out += size
-                self.tail.append(data if size <= TAIL_BYTES else data[-TAIL_BYTES:])
-                if reader.is_complete:
-                    self._client.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (size, data))
-                else:
-                    self._client.transport.write(b"%x\r\n%b\r\n" % (size, data))
-            elif reader.is_complete:
-                self._client.transport.write(_LAST_CHUNK)
-        elif data:
+                data += self._editor.flush()
+        if data:
             self._keep(data)
-            self._client.transport.write(data)
+            self._write(data)
 
     def ended(self) -> None:
         self._finish(Outcome.BUSY if self.held is not None else _PASSED)
@@ -226,7 +237,7 @@ class Relay:
                     text,
                     self._call.request_id,
                     is_event_stream=self._is_events,
-                    sent_tail=b"".join(self.tail)[-4:],
+                    sent_tail=self.tail[-4:],
                 )
                 client.transport.write(b"%x\r\n%b\r\n" % (len(rest) + len(error), rest + error))
                 client.close()
@@ -239,7 +250,12 @@ class Relay:
 
     def _keep(self, data: bytes) -> None:
         self.bytes_out += len(data)
-        self.tail.append(data if len(data) <= TAIL_BYTES else data[-TAIL_BYTES:])
+        self._tail = (self._tail[1], self._tail[2], data if len(data) <= TAIL_BYTES else data[-TAIL_BYTES:])
+
+    @property
+    def tail(self) -> bytes:
+        """The end of what the client got: enough for an answer's counts."""
+        return b"".join(self._tail)
 
     # -- the head ------------------------------------------------------------------------------------
 
@@ -282,7 +298,9 @@ class Relay:
             parts.append(b"%x\r\n%b\r\n" % (len(data), data) if framing is _CHUNKED else data)
         if is_whole and framing is _CHUNKED:
             parts.append(_LAST_CHUNK)
-        client.transport.write(b"".join(parts))
+        self._write(b"".join(parts))
+        if not is_whole:
+            call.let_go()
 
     def _edit(self, content_type: bytes, data: bytes, is_whole: bool) -> bytes:
         """Set an editor up where this answer carries its model's name."""

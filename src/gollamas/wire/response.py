@@ -82,6 +82,7 @@ class ResponseReader:
         "_head_bytes",
         "_interim",
         "_is_head_request",
+        "_parse",
         "_parser",
         "ends",
         "fields",
@@ -105,6 +106,7 @@ class ResponseReader:
         """Expect an answer; to HEAD it has no body whatever its fields say (RFC 9110, section 9.3.2)."""
         if self._is_head_request:
             self._parser = httptools.HttpResponseParser(self)
+            self._parse = self._parser.feed_data
         self._is_head_request = is_head_request
         self.status = 0
         self.fields: Fields = []
@@ -120,22 +122,25 @@ class ResponseReader:
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take what came; raises BadAnswer. After it see `has_head`, `pieces` and `is_complete`."""
-        if self.is_complete:
-            self.keeps_alive = False
-            return
-        if not self.has_head:
+        try:
+            if self.has_head:  # HOT: first, since most reads are pieces of a stream
+                if self.is_complete:
+                    self.keeps_alive = False
+                else:
+                    self._parse(data)
+                return
             if not self._head_bytes and data and data[0] != _H:
                 raise BadAnswer("it is not HTTP: another protocol")  # llhttp takes RTSP and ICE too
             self._head_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
+            self._parse(data)
         except httptools.HttpParserUpgrade as why:
             raise BadAnswer("it switched protocols unasked") from why
         except httptools.HttpParserError as why:
             self._stopped(why)
-        if not self.has_head and self._head_bytes > MAX_HEAD_BYTES:
-            raise BadAnswer("its head is longer than 32 KiB")
-        if self._is_head_request and self.has_head and not _ends_with_head(bytes(data)):
+        if not self.has_head:
+            if self._head_bytes > MAX_HEAD_BYTES:
+                raise BadAnswer("its head is longer than 32 KiB")
+        elif self._is_head_request and not _ends_with_head(bytes(data)):
             self.pieces.clear()
             self.keeps_alive = False
 

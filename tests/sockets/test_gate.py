@@ -168,3 +168,17 @@ async def test_options_without_an_origin_are_ollamas() -> None:
         wrong = await proxy.ask(hosted(b"127.0.0.1", get("/api/chat", method=b"OPTIONS")))
         assert (wrong.status, wrong.get(b"allow")) == (405, b"POST")
         assert (await proxy.ask(hosted(b"127.0.0.1", get("/nothing", method=b"OPTIONS")))).status == 404
+
+
+@runs
+async def test_an_error_can_be_read_by_the_browser_that_caused_it() -> None:
+    line = b"Origin: http://localhost:3000"
+    async with one_server(max_body=100) as (_, proxy):
+        for data, status in (
+            (post("/api/chat", b'{"model":"nope"}', line), 404),
+            (post("/api/chat", b"{", line), 400),
+            (post("/api/chat", b"a" * 200, line), 413),
+        ):
+            got = await proxy.ask(data)
+            assert got.status == status
+            assert got.get(b"access-control-allow-origin") == b"http://localhost:3000"

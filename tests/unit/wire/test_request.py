@@ -218,3 +218,23 @@ def test_a_refusal_says_what_is_wrong() -> None:
     assert "HTTP/2" in refusal_of(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").text
     assert refusal_of(b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n").text == "unknown method"
     assert refusal_of(b"\nGET").text == "malformed request: a line that ends without CRLF"
+
+
+def test_a_blank_before_a_chunk_extension_is_refused() -> None:
+    assert requests_of([chunked(b"5 ;a\r\nhello\r\n0\r\n\r\n")]).status == 400
+
+
+@pytest.mark.parametrize("length", range(16_376, 16_390))
+def test_a_long_chunk_extension_has_one_verdict_however_it_is_split(length: int) -> None:
+    request = chunked(b"5;" + b"a" * (length - 1) + b"\r\nhello\r\n0\r\n\r\n")
+    assert requests_of(one_by_one(request)) == requests_of([request])
+
+
+@pytest.mark.parametrize("length", [*range(16_370, 16_390), 20_000])
+def test_a_long_trailer_has_one_verdict_however_it_is_split(length: int) -> None:
+    request = chunked(b"0\r\nX: " + b"a" * length + b"\r\n\r\n")
+    assert requests_of(one_by_one(request)) == requests_of([request])
+
+
+def test_trailers_of_more_than_16_kib_are_refused() -> None:
+    assert requests_of([chunked(b"0\r\n" + b"X: %b\r\n" % (b"a" * 2000) * 20 + b"\r\n")]).status == 400

@@ -316,3 +316,24 @@ def test_a_head_ends_with_an_empty_line() -> None:
     head = head_bytes(b"HTTP/1.1 200 OK\r\n", fields, b"C: 2\r\n")
     assert head == b"HTTP/1.1 200 OK\r\nA: 1\r\nB: \r\nC: 2\r\n\r\n"
     assert head_bytes(b"HTTP/1.1 204 No Content\r\n", [], b"") == b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+@pytest.mark.parametrize("length", [33_000, 40_000, 100_000])
+def test_a_head_over_the_limit_is_refused_however_it_is_split(length: int) -> None:
+    data = answer(b"Content-Length: 0\r\nX: " + b"a" * length + b"\r\n")
+    assert answer_of(one_by_one(data)).error == "its head is longer than 32 KiB"
+    assert answer_of([data]).error == "its head is longer than 32 KiB"
+    assert answer_of(cut_at(data, range(0, len(data), 32 * 1024))).error == "its head is longer than 32 KiB"
+
+
+@pytest.mark.parametrize("behind", [b"5\r\n", b"5", b"0\r\n\r\n"])
+def test_chunks_behind_an_answer_to_head_end_the_connection(behind: bytes) -> None:
+    reader = ResponseReader()
+    reader.begin(is_head_request=True)
+    reader.feed(answer(b"Transfer-Encoding: chunked\r\n", behind))
+    assert reader.is_complete
+    assert not reader.keeps_alive
+
+
+def test_an_answer_in_another_protocol_is_refused() -> None:
+    assert answer_of([answer(b"Content-Length: 0\r\n", start=b"RTSP/1.0 200 OK")]).error

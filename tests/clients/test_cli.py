@@ -1,6 +1,8 @@
 """The official `ollama` command in front of two servers; skipped where it is not installed."""
 
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -15,13 +17,13 @@ def shell(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> "Shell":
 
 
 class Shell:
-    """Runs the command."""
+    """Runs the command; what it is given on its standard input is `asks`."""
 
     def __init__(self, command: str, address: str, home: str) -> None:
         self._command = command
         self._env = clean_environment(OLLAMA_HOST=address, HOME=home)
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, asks: str = "") -> subprocess.CompletedProcess[str]:
         """Run it and give its exit code and what it printed."""
         return subprocess.run(
             [self._command, *words],
@@ -29,7 +31,7 @@ class Shell:
             check=False,
             capture_output=True,
             text=True,
-            stdin=subprocess.DEVNULL,
+            input=asks,
             timeout=PATIENCE,
         )
 
@@ -79,3 +81,13 @@ def test_an_unknown_model(shell: Shell) -> None:
 def test_version(shell: Shell) -> None:
     """The server's version is the fleet's."""
     assert "0.32.15" in shell.said("--version")
+
+
+def test_the_line_of_the_readme(shell: Shell) -> None:
+    """README's `ollama run` answers what it is asked, at the proxy's address."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    lines = re.findall(r"`OLLAMA_HOST=localhost:11434 ollama (run [^`]+)`", text)
+    assert lines
+    for line in lines:
+        done = shell.run(*line.split(), asks="Hello")
+        assert (done.returncode, bool(done.stdout.strip())) == (0, True), done.stderr

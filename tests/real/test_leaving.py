@@ -8,7 +8,7 @@ import pytest
 
 from tests.real.fleet import RealFleet, request_bytes
 
-LONG = {"num_predict": 300, "num_ctx": 2048, "temperature": 0, "seed": 1}
+LONG = {"num_predict": 200, "num_ctx": 2048, "temperature": 0, "seed": 1}
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])

@@ -38,6 +38,9 @@ Paste into another terminal:
   curl {url}/api/chat -d '{{"model": "llama3.2", "messages": [{{"role": "user", "content": "Hello"}}]}}'
   curl {url}/v1/chat/completions -H 'Content-Type: application/json' \\
     -d '{{"model": "gpt-4o", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+
+Where Ollama's own command is installed, or OpenAI's Python package (pip install openai):
+
   OLLAMA_HOST={host} ollama run deepseek-r1:14b 'Hello'
   python3 -c '{python}'
 """
@@ -164,5 +167,5 @@ def _explain(app: "App", addresses: Mapping[str, Address]) -> None:
     host = url.removeprefix("http://")
     say(_COMMANDS.format(url=url, host=host, python=_PYTHON.format(url=url)).rstrip("\n"))
     if app.admin_address is not None:
-        say(f"  curl {reached(app.admin_address)}/metrics")
+        say(f"\nWhat all of that came to:\n\n  curl {reached(app.admin_address)}/metrics")
     say("\nCtrl-C ends all of it.\n")

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -71,7 +72,8 @@ def _parser() -> "Parser":
         ("--keep-alive", 300.0, "seconds that an idle model stays loaded; less than 0 is for ever"),
     ):
         shown = f"{help_text} (default {default:g})"
-        parser.add_argument(flag, type=float, default=default, metavar="NUMBER", help=shown)
+        kind = _any_number if flag == "--keep-alive" else _number
+        parser.add_argument(flag, type=kind, default=default, metavar="NUMBER", help=shown)
     for flag, number, help_text in (
         ("--parallel", 1, "requests that a loaded model works on at a time"),
         ("--max-queue", 512, "requests that may wait behind a load"),
@@ -94,6 +96,8 @@ class Parser(argparse.ArgumentParser):
         unknown = message.partition("unrecognized arguments: ")[2].split()
         near = nearest(unknown[0].partition("=")[0], self._option_string_actions) if unknown else None
         hint = f"write `{near}`" if near else f"see `{self.prog} --help`"
+        if unknown and "://" in unknown[0]:
+            hint = "this makes servers of its own, `gollamas URL` is for yours"
         complain(f"{self.prog}: {message}: {hint}")
         raise SystemExit(USAGE)
 
@@ -120,6 +124,23 @@ def _version(text: str) -> str:
     if not text.partition("-")[0].replace(".", "").isdecimal():
         raise argparse.ArgumentTypeError(f"`{text}` is no version. Write it like `0.32.15`")
     return text
+
+
+def _any_number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"`{text}` is no number")
+    return number
+
+
+def _number(text: str) -> float:
+    number = _any_number(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"`{text}` is less than 0")
+    return number
 
 
 def _count(text: str) -> int:

@@ -23,6 +23,7 @@ from gollamas.simulate.settings import Settings
 
 _OVERHEAD: Final = 0.0006  # seconds that the way through a real server takes at the least
 _NO_EMBEDDINGS: Final = "This server does not support embeddings. Start it with `--embeddings`"
+_TOO_LONG: Final = "the input length exceeds the context length"
 _OLD_OVERHEAD: Final = 0.022  # and before 0.30
 
 
@@ -41,6 +42,7 @@ class Ask:
     format: Any = None
     logprobs: int | None = None  # how many alternatives to each token; None: no log probabilities
     wants_context: bool = False
+    truncates: bool = True  # a prompt that is too long is cut; else it is refused
     inserts: bool = False  # between the prompt and a suffix
     may_call: bool = True  # the last message is the user's, so that a tool may be called
 
@@ -164,7 +166,11 @@ class Engine:
         self, ask: Ask, runner: Runner, began: float, loaded: float
     ) -> AsyncGenerator[Piece, None]:
         started = self.clock.now()
-        prompt_count = min(8 + text.count_tokens(ask.prompt), runner.launch.num_ctx)
+        prompt_count = 8 + text.count_tokens(ask.prompt)
+        if prompt_count > runner.launch.num_ctx:
+            if not ask.truncates:
+                raise Refusal(400, _TOO_LONG, by_runner=True)
+            prompt_count = runner.launch.num_ctx
         await self._work(started, prompt_count, self.settings.prompt_tokens_per_second)
         read = self.clock.now()
         said, reason = _script(ask, runner.model)
@@ -208,7 +214,7 @@ class Engine:
                     raise Refusal(501, _NO_EMBEDDINGS)
                 counts = [1 + text.count_tokens(item) for item in inputs]
                 if not truncates and any(count > runner.launch.num_ctx for count in counts):
-                    raise Refusal(400, "the input length exceeds the context length")
+                    raise Refusal(400, _TOO_LONG)
                 count = sum(min(count, runner.launch.num_ctx) for count in counts)
                 async with self._slot(runner):
                     await self._work(loaded, count, self.settings.prompt_tokens_per_second)

@@ -75,6 +75,7 @@ def _common(members: dict[str, Any]) -> dict[str, Any]:
         "keep_alive": members.get("keep_alive"),
         "think": members.get("think"),
         "format": members.get("format"),
+        "truncates": members.get("truncate", True),
         "logprobs": members.get("top_logprobs", 0) if members.get("logprobs") else None,
     }
 

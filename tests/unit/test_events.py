@@ -1,0 +1,79 @@
+"""What happened, as values."""
+
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+import pytest
+
+from gollamas.events import (
+    AttemptFailed,
+    Crashed,
+    DigestsDiffer,
+    Draining,
+    End,
+    RequestEnded,
+    ServerWentDown,
+    ServerWentUp,
+    Started,
+    Stopped,
+    Warned,
+)
+
+
+def request(**more: object) -> RequestEnded:
+    """Make the least that is said of a request, and more."""
+    return RequestEnded(request_id="1", client="::1", method="POST", route="/api/chat", **more)
+
+
+def test_a_request_says_nothing_that_is_not_known() -> None:
+    said = request()
+    known = {"request_id", "client", "method", "route", "total_s", "bytes_in", "bytes_out", "end", "attempts"}
+    assert {field.name for field in fields(said) if getattr(said, field.name) is not None} == known
+    assert (said.total_s, said.bytes_in, said.bytes_out, said.end, said.attempts) == (0.0, 0, 0, End.DONE, 1)
+
+
+def test_what_is_said_of_one_request_is_not_said_of_another() -> None:
+    first = request(status=200, model="m", tokens_out=7)
+    first.end = End.CLIENT_LEFT
+    first.attempts += 1
+    second = request()
+    assert (second.status, second.model, second.tokens_out) == (None, None, None)
+    assert (second.end, second.attempts) == (End.DONE, 1)
+    assert (first.end, first.attempts, first.tokens_out) == (End.CLIENT_LEFT, 2, 7)
+
+
+def test_equal_requests_are_equal_events() -> None:
+    assert request(status=200) == request(status=200)
+    assert request(status=200) != request(status=404)
+
+
+def test_ends_are_the_words_of_the_log() -> None:
+    assert [str(end) for end in End] == [
+        "done",
+        "refused",
+        "client_left",
+        "server_broke",
+        "timed_out",
+        "shut_down",
+    ]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        AttemptFailed(request_id="1", server="a", model="m", why="refused", moves_on=True),
+        ServerWentUp("a", "0.32.15"),
+        ServerWentDown("a", "refused"),
+        DigestsDiffer("m", ("a", "b")),
+        Started(listen=("localhost:11434",), admin=None, servers=(), models=(), aliases=()),
+        Draining(2, 30.0),
+        Stopped(0),
+        Warned("text"),
+        Crashed("a request", ValueError()),
+    ],
+)
+def test_what_happened_does_not_change(event: Any) -> None:
+    name = fields(event)[0].name
+    with pytest.raises(FrozenInstanceError):
+        setattr(event, name, "other")
+    assert getattr(event, name) != "other"

@@ -303,6 +303,7 @@ async def test_a_busy_server_is_passed_over_before_a_byte_goes_out() -> None:
 async def test_when_all_are_busy_the_last_ones_words_pass_verbatim(count: int) -> None:
     servers = [RawServer(f"s{number}") for number in range(count)]
     async with opened(*servers), in_front_of(*servers) as proxy:
+        await proxy.events.up(*servers)
         for server in servers:
             server.handler = says(BUSY)
         client = await proxy.connect()

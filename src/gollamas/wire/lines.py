@@ -119,8 +119,10 @@ class NameEditor:
         self._open = self._plan.lead is None  # in the middle of a line, or in a whole body
         self._scan: _Scan | None = self._begin() if self._open else None
         self._passed = b""  # of the open line, while nothing in it was worth a scan
-        self._first = b'{"model":' + self._old  # how a line begins that needs no parse: learnt from the first
-        self._first_new = b'{"model":' + self._new
+        # How a line begins that needs no parse: at first the shortest, then as the first one was.
+        lead = b"data: " if self._plan.lead else b""
+        self._first = lead + b'{"model":' + self._old
+        self._first_new = lead + b'{"model":' + self._new
         self._find: re.Pattern[bytes] | None = None
         self._swap = rb"\g<1>" + self._new.replace(b"\\", rb"\\")
         if self._plan.prefix:

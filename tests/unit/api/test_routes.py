@@ -1,0 +1,204 @@
+"""What every URL means, as Ollama has it."""
+
+import pytest
+
+from gollamas.api.dialects import Dialect
+from gollamas.api.routes import ROUTES, Kind, Redirect, Route, find, parameter, redirect
+from tests.recorded import case
+
+# Path, methods (as Allow has them), dialect, whether an answer comes in pieces by default.
+TABLE = {
+    "/": ("HEAD, GET", Dialect.NATIVE, False),
+    "/api/version": ("HEAD, GET", Dialect.NATIVE, False),
+    "/api/status": ("GET", Dialect.NATIVE, False),
+    "/api/tags": ("HEAD, GET", Dialect.NATIVE, False),
+    "/api/ps": ("GET", Dialect.NATIVE, False),
+    "/api/generate": ("POST", Dialect.NATIVE, True),
+    "/api/chat": ("POST", Dialect.NATIVE, True),
+    "/api/embed": ("POST", Dialect.NATIVE, False),
+    "/api/embeddings": ("POST", Dialect.NATIVE, False),
+    "/api/show": ("POST", Dialect.NATIVE, False),
+    "/api/pull": ("POST", Dialect.NATIVE, True),
+    "/api/push": ("POST", Dialect.NATIVE, True),
+    "/api/create": ("POST", Dialect.NATIVE, True),
+    "/api/copy": ("POST", Dialect.NATIVE, False),
+    "/api/delete": ("DELETE", Dialect.NATIVE, False),
+    "/api/blobs/:digest": ("HEAD, POST", Dialect.NATIVE, False),
+    "/v1/chat/completions": ("POST", Dialect.OPENAI, False),
+    "/v1/completions": ("POST", Dialect.OPENAI, False),
+    "/v1/embeddings": ("POST", Dialect.OPENAI, False),
+    "/v1/models": ("GET", Dialect.OPENAI, False),
+    "/v1/models/:model": ("GET", Dialect.OPENAI, False),
+    "/v1/responses": ("POST", Dialect.OPENAI, False),
+    "/v1/messages": ("POST", Dialect.ANTHROPIC, False),
+    "/v1/audio/transcriptions": ("POST", Dialect.OPENAI, False),
+}
+PLAIN = [route for route in ROUTES if ":" not in route.path]
+
+
+def route_of(path: str) -> Route:
+    """Find a route that has to be there."""
+    route = find(path.encode())
+    assert route is not None
+    return route
+
+
+def test_the_table_is_ollamas() -> None:
+    assert {route.path: (route.allow.decode(), route.dialect, route.streams) for route in ROUTES} == TABLE
+    assert all(route.allowed == frozenset(route.allow.split(b", ")) for route in ROUTES)
+    assert all(route.upstream == route.path.encode() for route in ROUTES)
+
+
+@pytest.mark.parametrize("route", PLAIN, ids=lambda route: route.path)
+def test_a_path_is_found_as_it_stands_and_percent_encoded(route: Route) -> None:
+    path = route.path.encode()
+    assert find(path) is route
+    assert find(path[:-1] + b"%%%02x" % path[-1]) is route
+    assert find(path[:-1] + b"%%%02X" % path[-1]) is route
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"", b"*", b"/api", b"/api/", b"/api/nothing", b"/API/tags", b"/api/tags/", b"//api/tags",
+        b"/api//tags", b"/api/./tags", b"/api/../api/tags", b"/api/tags;x", b"/api/tags%00", b"/api/tags%2f",
+        b"/api%2Ftags/", b"/api/%2e%2e/api/tags", b"/debug/pprof/", b"/api/me", b"/api/signout",
+        b"/api/user/keys/x", b"/api/experimental/web_fetch", b"/v1", b"/v1/models/", b"/v1/models/a/b",
+        b"/v1/models/a%2Fb", b"/v1/models/x/", b"/api/blobs/", b"/api/blobs/a/b", b"/api/blobs/..%2f..",
+        b"/v1/messages/count_tokens", b"/metrics", b"/v1/responses/x", b"/api/tags%", b"/%c0%afapi/tags",
+    ],
+)  # fmt: skip
+def test_nothing_else_is_a_route(path: bytes) -> None:
+    assert find(path) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "route", "text"),
+    [
+        (b"/v1/models/smol", "/v1/models/:model", "smol"),
+        (b"/v1/models/smol:latest", "/v1/models/:model", "smol:latest"),
+        (b"/v1/models/gpt%2D4o%3Ax", "/v1/models/:model", "gpt-4o:x"),
+        (b"/v1/models/%C3%A9", "/v1/models/:model", "é"),
+        (b"/v1/models/%ff", "/v1/models/:model", "\ufffd"),
+        (b"/v1/models/a%20b", "/v1/models/:model", "a b"),
+        (b"/v1/models/..", "/v1/models/:model", ".."),
+        (b"/api/blobs/sha256:00ff", "/api/blobs/:digest", "sha256:00ff"),
+    ],
+)
+def test_the_last_segment_is_a_parameter(path: bytes, route: str, text: str) -> None:
+    found = find(path)
+    assert found is not None
+    assert (found.path, parameter(path)) == (route, text)
+
+
+@pytest.mark.parametrize("path", [b"/v1/models/", b"/v1/models/a%2Fb", b"/v1/models/a/b", b"/api/tags", b"/"])
+def test_a_path_without_one_has_no_parameter(path: bytes) -> None:
+    assert parameter(path) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "query", "status", "location"),
+    [
+        (b"//api/tags", b"GET", b"", 307, b"/api/tags"),
+        (b"/api//tags", b"POST", b"a=b", 307, b"/api/tags?a=b"),
+        (b"///api///tags", b"HEAD", b"", 307, b"/api/tags"),
+        (b"/api/tags/", b"GET", b"", 301, b"/api/tags"),
+        (b"/api/tags/", b"HEAD", b"", 307, b"/api/tags"),
+        (b"/api/chat/", b"POST", b"x", 307, b"/api/chat?x"),
+        (b"//", b"GET", b"", 307, b"/"),
+        (b"/api/tags//", b"GET", b"", 307, b"/api/tags/"),
+        (b"/v1/models/smol/", b"GET", b"", 301, b"/v1/models/smol"),
+        (b"//v1/models/smol", b"GET", b"", 307, b"/v1/models/smol"),
+    ],
+)
+def test_doubled_and_trailing_slashes_are_redirected_to_routes(
+    path: bytes, method: bytes, query: bytes, status: int, location: bytes
+) -> None:
+    assert redirect(path, method, query) == Redirect(status, location)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/api/nothing", b"/api/tags", b"/", b"", b"//evil.example", b"//evil.example/api/tags",
+        b"/api/nothing/", b"/api//nothing", b"//%2f", b"//api/%74ags", b"/api/tags%2f", b"//api/../tags",
+        b"*", b"/api/",
+    ],
+)  # fmt: skip
+def test_nothing_else_is_redirected(path: bytes) -> None:
+    assert redirect(path, b"GET", b"") is None
+
+
+@pytest.mark.parametrize("name", ["double-slash", "trailing-slash"])
+def test_redirects_are_the_recorded_ones(name: str) -> None:
+    recorded = case("0.32.15", name)
+    head = recorded.request.head
+    assert redirect(head.path, head.method, head.query) == Redirect(
+        recorded.reply.status, recorded.reply.get(b"location") or b""
+    )
+
+
+@pytest.mark.parametrize("name", ["wrong-method", "wrong-method-delete", "preflight-local"])
+def test_the_allowed_methods_are_the_recorded_ones(name: str) -> None:
+    recorded = case("0.32.15", name)
+    route = find(recorded.request.head.path)
+    assert route is not None
+    assert recorded.request.head.method not in route.allowed
+    assert route.allow == recorded.reply.get(b"allow")
+
+
+@pytest.mark.parametrize(
+    ("path", "missing", "not_found"),
+    [
+        ("/api/generate", (404, "model '' not found"), "model 'x' not found"),
+        ("/v1/completions", (404, "model '' not found"), "model 'x' not found"),
+        ("/api/chat", (400, "model is required"), "model 'x' not found"),
+        ("/v1/chat/completions", (400, "model is required"), "model 'x' not found"),
+        ("/v1/responses", (400, "model is required"), "model 'x' not found"),
+        ("/v1/messages", (400, "model is required"), "model 'x' not found"),
+        ("/v1/audio/transcriptions", (400, "model is required"), "model 'x' not found"),
+        ("/api/embed", (404, "model '' not found"), 'model "x" not found, try pulling it first'),
+        ("/v1/embeddings", (404, "model '' not found"), 'model "x" not found, try pulling it first'),
+        ("/api/embeddings", (400, "model is required"), 'model "x" not found, try pulling it first'),
+        ("/api/show", (400, "model is required"), "model 'x' not found"),
+    ],
+)
+def test_a_missing_and_an_unknown_model_are_told_in_ollamas_words(
+    path: str, missing: tuple[int, str], not_found: str
+) -> None:
+    route = route_of(path)
+    assert route.model_missing == missing
+    assert route.not_found("x") == not_found
+
+
+def test_routes_by_model_are_those_with_a_name_to_read() -> None:
+    routed = {route.path for route in ROUTES if route.is_routed}
+    assert routed == {
+        "/api/generate", "/api/chat", "/api/embed", "/api/embeddings", "/api/show", "/v1/chat/completions",
+        "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages", "/v1/audio/transcriptions",
+        "/v1/models/:model",
+    }  # fmt: skip
+    assert {route.path for route in ROUTES if route.loads} == routed - {"/api/show", "/v1/models/:model"}
+    assert {route.path for route in ROUTES if route.minds_case} == {"/api/embeddings"}
+
+
+def test_zstd_is_taken_where_ollama_takes_it() -> None:
+    assert {route.path for route in ROUTES if route.takes_zstd} == {
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/responses",
+        "/v1/messages",
+    }
+
+
+def test_a_name_beside_the_model_is_read_where_ollama_reads_it() -> None:
+    assert {route.path for route in ROUTES if route.reads_name and route.kind is not Kind.LATER} == {
+        "/api/show"
+    }
+    assert {route.path for route in ROUTES if route.reads_name and route.kind is Kind.LATER} == {
+        "/api/pull",
+        "/api/push",
+        "/api/create",
+        "/api/delete",
+    }

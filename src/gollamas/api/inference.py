@@ -63,7 +63,7 @@ def _read_body(route: Route, request: Request) -> NamedModel:
         members = bodies.members_of(body)
     except BadBody as why:
         raise _refused(route, "" if not body.strip(_SPACE) else str(why)) from why
-    key = bodies.find(members, "model") or "model"
+    key = "model" if "model" in members else bodies.find(members, "model") or "model"
     name = _text(route, members, key)
     if not name and route.reads_name and (other := bodies.find(members, "name")):
         name, key = _text(route, members, other), other

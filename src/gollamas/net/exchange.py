@@ -319,8 +319,8 @@ class Exchange:
         event.tokens_in, event.tokens_out = said.tokens_in, said.tokens_out
         if said.tokens_out:
             spent = said.eval_seconds
-            if spent is None and relay.first_byte_at is not None:
-                spent = self._fleet.clock() - relay.first_byte_at
+            if spent is None and self.first_byte_limit is not None and relay.first_byte_at is not None:
+                spent = self._fleet.clock() - relay.first_byte_at  # a whole answer does not tell its time
             event.tokens_per_s = said.tokens_out / spent if spent else None
 
     def _request_head(self, target: Target, named: NamedModel, model: str, length: int) -> bytes:

@@ -301,6 +301,7 @@ class Relay:
         self._write(b"".join(parts))
         if not is_whole:
             call.let_go()
+            self.reader.let_go()
 
     def _edit(self, content_type: bytes, data: bytes, is_whole: bool) -> bytes:
         """Set an editor up where this answer carries its model's name."""

@@ -66,7 +66,7 @@ class RequestReader:
     @property
     def is_idle(self) -> bool:
         """Whether no byte of a request has come yet."""
-        return self._parser is None and not self.rest and not self._empty_lines
+        return self.head is None and self._parser is None and not self.rest and not self._empty_lines
 
     @property
     def in_body(self) -> bool:
@@ -132,6 +132,8 @@ class RequestReader:
             raise BadHead("malformed request line")
         head = self.head = heads.check(method, target, parser.get_http_version(), self._fields)
         limit = self._limit = self._on_head(head)
+        self._parser = None  # its memory is not needed while the answer streams
+        self._fields = []
         self.size = 0
         self._pieces = []
         if head.is_chunked:

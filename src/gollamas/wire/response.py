@@ -169,6 +169,10 @@ class ResponseReader:
         """The head as a value of its own, for when the connection goes on to another answer."""
         return AnswerHead(self.status, self.fields, self.names, self.ends, self.length, is_complete=True)
 
+    def let_go(self) -> None:
+        """Free the head's fields: a stream lives long."""
+        self.fields, self.names = [], {}
+
     def take(self) -> bytes:
         """The body bytes since the last call."""
         pieces = self.pieces

@@ -1,0 +1,160 @@
+"""Multipart forms: one text field read and replaced, the rest byte for byte."""
+
+import pytest
+
+from gollamas.api.form import Form, parse, query_value
+
+TYPE = b"multipart/form-data; boundary=XX"
+AUDIO = b"RIFF\x00\xff\r\n\r\n--X\r\n--\r\nWAVE"
+
+
+def part(head: bytes, value: bytes, boundary: bytes = b"XX") -> bytes:
+    """Make one part of a form."""
+    return b"--" + boundary + b"\r\n" + head + b"\r\n\r\n" + value + b"\r\n"
+
+
+def field(name: bytes, value: bytes) -> bytes:
+    """Make a part that is a text field."""
+    return part(b'Content-Disposition: form-data; name="' + name + b'"', value)
+
+
+FILE = part(
+    b'Content-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav', AUDIO
+)
+END = b"--XX--\r\n"
+FORM = FILE + field(b"model", b"whisper") + field(b"language", b"de") + END
+
+
+def form_of(body: bytes, content_type: bytes = TYPE) -> Form:
+    """Read a form that has to be one."""
+    form = parse(content_type, body)
+    assert form is not None
+    return form
+
+
+def test_a_field_is_read_and_replaced_and_the_rest_stays() -> None:
+    form = form_of(FORM)
+    assert (form.value("model"), form.value("language"), form.value("other")) == ("whisper", "de", "")
+    assert form.with_value("model", "x") == FILE + field(b"model", b"x") + field(b"language", b"de") + END
+    longer = form.with_value("model", "a/much-longer:name")
+    assert longer == FORM.replace(b"whisper", b"a/much-longer:name")
+    assert form_of(longer).value("model") == "a/much-longer:name"
+    assert form.with_value("model", "é") == FORM.replace(b"whisper", "é".encode())
+
+
+def test_nothing_to_change_gives_the_very_bytes() -> None:
+    form = form_of(FORM)
+    assert form.with_value("model", "whisper") == FORM
+    assert form.with_value("other", "x") == FORM
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        TYPE,
+        b"Multipart/Form-Data;boundary=XX",
+        b'multipart/form-data; boundary="XX"',
+        b"multipart/form-data; charset=utf-8; BOUNDARY=XX",
+        b'multipart/form-data; boundary="XX"; charset=utf-8',
+        b"multipart/form-data ; boundary=XX ; x=y",
+    ],
+)
+def test_a_boundary_may_be_quoted_and_stand_anywhere(content_type: bytes) -> None:
+    assert form_of(FORM, content_type).value("model") == "whisper"
+
+
+def test_a_quoted_boundary_may_have_blanks() -> None:
+    body = FORM.replace(b"--XX", b"--a b;c=d")
+    assert form_of(body, b'multipart/form-data; boundary="a b;c=d"').value("model") == "whisper"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"", b"application/json", b"multipart/form-data", b"multipart/mixed; boundary=XX",
+        b"text/plain; boundary=XX", b"multipart/form-data; boundary=", b'multipart/form-data; boundary=""',
+        b"multipart/form-data; boundary=YY",
+        b"multipart/form-data; boundary=" + b"X" * 71,
+    ],
+)  # fmt: skip
+def test_anything_else_is_no_form(content_type: bytes) -> None:
+    assert parse(content_type, FORM) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"model=whisper", b"--XX", b"--XX\r\n", FORM[: -len(END)], FORM[:-5], FILE, FILE[:-1],
+        b'--XX\r\nContent-Disposition: form-data; name="model"\r\nwhisper\r\n--XX--',
+        field(b"a", b"1") * 1001 + END,
+    ],
+)  # fmt: skip
+def test_a_form_without_its_end_is_none(body: bytes) -> None:
+    assert parse(TYPE, body) is None
+
+
+def test_what_stands_before_the_first_part_and_behind_the_last_is_left_alone() -> None:
+    form = form_of(b"preamble\r\n" + FORM + b"behind")
+    assert form.with_value("model", "x") == b"preamble\r\n" + FORM.replace(b"whisper", b"x") + b"behind"
+    assert form_of(b"\r\n" + FORM).value("model") == "whisper"
+
+
+def test_of_two_fields_of_one_name_the_first_counts_and_is_replaced() -> None:
+    form = form_of(field(b"model", b"first") + field(b"model", b"second") + END)
+    assert form.value("model") == "first"
+    assert form.with_value("model", "x") == field(b"model", b"x") + field(b"model", b"second") + END
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'Content-Disposition: form-data; name="model"; filename="x"',
+        b'Content-Disposition: form-data; filename=x; name="model"',
+        b"Content-Disposition: form-data; name=\"model\"; filename*=UTF-8''x",
+        b"Content-Type: text/plain",
+    ],
+)
+def test_a_file_or_a_part_without_a_name_is_no_field(head: bytes) -> None:
+    assert form_of(part(head, b"whisper") + END).value("model") == ""
+    assert form_of(part(head, b"whisper") + field(b"model", b"m") + END).value("model") == "m"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'content-disposition: form-data;name="model"',
+        b"Content-Disposition: form-data; name=model",
+        b'Content-Type: text/plain\r\nContent-Disposition: form-data; NAME="model"',
+        b'Content-Disposition: form-data; name="model"\r\nContent-Type: text/plain; charset=utf-8',
+    ],
+)
+def test_a_field_is_named_in_any_spelling(head: bytes) -> None:
+    assert form_of(part(head, b"whisper") + END).value("model") == "whisper"
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b" x ", b"a\r\nb", b"\r\n", b"--", b"--X", "\u00e9".encode(), b"-" * 100]
+)
+def test_a_value_is_all_between_its_head_and_the_boundary(value: bytes) -> None:
+    assert form_of(field(b"model", value) + END).value("model") == value.decode()
+    assert form_of(field(b"model", value) + END).with_value("model", "y") == field(b"model", b"y") + END
+
+
+def test_bytes_that_are_no_text_are_replaced_when_read() -> None:
+    assert form_of(field(b"model", b"a\xff") + END).value("model") == "a\ufffd"
+
+
+def test_a_thousand_fields_are_read() -> None:
+    assert form_of(field(b"a", b"1") * 998 + field(b"model", b"m") + END).value("model") == "m"
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        (b"", ""), (b"model=x", "x"), (b"a=b&model=x&model=y", "x"), (b"model=a%2Fb%3A8b", "a/b:8b"),
+        (b"model=a+b", "a b"), (b"model", ""), (b"model=", ""), (b"Model=x", ""), (b"xmodel=y", ""),
+        (b"model=%C3%A9", "é"), (b"&&model=x&", "x"),
+    ],
+)  # fmt: skip
+def test_a_query_gives_the_first_value_of_a_name(query: bytes, value: str) -> None:
+    assert query_value(query, "model") == value

@@ -1,0 +1,316 @@
+"""The model that a request names, and the bytes for one attempt."""
+
+import gzip
+import json
+
+import pytest
+
+from gollamas.api import dialects
+from gollamas.api.inference import MiddlewareRefused, NamedModel, prepare, read
+from gollamas.api.routes import ROUTES, Kind, Route, find
+from gollamas.errors import ModelNotFound, ProxyError
+from gollamas.wire.message import Request
+from tests.recorded import case, make_head
+from tests.unit.api.test_form import END, FORM, TYPE, field
+
+BODIES = [route for route in ROUTES if route.kind is Kind.BODY]
+CHAT = b'{"model":"smol","messages":[]}'
+
+
+def route_of(path: str) -> Route:
+    """Find a route that has to be there."""
+    route = find(path.encode())
+    assert route is not None
+    return route
+
+
+def request(body: bytes = b"", path: str = "/api/chat", query: bytes = b"", **fields: bytes) -> Request:
+    """Make a request; a field's name is written with underscores."""
+    head = make_head(
+        b"POST",
+        path.encode(),
+        query,
+        [(name.replace("_", "-").encode(), value) for name, value in fields.items()],
+    )
+    return Request(head, body, "127.0.0.1")
+
+
+def named_by(body: bytes, path: str = "/api/chat") -> NamedModel:
+    """Read the model of a body."""
+    return read(route_of(path), request(body, path))
+
+
+def refusal_of(body: bytes, path: str = "/api/chat", **fields: bytes) -> ProxyError:
+    """Read a request that is to be refused."""
+    with pytest.raises(ProxyError) as caught:
+        read(route_of(path), request(body, path, **fields))
+    return caught.value
+
+
+# -- the name ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", BODIES, ids=lambda route: route.path)
+def test_the_model_is_read_whatever_the_type_says(route: Route) -> None:
+    for kind in (b"application/json", b"text/plain", b"application/x-www-form-urlencoded", b""):
+        named = read(route, request(CHAT, route.path, Content_Type=kind))
+        assert (named.name, named.key) == ("smol", "model")
+    assert named_by(CHAT, route.path).name == "smol"
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b'{"MODEL":"smol"}', "smol"),
+        (b'{"m\\u006fdel":"sm\\u006fl"}', "smol"),
+        (b'{"model":"a","model":"smol"}', "smol"),
+        (b'{"model":"smol"} {"model":"other"}', "smol"),
+        (b'\r\n {"x":[{"model":"no"}],"model":"smol"}', "smol"),
+        (b'{"model":"hf.co/a/b:Q4"}', "hf.co/a/b:Q4"),
+        (b'{"model":" smol "}', " smol "),
+        ('{"model":"é\\ud800"}'.encode(), "é\ufffd"),
+    ],
+)
+def test_the_name_is_the_one_that_ollama_would_read(body: bytes, name: str) -> None:
+    assert named_by(body).name == name
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"model":"","name":"smol"}', b'{"name":"smol"}', b'{"model":null,"NAME":"smol"}']
+)
+def test_an_empty_model_falls_through_to_name_where_ollama_does(body: bytes) -> None:
+    named = named_by(body, "/api/show")
+    assert named.name == "smol"
+    assert prepare(named, "other").count(b'"other"') == 1
+    assert b"smol" not in prepare(named, "other")
+    assert refusal_of(body, "/api/chat").text == "model is required"
+
+
+def test_model_comes_before_name() -> None:
+    assert named_by(b'{"name":"other","model":"smol"}', "/api/show").name == "smol"
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b'{"model":""}', b'{"model":null}', b'{"prompt":"x"}', b'{"name":"x"}']
+)
+@pytest.mark.parametrize(
+    "route", [route for route in BODIES if not route.reads_name], ids=lambda route: route.path
+)
+def test_a_missing_model_is_told_in_ollamas_words(route: Route, body: bytes) -> None:
+    error = refusal_of(body, route.path)
+    assert (error.status, error.text) == route.model_missing
+    assert isinstance(error, ModelNotFound) is (error.status == 404)
+    # Of these only the Anthropic dialect is judged by the middleware.
+    assert isinstance(error, MiddlewareRefused) is (route.path == "/v1/messages")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (b"7", "number"), (b"-1.5", "number"), (b"true", "bool"), (b"false", "bool"), (b"[]", "array"),
+        (b"{}", "object"),
+    ],
+)  # fmt: skip
+def test_a_model_of_another_type_is_told_in_gos_words(value: bytes, kind: str) -> None:
+    for path, struct in (
+        ("/api/chat", "ChatRequest"),
+        ("/api/show", "ShowRequest"),
+        ("/api/embed", "EmbedRequest"),
+        ("/v1/messages", "MessagesRequest"),
+        ("/v1/responses", "ResponsesRequest"),
+    ):
+        error = refusal_of(b'{"Model":%b}' % value, path)
+        assert error.status == 400
+        assert (
+            error.text == f"json: cannot unmarshal {kind} into Go struct field {struct}.model of type string"
+        )
+
+
+def test_a_name_of_another_type_is_refused_where_it_is_read() -> None:
+    assert "ShowRequest.name of type string" in refusal_of(b'{"name":7}', "/api/show").text
+    assert named_by(b'{"model":"smol","name":7}', "/api/show").name == "smol"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "generate-bad-json", "generate-empty-body", "generate-wrong-type", "v1-chat-bad-json",
+        "encoding-gzip-body", "generate-no-model",
+    ],
+)  # fmt: skip
+def test_a_bad_body_is_refused_in_the_recorded_words(name: str) -> None:
+    recorded = case("0.32.15", name)
+    route = find(recorded.request.head.path)
+    assert route is not None
+    with pytest.raises(ProxyError) as caught:
+        read(route, recorded.request)
+    assert caught.value.status == recorded.reply.status
+    body = dialects.error(
+        route.dialect,
+        caught.value.status,
+        caught.value.text,
+        from_handler=not isinstance(caught.value, MiddlewareRefused),
+    )
+    assert body == (recorded.reply.end_to_end(), recorded.reply.body)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "generate-trailing-json", "generate-name-tag", "chat-stream", "v1-chat-stream", "v1-messages-stream",
+        "embed", "embeddings", "show", "show-name", "v1-embeddings", "v1-responses-whole",
+    ],
+)  # fmt: skip
+def test_a_recorded_body_names_its_model_and_passes_untouched(name: str) -> None:
+    recorded = case("0.32.15", name).request
+    route = find(recorded.head.path)
+    assert route is not None
+    named = read(route, recorded)
+    sent, _ = json.JSONDecoder().raw_decode(recorded.body.decode())
+    assert named.name == (sent.get("model") or sent["name"])
+    assert json.loads(prepare(named, named.name)) == sent
+    changed = json.loads(prepare(named, "other"))
+    assert changed == {**sent, named.key: "other"}
+    assert list(changed) == list(sent)
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"\r\n\t"])
+def test_an_empty_body_is_told_in_the_words_of_its_family(body: bytes) -> None:
+    for route in BODIES:
+        error = refusal_of(body, route.path)
+        is_native = route.path.startswith("/api/")
+        assert (error.status, error.text) == (400, "missing request body" if is_native else "EOF")
+        assert isinstance(error, MiddlewareRefused) is not is_native
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]", b"null", b"7", b'"smol"', b"{", b'{"model":"smol"', b'{"model":"a","Model":"b"}',
+        b'{"model":"smol",}', b"\xef\xbb\xbf{}", b"{\x00", b'{"a":NaN}', b'{"\xff":1}',
+        b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b"[" * 2_000_000,
+        '{"model":"x"}'.encode("utf-16"),
+        gzip.compress(CHAT),
+    ],
+)  # fmt: skip
+def test_what_is_no_json_object_is_a_400(body: bytes) -> None:
+    for route in BODIES:
+        error = refusal_of(body, route.path)
+        assert (error.status, error.closes) == (400, False)
+        assert error.text
+
+
+def test_any_other_coding_is_never_undone() -> None:
+    error = refusal_of(gzip.compress(CHAT), "/v1/chat/completions", Content_Encoding=b"gzip")
+    assert error.text == "invalid character '\\x1f' looking for beginning of value"
+    assert named_by(CHAT).name == "smol"
+    assert read(route_of("/api/chat"), request(CHAT, Content_Encoding=b"gzip")).name == "smol"
+
+
+# -- what is known of the answer ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stream", "on_native", "on_others"),
+    [
+        (b"", True, False), (b',"stream":null', True, False), (b',"stream":true', True, True),
+        (b',"stream":false', False, False), (b',"STREAM":true', True, True),
+        (b',"Stream":false', False, False),
+    ],
+)  # fmt: skip
+def test_whether_an_answer_comes_in_pieces(stream: bytes, on_native: bool, on_others: bool) -> None:
+    body = b'{"model":"smol"' + stream + b"}"
+    assert named_by(body, "/api/chat").streams is on_native
+    assert named_by(body, "/api/generate").streams is on_native
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/responses"):
+        assert named_by(body, path).streams is on_others
+
+
+@pytest.mark.parametrize(
+    ("keep_alive", "unloads"),
+    [
+        (b"0", True), (b'"0"', True), (b'"0s"', True), (b"-1", False), (b'"5m"', False), (b"300", False),
+        (b"null", False), (b'""', False),
+    ],
+)  # fmt: skip
+def test_a_request_may_unload_its_model(keep_alive: bytes, unloads: bool) -> None:
+    assert named_by(b'{"model":"smol","keep_alive":' + keep_alive + b"}").unloads is unloads
+    assert not named_by(CHAT).unloads
+
+
+# -- the bytes for an attempt ---------------------------------------------------------------------------
+
+
+def test_only_the_name_is_changed() -> None:
+    body = (
+        b'{ "messages" : [ {"content":"\\u003c\\ud83d\\ude00", "model":"smol"} ], "MODEL": "smol", "n":1.0e2}'
+    )
+    named = named_by(body)
+    same = b'{"messages":[ {"content":"\\u003c\\ud83d\\ude00", "model":"smol"} ],"MODEL":"smol","n":1.0e2}'
+    assert prepare(named, "smol") == same
+    assert prepare(named, 'a"b') == same.replace(b'"MODEL":"smol"', b'"MODEL":"a\\"b"')
+    assert prepare(named, "smol") == same  # an attempt leaves nothing behind for the next
+
+
+def test_one_key_goes_on_once() -> None:
+    assert prepare(named_by(b'{"model":"a","x":1,"model":"b","x":2}'), "b") == b'{"model":"b","x":2}'
+    assert prepare(named_by(b'{"model":"a"} {"model":"b"}'), "a") == b'{"model":"a"}'
+
+
+def test_a_name_in_the_path_is_no_body() -> None:
+    route = route_of("/v1/models/smol")
+    for path, name in (("/v1/models/smol", "smol"), ("/v1/models/a%3A8b", "a:8b")):
+        named = read(route, request(path=path))
+        assert (named.name, named.streams, prepare(named, "other")) == (name, False, b"")
+
+
+# -- forms ------------------------------------------------------------------------------------------------
+
+AUDIO = "/v1/audio/transcriptions"
+
+
+def form(body: bytes, query: bytes = b"", content_type: bytes = TYPE) -> NamedModel:
+    """Read the model of a form."""
+    return read(route_of(AUDIO), request(body, AUDIO, query, Content_Type=content_type))
+
+
+def test_the_model_of_a_form_is_a_field_of_it() -> None:
+    named = form(FORM)
+    assert (named.name, named.streams, named.in_query) == ("whisper", False, False)
+    assert prepare(named, "whisper") == FORM
+    assert prepare(named, "other") == FORM.replace(b"whisper", b"other")
+
+
+def test_the_query_wins_over_the_field() -> None:
+    named = form(FORM, b"model=other%3A8b&x=y")
+    assert (named.name, named.in_query) == ("other:8b", True)
+    assert prepare(named, "z") == FORM.replace(b"whisper", b"z")
+    named = form(field(b"a", b"1") + END, b"model=m")
+    assert (named.name, named.in_query, prepare(named, "z")) == ("m", True, field(b"a", b"1") + END)
+    assert not form(FORM, b"model=whisper").in_query
+
+
+@pytest.mark.parametrize("body", [field(b"a", b"1") + END, field(b"model", b"") + END])
+def test_a_form_without_a_model_is_told_so_before_the_handler(body: bytes) -> None:
+    with pytest.raises(MiddlewareRefused, match="model is required"):
+        form(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (CHAT, b"application/json"),
+        (FORM, b""),
+        (FORM[:-5], TYPE),
+        (b"", TYPE),
+        (FORM, b"multipart/form-data"),
+    ],
+)
+def test_what_is_no_form_is_refused_in_ollamas_words(body: bytes, content_type: bytes) -> None:
+    with pytest.raises(MiddlewareRefused, match="failed to parse multipart form: "):
+        form(body, content_type=content_type)
+
+
+def test_a_form_without_a_content_type_is_refused() -> None:
+    assert isinstance(refusal_of(FORM, AUDIO), MiddlewareRefused)

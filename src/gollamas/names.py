@@ -56,6 +56,8 @@ def parse(text: str) -> Name | None:
     rest = text.strip()
     if rest[-6:].lower() == ":local":
         rest = rest[:-6]
+        if is_cloud(rest):
+            return None
     _, scheme, after = rest.partition("://")
     if scheme:
         rest = after
@@ -87,4 +89,13 @@ def key_of(text: str) -> str | None:
 
 def is_cloud(text: str) -> bool:
     """Whether Ollama (0.18 and later) would send this name to its cloud: `x:cloud`, `x:8b-cloud`."""
-    return text.strip().lower().endswith((":cloud", "-cloud")) and ":" in text
+    name = text.strip().lower()
+    return name.endswith((":cloud", "-cloud")) and name.rfind(":") > name.rfind("/")
+
+
+def names_both_sources(text: str) -> bool:
+    """Whether a name asks for this machine and for the cloud at once, which Ollama refuses."""
+    name = text.strip().lower()
+    if name.endswith(":local"):
+        return is_cloud(name.removesuffix(":local"))
+    return is_cloud(name) and name[: -len(":cloud")].endswith(":local")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gollamas.config.model import Config, Expose, Model, Server
 from gollamas.errors import ServerRefused
-from gollamas.events import Crashed, DigestsDiffer, Event, ServerWentDown, ServerWentUp
+from gollamas.events import Crashed, DigestsDiffer, Event, ServerWentDown, ServerWentUp, Warned
 from gollamas.fleet.health import Health
 from gollamas.fleet.view import View
 from gollamas.net.prober import PS, TAGS, VERSION, Prober, Reply
@@ -384,7 +384,7 @@ def test_every_failure_to_ask_has_words_and_none_ends_the_watch() -> None:
             "defect while asking",
         ]
         assert view.any_up
-        assert [type(event) for event in events] == [ServerWentDown, Crashed, ServerWentUp]
+        assert [type(event) for event in events] == [Warned, ServerWentDown, Crashed, ServerWentUp]
 
     run(test())
 

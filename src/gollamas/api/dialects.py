@@ -80,6 +80,6 @@ def late_error(
     if not sent_tail or sent_tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
         gap = b""
     else:
-        gap = b"\n" if sent_tail.endswith((b"\n", b"\r")) else b"\n\n"
+        gap = b"\n" if sent_tail.endswith(b"\n") else b"\n\n"
     event = b"event: error\n" if dialect is Dialect.ANTHROPIC else b""
     return gap + event + b"data: " + body + b"\n\n"

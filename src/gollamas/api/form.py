@@ -1,15 +1,17 @@
 """Multipart forms, as far as a proxy needs them: one text field read and replaced (RFC 7578).
 
-Owns the boundaries of parts. Whatever is not the field goes on byte for byte.
+Owns where parts begin and end; what a part's head says is the standard library's business. Whatever is not
+the field goes on byte for byte, so the model that was read is the one that a server reads.
 """
 
 import re
+from email.message import Message
+from email.parser import BytesHeaderParser
 from typing import Final
 from urllib.parse import parse_qs
 
-_BOUNDARY: Final = re.compile(rb'boundary=(?:"([^"\r\n]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
-_NAME: Final = re.compile(rb'[;\s]name="?([^";\r\n]*)"?', re.IGNORECASE)
 _MAX_PARTS: Final = 1000
+_read_head: Final = BytesHeaderParser().parsebytes
 
 
 class Form:
@@ -35,30 +37,40 @@ class Form:
 
 
 def parse(content_type: bytes, body: bytes) -> Form | None:
-    """Find the named parts of a form; None where it is no multipart form."""
-    kind = content_type.partition(b";")[0].strip().lower()
-    boundary = _BOUNDARY.search(content_type)
-    if kind != b"multipart/form-data" or boundary is None:
+    """Find the named parts of a form; None where it is no multipart form, or one without an end."""
+    kind = Message()
+    kind["Content-Type"] = content_type.decode("latin-1")
+    boundary = kind.get_boundary()
+    if kind.get_content_type() != "multipart/form-data" or not boundary:
         return None
-    mark = b"--" + (boundary[1] or boundary[2])
-    at = 0 if body.startswith(mark) else body.find(b"\r\n" + mark) + 2
-    if at < 2 and not body.startswith(mark):
-        return None
+    # A delimiter is a whole line: a line that only begins like one is contents (RFC 2046, section 5.1.1).
+    mark = re.compile(rb"(?:\A|\r\n)--" + re.escape(boundary.encode("latin-1")) + rb"(--)?[ \t]*(?=\r\n|\Z)")
     spans: dict[str, tuple[int, int]] = {}
-    for _ in range(_MAX_PARTS):
-        at += len(mark)
-        if body.startswith(b"--", at):
-            return Form(body, spans)
-        head_end = body.find(b"\r\n\r\n", at)
-        end = body.find(b"\r\n" + mark, head_end + 2) if head_end >= 0 else -1
-        if end < 0:
+    before: re.Match[bytes] | None = None
+    for count, found in enumerate(mark.finditer(body)):
+        if count > _MAX_PARTS:
             return None
-        head = body[at:head_end]
-        name = _NAME.search(head)
-        if name is not None and b"filename" not in head.lower():
-            spans.setdefault(name[1].decode(errors="replace"), (head_end + 4, end))
-        at = end + 2
+        if before is not None and not _read_part(body, before.end() + 2, found.start(), spans):
+            return None
+        if found[1]:
+            return Form(body, spans)
+        before = found
     return None
+
+
+def _read_part(body: bytes, start: int, end: int, spans: dict[str, tuple[int, int]]) -> bool:
+    """Note where a part's text stands; a file is none. False where the part's head has no end."""
+    head_end = body.find(b"\r\n\r\n", start, end)
+    if head_end < 0:
+        return False
+    head = _read_head(body[start : head_end + 4])
+    disposition = head.get("content-disposition", "")
+    name = head.get_param("name", header="content-disposition")
+    is_text = head.get_param("filename", header="content-disposition") is None
+    is_field = disposition.partition(";")[0].strip().lower() == "form-data" and isinstance(name, str)
+    if is_field and is_text:
+        spans.setdefault(str(name), (head_end + 4, end))
+    return True
 
 
 def query_value(query: bytes, name: str) -> str:

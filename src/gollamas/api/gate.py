@@ -17,6 +17,10 @@ DEFAULT_ORIGINS: Final = (
     *(f"{scheme}://{host}{port}" for host in _LOCAL for scheme in ("http", "https") for port in ("", ":*")),
     *_APPS,
 )
+# What Go calls private; Python's `is_private` is wider.
+_PRIVATE: Final = tuple(
+    map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
+)
 _ALLOWED_TLDS: Final = (".localhost", ".local", ".internal")
 _PREFLIGHT: Final = (
     b"Access-Control-Allow-Headers: Authorization,Content-Type,User-Agent,Accept,X-Requested-With,"
@@ -120,7 +124,10 @@ class Gate:
         except ValueError:
             return False
         return (
-            address.is_loopback or address.is_private or address.is_unspecified or self._is_own(str(address))
+            address.is_loopback
+            or any(address in net for net in _PRIVATE if net.version == address.version)
+            or address.is_unspecified
+            or self._is_own(str(address))
         )
 
 

@@ -153,7 +153,15 @@ else:
         """At most one byte more than is allowed is ever decoded."""
         decoder = zstd.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
         with decoder.stream_reader(body, read_across_frames=True) as reader:
-            return reader.read(MAX_INFLATED_BYTES + 1)
+            plain = reader.read(MAX_INFLATED_BYTES + 1)
+        rest = body if len(plain) <= MAX_INFLATED_BYTES else b""
+        while rest:  # the reader does not tell a frame that is cut; now that the size is known, ask once more
+            frame = decoder.decompressobj()
+            frame.decompress(rest)
+            if not frame.eof:
+                raise zstd.ZstdError("the frame is cut")
+            rest = frame.unused_data
+        return plain
 
 
 def _read_form(route: Route, request: Request) -> NamedModel:

@@ -195,18 +195,25 @@ def _decoded(path: bytes) -> bytes:
 
 
 def redirect(path: bytes, method: bytes, query: bytes) -> Redirect | None:
-    """Where Ollama sends a path with doubled slashes or with a slash too many, if that is a route of ours."""
+    """Where Ollama sends a path with doubled slashes or with a slash too many, if that is a route of ours.
+
+    Doubled slashes are net/http's business, whatever the method; the last slash is gin's, which looks for a
+    route of this method.
+    """
+    if b"%" in path:
+        return None
     clean = path
     while b"//" in clean:
         clean = clean.replace(b"//", b"/")
-    status = 307
-    if clean == path:
-        clean = path.rstrip(b"/")
-        status = 301 if method == b"GET" else 307
-    target = clean.rstrip(b"/") or b"/"
-    if clean in (path, b"") or b"%" in clean:
+    if clean != path:
+        is_ours = find(clean) is not None or find(clean.rstrip(b"/")) is not None
+        return Redirect(307, _with_query(clean, query)) if is_ours else None
+    clean = path.rstrip(b"/")
+    route = find(clean) if clean not in (path, b"") else None
+    if route is None or method not in route.allowed:
         return None
-    found = find(clean) or find(target)
-    if found is None:
-        return None
-    return Redirect(status, clean + (b"?" + query if query else b""))
+    return Redirect(301 if method == b"GET" else 307, _with_query(clean, query))
+
+
+def _with_query(path: bytes, query: bytes) -> bytes:
+    return path + b"?" + query if query else path

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from gollamas import names
 from gollamas.config.model import Config, Expose, Model, Server
-from gollamas.events import DigestsDiffer, Emit, ServerWentDown, ServerWentUp
+from gollamas.events import DigestsDiffer, Emit, ServerWentDown, ServerWentUp, Warned
 from gollamas.fleet.entries import Entry
 from gollamas.fleet.health import DOWN_STANDING, STANDING, UP_STANDING, Health, Saw, after
 
@@ -184,9 +184,11 @@ class View:
         server = self.servers.get(server_id)
         if server is None:
             return
-        was_down = server.is_down
+        was_down, was_unknown = server.is_down, server.health is Health.UNKNOWN
         server.why_down = why
         self._saw(server, saw)
+        if was_unknown and not server.is_down:
+            self._emit(Warned(f"server {server_id} does not answer yet: {why}"))
         if server.is_down and not was_down:
             self._emit(ServerWentDown(server_id, why))
 

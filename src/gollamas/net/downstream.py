@@ -303,11 +303,10 @@ class ClientConnection(asyncio.Protocol):
 
         To HEAD it has no body, after 204 and 304 neither body nor length.
         """
-        head = self._reader.head
         has_length = status >= 200 and status not in (204, 304)
         ours = lines + self.framing_lines(b"Content-Length: %d\r\n" % len(body) if has_length else b"")
         start = head_bytes(status_line(status), fields, ours)
-        is_head_only = not has_length or (head is not None and head.method == b"HEAD")
+        is_head_only = not has_length or self._reader.method == b"HEAD"
         self.transport.write(start if is_head_only else start + body)
 
     async def send(self, answer: Answer) -> None:

@@ -179,6 +179,8 @@ class Exchange:
     async def _look_up(self, name: str, found: object) -> Found:
         """Ask the servers once for a name that nobody knew, where `expose` opens more than is configured."""
         if not isinstance(found, Unknown):
+            if names.names_both_sources(name):
+                raise BadRequest(f'use either :local or :cloud, not both: "{name}"')
             raise BadRequest("invalid model name")
         if found.may_look_up and await self._fleet.look_up(found.key):
             again = self._snapshot.routing.find(name, self._fleet.view)

@@ -24,6 +24,7 @@ from gollamas.net.exchange import Exchange, Fleet, Snapshot
 from gollamas.wire.message import Answer, Head, Request
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
+_METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 _STATUS: Final = b'{"cloud":{"disabled":true,"source":"config"}}'
 
 
@@ -57,9 +58,14 @@ class Proxy:
 
     # -- what a client's connection calls ------------------------------------------------------------
 
-    def on_head(self, head: Head) -> int:  # noqa: ARG002 - who may send how much is told by keys, later
-        """Let every body in up to `max_body`."""
-        return self._snapshot.config.max_body
+    def on_head(self, head: Head) -> int:
+        """Let every body in up to `max_body`; what is not served yet may be longer and is not read."""
+        limit = self._snapshot.config.max_body
+        if head.length > limit or head.is_chunked:
+            route = routes.find(head.path)
+            if route is not None and route.kind is Kind.LATER and head.method in route.allowed:
+                raise _not_yet(route)
+        return limit
 
     def refusal(self, error: ProxyError, head: Head | None, client: ClientConnection) -> Answer:
         """Answer a request that could not be read, and let the log know."""
@@ -76,6 +82,8 @@ class Proxy:
         dialect = route.dialect if route is not None else Dialect.NATIVE
         fields, body = dialects.error(dialect, error.status, error.text, event.request_id)
         fields.append((b"X-Request-Id", event.request_id.encode()))
+        if error.status == 405:
+            fields.append((b"Allow", route.allow if route is not None else _METHODS))
         if head is not None:
             # A page may read why only where the gate lets its origin.
             lines = self._gate.judge(head).lines.split(b"\r\n")
@@ -180,9 +188,7 @@ class Proxy:
                 await self._listings.version()
                 return listing.version(view)
             case _:
-                raise NotYetSupported(
-                    f"gollamas does not serve {route.path} yet: send it to an Ollama server directly"
-                )
+                raise _not_yet(route)
 
     def _answer(self, client: ClientConnection, answer: Answer, event: RequestEnded, lines: bytes) -> None:
         body = answer.body if isinstance(answer.body, bytes) else b""
@@ -217,6 +223,10 @@ class Proxy:
             target = self._snapshot.targets.get(event.server)
             lines += target.line if target is not None else b""
         self._answer(client, Answer(error.status, fields, body), event, lines)
+
+
+def _not_yet(route: Route) -> NotYetSupported:
+    return NotYetSupported(f"gollamas does not serve {route.path} yet: send it to an Ollama server directly")
 
 
 def _no_route(head: Head, route: Route | None) -> Answer:

@@ -42,7 +42,7 @@ class RequestReader:
 
     __slots__ = (
         "_empty_lines", "_extension_bytes", "_fields", "_left", "_limit", "_on_head", "_parser", "_pieces",
-        "_raw", "_state", "_target", "body", "head", "rest", "size",
+        "_raw", "_state", "_target", "body", "head", "method", "rest", "size",
     )  # fmt: skip
 
     def __init__(self, on_head: OnHead) -> None:
@@ -57,6 +57,7 @@ class RequestReader:
     def next(self) -> None:
         """Forget the request that was read; what came behind it is not looked at yet."""
         self.head: Head | None = None
+        self.method = b""  # known a little earlier than the head
         self.body = b""
         self._parser: httptools.HttpRequestParser | None = None
         self._fields: Fields = []
@@ -125,7 +126,7 @@ class RequestReader:
 
     def _end_head(self, parser: httptools.HttpRequestParser, raw: bytes, end: int) -> bool:
         """The head is complete: check it, ask how long its body may be, begin with that."""
-        method = parser.get_method()
+        method = self.method = parser.get_method()
         target = self._target
         # llhttp also takes RTSP and ICE, and more than one blank between the parts of the first line.
         if not raw.startswith(b"%b %b HTTP/" % (method, target)):

@@ -6,12 +6,14 @@ the field goes on byte for byte, so the model that was read is the one that a se
 
 import re
 from email.message import Message
-from email.parser import BytesHeaderParser
+from email.parser import HeaderParser
+from email.utils import collapse_rfc2231_value
 from typing import Final
 from urllib.parse import parse_qs
 
+_LONE_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")  # a line to one reader, none to another
 _MAX_PARTS: Final = 1000
-_read_head: Final = BytesHeaderParser().parsebytes
+_read_head: Final = HeaderParser().parsestr
 
 
 class Form:
@@ -59,18 +61,24 @@ def parse(content_type: bytes, body: bytes) -> Form | None:
 
 
 def _read_part(body: bytes, start: int, end: int, spans: dict[str, tuple[int, int]]) -> bool:
-    """Note where a part's text stands; a file is none. False where the part's head has no end."""
+    """Note where a part's text stands; a file is none. False where its head is none."""
     head_end = body.find(b"\r\n\r\n", start, end)
-    if head_end < 0:
+    if head_end < 0 or _LONE_LINE_END.search(body, start, head_end):
         return False
-    head = _read_head(body[start : head_end + 4])
+    head = _read_head(body[start : head_end + 4].decode("latin-1"))
     disposition = head.get("content-disposition", "")
     name = head.get_param("name", header="content-disposition")
     is_text = head.get_param("filename", header="content-disposition") is None
-    is_field = disposition.partition(";")[0].strip().lower() == "form-data" and isinstance(name, str)
-    if is_field and is_text:
-        spans.setdefault(str(name), (head_end + 4, end))
+    is_field = disposition.partition(";")[0].strip().lower() == "form-data"
+    if is_field and is_text and name is not None:
+        plain = collapse_rfc2231_value(name) if isinstance(name, tuple) else _utf8(name)
+        spans.setdefault(plain, (head_end + 4, end))
     return True
+
+
+def _utf8(text: str) -> str:
+    """A parameter's bytes were read as Latin-1; clients write UTF-8 (RFC 7578, section 5.1)."""
+    return text.encode("latin-1").decode(errors="replace")
 
 
 def query_value(query: bytes, name: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gollamas.names import Name, is_cloud, key_of, parse
+from gollamas.names import Name, is_cloud, key_of, names_both_sources, parse
 
 LLAMA = "registry.ollama.ai/library/llama3:latest"
 
@@ -40,8 +40,8 @@ def test_a_name_is_split_from_the_right(text: str, name: Name) -> None:
     [
         "", " ", ":", "/", "x:", ":t", "/x", "n//x", "/n/x", "h//x", "a/b/c/d", "n/x/", "x y", "a b/../c",
         ".x", "-x", "x:.t", "x:-t", "n.s/x", "n:s/x", "x@sha256:abc", "é", "x:é", "x\n:t", "x\x00",
-        "x\u202e", "x<y", "h h/n/x", ".h/n/x", "../x", "x/..", "http://", "x::t", ":local",
-        "n/:t", "\u017f", "\u0661",
+        "x\u202e", "x<y", "h h/n/x", ".h/n/x", "../x", "x/..", "http://", "x::t", ":local", "n/:t", "\u017f",
+        "\u0661",
     ],
 )  # fmt: skip
 def test_ollama_calls_these_invalid(text: str) -> None:
@@ -116,3 +116,21 @@ def test_these_names_mean_the_cloud(text: str) -> None:
 )
 def test_these_names_do_not_mean_the_cloud(text: str) -> None:
     assert not is_cloud(text)
+
+
+def test_the_port_of_a_host_makes_no_cloud_tag() -> None:
+    assert not is_cloud("localhost:5000/library/x-cloud")
+
+
+@pytest.mark.parametrize("text", ["x:cloud:local", "x:8b-cloud:LOCAL", " x:local:cloud ", "x:CLOUD:local"])
+def test_a_name_can_not_ask_for_this_machine_and_for_the_cloud(text: str) -> None:
+    assert names_both_sources(text)
+    assert key_of(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "x:local", "x:cloud", "x:8b-cloud", "x:8b:local", "local:cloud", "cloud:local"]
+)
+def test_a_name_with_one_source_or_none_is_clear(text: str) -> None:
+    assert not names_both_sources(text)
+    assert key_of(text) is not None

@@ -121,3 +121,8 @@ def test_a_late_error_never_looks_like_an_end() -> None:
             assert b"[DONE]" not in late
             assert b'"done":true' not in late
             assert b"message_stop" not in late
+
+
+def test_half_a_line_end_before_a_late_event_still_gives_it_an_empty_line() -> None:
+    late = late_error(Dialect.OPENAI, "x", "1", is_event_stream=True, sent_tail=b"data: {}\r")
+    assert late.startswith(b"\n\ndata: ")

@@ -158,3 +158,67 @@ def test_a_thousand_fields_are_read() -> None:
 )  # fmt: skip
 def test_a_query_gives_the_first_value_of_a_name(query: bytes, value: str) -> None:
     assert query_value(query, "model") == value
+
+
+@pytest.mark.parametrize("more", [b"other", b"-other", b"X", b"="])
+def test_a_line_that_only_begins_like_the_boundary_is_contents(more: bytes) -> None:
+    inner = b"a\r\n--XX" + more + b'\r\nContent-Disposition: form-data; name="model"\r\n\r\nchecked'
+    form = form_of(field(b"prompt", inner) + field(b"model", b"runs") + END)
+    assert form.value("prompt") == inner.decode()
+    assert form.value("model") == "runs"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'Content-Type: text/plain; name="model"\r\nContent-Disposition: form-data; name="other"',
+        b'X: y; name="model"\r\nContent-Disposition: form-data; name="other"',
+        b'Content-Disposition: form-data; x="; name=model"; name="other"',
+    ],
+)
+def test_only_the_disposition_names_a_field(head: bytes) -> None:
+    form = parse(TYPE, part(head, b"checked") + field(b"model", b"runs") + END)
+    assert form is None or form.value("model") == "runs"
+
+
+def test_a_filename_elsewhere_makes_no_file() -> None:
+    form = form_of(
+        part(b'Content-Disposition: form-data; name="model"\r\nX-Filename: y', b"first")
+        + field(b"model", b"second")
+        + END
+    )
+    assert form.value("model") == "first"
+
+
+def test_blanks_may_follow_a_boundary() -> None:
+    body = (field(b"a", b"1") + field(b"model", b"m") + END).replace(b"--XX\r\n", b"--XX \t\r\n")
+    assert form_of(body).value("model") == "m"
+
+
+def test_a_files_name_may_have_any_letters() -> None:
+    for name in ("Aufnahme ü.wav".encode(), b"\xff.wav", "音声".encode()):
+        head = b'Content-Disposition: form-data; name="file"; filename="' + name + b'"'
+        form = form_of(part(head, b"RIFF") + field(b"model", b"m") + END)
+        assert form.value("model") == "m"
+
+
+def test_fields_may_have_any_name() -> None:
+    form = form_of(field("größe".encode(), b"1") + field(b"\xff", b"2") + field(b"model", b"m") + END)
+    assert form.value("model") == "m"
+
+
+@pytest.mark.parametrize(
+    "name", [b"name*=utf-8''model", b'name*0="mo"; name*1="del"', b"name*0*=utf-8''mo; name*1=del"]
+)
+def test_a_name_in_its_extended_form_is_a_name_to_go(name: bytes) -> None:
+    form = parse(
+        TYPE, part(b"Content-Disposition: form-data; " + name, b"runs") + field(b"model", b"checked") + END
+    )
+    assert form is None or form.value("model") == "runs"
+
+
+@pytest.mark.parametrize("gap", [b"\r", b"\n", b"\x0b", b"\x0c", b"\x1c", b"\x85", b"\x00"])
+def test_a_part_has_no_lines_that_go_does_not_see(gap: bytes) -> None:
+    head = b"X: y" + gap + b'Content-Disposition: form-data; name="model"'
+    form = parse(TYPE, part(head, b"checked") + field(b"model", b"runs") + END)
+    assert form is None or form.value("model") == "runs" or gap == b"\n"  # Go ends a line at LF too

@@ -217,3 +217,14 @@ def test_what_a_verdict_says_is_whole_lines() -> None:
         lines = gate().judge(head(origin="http://localhost", method=method)).lines
         assert lines.endswith(b"\r\n")
         assert lines.count(b"\r\n") == lines.count(b"\n") == lines.count(b": ")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.1.1", "203.0.113.7", "198.51.100.1", "192.0.2.1", "240.0.0.1", "198.18.0.1",
+        "[2001:db8::1]", "[fe80::1]",
+    ],
+)  # fmt: skip
+def test_private_is_what_go_calls_private(host: str) -> None:
+    assert gate().judge(head(host)).status == 403

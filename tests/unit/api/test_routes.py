@@ -202,3 +202,11 @@ def test_a_name_beside_the_model_is_read_where_ollama_reads_it() -> None:
         "/api/create",
         "/api/delete",
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [(b"/api/tags/", b"POST"), (b"/api/chat/", b"GET"), (b"/v1/models/smol/", b"DELETE")]
+)
+def test_a_trailing_slash_is_redirected_only_to_a_route_of_this_method(path: bytes, method: bytes) -> None:
+    assert redirect(path, method, b"") is None
+    assert redirect(b"/" + path[:-1], method, b"") == Redirect(307, path[:-1])

@@ -26,6 +26,13 @@ def compressed(data: bytes) -> bytes:
     return zstd.ZstdCompressor().compress(data)
 
 
+def with_checksum(data: bytes) -> bytes:
+    """Compress bytes into one frame that ends with their checksum."""
+    if sys.version_info >= (3, 14):
+        return zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1})
+    return zstd.ZstdCompressor(write_checksum=True).compress(data)
+
+
 def with_window(data: bytes, log: int) -> bytes:
     """Compress bytes into one frame of unknown size that asks for a window of 2 to this power."""
     if sys.version_info >= (3, 14):
@@ -99,3 +106,24 @@ def test_a_zstd_body_that_is_none_or_cut_is_a_400(body: bytes) -> None:
         error = refusal_of(body, route.path, Content_Encoding=b"zstd")
         assert isinstance(error, BadRequest)
         assert error.text
+
+
+def test_a_frame_without_all_of_its_checksum_is_cut() -> None:
+    whole = with_checksum(CHAT)
+    assert read(ZSTD[0], request(whole, ZSTD[0].path, Content_Encoding=b"zstd")).name == "smol"
+    for end in range(1, len(whole)):
+        assert isinstance(
+            refusal_of(whole[:-end], ZSTD[0].path, Content_Encoding=b"zstd"), PassthroughRefused
+        )
+
+
+def test_a_frame_whose_checksum_is_another_is_refused() -> None:
+    whole = with_checksum(CHAT)
+    changed = whole[:-1] + bytes([whole[-1] ^ 1])
+    assert isinstance(refusal_of(changed, ZSTD[0].path, Content_Encoding=b"zstd"), PassthroughRefused)
+
+
+@pytest.mark.parametrize("behind", [b"junk", b"\x00", b"{}"])
+def test_what_is_no_frame_behind_one_is_refused(behind: bytes) -> None:
+    error = refusal_of(compressed(CHAT) + behind, ZSTD[0].path, Content_Encoding=b"zstd")
+    assert isinstance(error, PassthroughRefused)

@@ -24,12 +24,12 @@ from gollamas.fleet.admit import Admission
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
 from gollamas.net.ask import Ask
-from gollamas.net.downstream import Responder
 from gollamas.net.exchange import Fleet, Snapshot, Target
 from gollamas.net.listener import Listener, NotListening, bind, is_loopback
 from gollamas.net.pool import Pool
 from gollamas.net.prober import PS, TAGS, Prober
 from gollamas.net.proxy import Listings, Proxy
+from gollamas.net.responder import Responder
 from gollamas.net.supervisor import Supervisor
 from gollamas.observe.accesslog import AccessLog
 from gollamas.observe.kinds import level_of

@@ -1,4 +1,4 @@
-"""Who may ask at all: browsers of other sites and foreign Host names, as Ollama judges them (contract A4).
+"""Who may ask at all: browsers of other sites and foreign Host names, as Ollama judges them.
 
 Owns CORS and the Host filter. Pure: a head in, a verdict out. Servers never see an Origin, so this is the
 only place where it counts.

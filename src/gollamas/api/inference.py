@@ -110,7 +110,7 @@ def _refused(route: Route, text: str) -> ProxyError:
 
 
 def _streams(route: Route, members: Members) -> bool:
-    """Whether the answer comes in pieces: `stream` is absent, null or a bool (contract A1)."""
+    """Whether the answer comes in pieces: `stream` is absent, null or a bool (api/types.go)."""
     value = members.get("stream")
     if value is None:
         key = bodies.find(members, "stream")

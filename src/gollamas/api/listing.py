@@ -50,7 +50,7 @@ def ps(config: Config, view: View) -> Answer:
 def openai_models(config: Config, view: View) -> Answer:
     """Answer `/v1/models`: the models of `tags` in OpenAI's shape, with the line end that Ollama sends.
 
-    Empty is `[]`, where Ollama itself says null (contract A1), which some clients can't iterate.
+    Empty is `[]`, where Ollama itself says null (openai/openai.go), which some clients can't iterate.
     """
     aliases = _aliases_by_model(config)
     objects: list[bytes] = []

@@ -1,7 +1,7 @@
 """When a server is trusted: a table.
 
 Owns the states, the signals and what follows from each pair; knows neither probes nor clocks. Thresholds
-are `reliability` words of the proxies that went before: down after two silences in a row, up after one
+are those of the proxies that went before: down after two silences in a row, up after one
 answer, down at once when a request's connection is refused.
 """
 

@@ -29,7 +29,7 @@ class Found:
         self.alias = alias
 
     def name_minding_case(self, view: View, server_id: str) -> str:
-        """Return the spelling that this server lists, for `/api/embeddings`, which minds case (contract B).
+        """Return the spelling that this server lists, for `/api/embeddings`, which minds case.
 
         Where the server lists none, or none that differs, it is `model`.
         """

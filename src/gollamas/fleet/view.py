@@ -77,7 +77,7 @@ class ServerView:
         return self.standing == DOWN_STANDING
 
     def lacks(self, key: str) -> bool:
-        """Whether it said that it does not have this model; cloud names are never listed (contract B)."""
+        """Whether it said that it does not have this model; cloud names are never listed."""
         return self.tags_at is not None and key not in self.installed and not names.is_cloud(key)
 
 

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol, cast
 
 from gollamas.errors import ProxyError
@@ -361,7 +361,7 @@ class ClientConnection(asyncio.Protocol):
     # -- clocks --------------------------------------------------------------------------------------
 
     def check(self, now: float) -> None:
-        """End what has waited for too long (`reliability` limits: RFC 9110, section 15.5.9, for 408)."""
+        """End what has waited for too long (RFC 9110, section 15.5.9, for 408)."""
         limits = self._clients.limits
         waited = now - self._stamp
         if self.is_paused or self.transport.is_closing():
@@ -393,36 +393,6 @@ class ClientConnection(asyncio.Protocol):
         """No further request: an idle connection ends now, any other behind its answer."""
         if not self.is_busy and self._reader.is_idle:
             self.transport.close()
-
-
-class Responder:
-    """A service whose answers are values: `respond` makes one of each request, errors look like `refuse`."""
-
-    def __init__(
-        self,
-        respond: Callable[[Request], Awaitable[Answer]],
-        refuse: Callable[[ProxyError], Answer],
-        max_body: int,
-    ) -> None:
-        self._respond = respond
-        self._refuse = refuse
-        self._max_body = max_body
-
-    def on_head(self, head: Head) -> int:  # noqa: ARG002 - every route has one limit
-        """Let every body in up to `max_body` bytes."""
-        return self._max_body
-
-    async def serve(self, request: Request, client: ClientConnection) -> None:
-        """Send what `respond` answers."""
-        try:
-            answer = await self._respond(request)
-        except ProxyError as error:
-            answer = self._refuse(error)
-        await client.send(answer)
-
-    def refusal(self, error: ProxyError, head: Head | None, client: ClientConnection) -> Answer:  # noqa: ARG002
-        """Say why a request was not read to its end."""
-        return self._refuse(error)
 
 
 class _TooLate(ProxyError):

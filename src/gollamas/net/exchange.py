@@ -1,7 +1,7 @@
 """One request's life: from the complete request over its attempts to the end of the answer.
 
-Owns the loop over servers and the rule of when another one may be tried (`reliability` 1.2). What a server
-answers passes in `relay`; which server it is, `fleet` says.
+Owns the loop over servers and the rule of when another one may be tried (RFC 9110, section 9.2.2). What a
+server answers passes in `relay`; which server it is, `fleet` says.
 """
 
 import asyncio

@@ -13,8 +13,9 @@ from typing import Final
 from gollamas.config.model import Address, Config
 from gollamas.errors import ProxyError
 from gollamas.events import Crashed, Event
-from gollamas.net.downstream import ClientConnection, Responder
+from gollamas.net.downstream import ClientConnection
 from gollamas.net.listener import Listener, bind
+from gollamas.net.responder import Responder
 from gollamas.net.supervisor import Supervisor
 from gollamas.simulate.faults import Part
 from gollamas.simulate.server import SimulatedOllama

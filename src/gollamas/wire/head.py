@@ -29,7 +29,7 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
-# What a server is told anew, or never (contract J3): it sees our Host, no Origin, no coding but identity.
+# What a server is told anew, or never: it sees our Host, no Origin, no coding but identity.
 _REPLACED: Final = HOP_BY_HOP | {
     b"host", b"origin", b"content-length", b"content-encoding", b"accept-encoding", b"expect",
     b"via", b"x-request-id", b"x-forwarded-for",

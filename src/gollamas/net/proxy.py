@@ -48,7 +48,7 @@ class Proxy:
         self._fleet = fleet
         self._listings = listings
         self._ids = itertools.count(1)
-        self._id_prefix = secrets.token_hex(4)
+        self._id_prefix = secrets.token_hex(8)  # with the number 24 digits, as in Anthropic's ids
         self.apply(snapshot, gate)
 
     def apply(self, snapshot: Snapshot, gate: Gate) -> None:

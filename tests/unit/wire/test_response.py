@@ -242,6 +242,16 @@ def test_a_kept_head_outlives_the_next_answer() -> None:
     assert kept.names[b"x-a"] == b"1"
 
 
+def test_a_stream_goes_on_when_its_head_is_let_go() -> None:
+    reader = ResponseReader()
+    middle = CHUNKED.index(b"1;x")
+    reader.feed(CHUNKED[:middle])
+    reader.let_go()
+    reader.feed(CHUNKED[middle:])
+    assert (reader.fields, reader.names) == ([], {})
+    assert (reader.take(), reader.is_complete, reader.keeps_alive) == (b"hello!", True, True)
+
+
 def test_bytes_are_taken_once() -> None:
     reader = ResponseReader()
     middle = CHUNKED.index(b"1;x")

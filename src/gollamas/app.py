@@ -55,9 +55,9 @@ class App:
         self._is_draining = False
         self._tasks = Supervisor(self._emit)
         self.view = View(self._emit)
-        self._ask = Ask(clock, config.connect_timeout, f"gollamas/{__version__}")
+        self._ask = Ask(config.connect_timeout, f"gollamas/{__version__}")
         self._prober = Prober(self.view, self._ask, self._tasks, self._emit, interval=config.probe_interval)
-        self._pool = Pool(clock, config.connect_timeout)
+        self._pool = Pool(config.connect_timeout)
         self._metrics = Metrics(self, self._label, __version__)
         self._listener: Listener | None = None
         self._admin: Listener | None = None

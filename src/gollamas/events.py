@@ -54,8 +54,8 @@ class RequestEnded:
         self.client = client
         self.method = method
         self.route = route
-        for name, value in more.items():
-            setattr(self, name, value)
+        if more:
+            self.__dict__.update(more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

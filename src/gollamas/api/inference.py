@@ -21,6 +21,7 @@ if sys.version_info >= (3, 14):
 else:
     import zstandard as zstd
 
+_BODY: Final = Kind.BODY  # HOT: CPython 3.11 looks a member of an Enum up by a slow path
 _SPACE: Final = b" \t\r\n"
 MAX_INFLATED_BYTES: Final = 20 * 1024 * 1024  # as Ollama's own reader of zstd bodies
 _MAX_WINDOW_BYTES: Final = 8 * 1024 * 1024
@@ -50,11 +51,10 @@ class NamedModel:
 
 def read(route: Route, request: Request) -> NamedModel:
     """Find the model that a request names; raises a ProxyError in Ollama's words."""
-    if route.kind is Kind.PATH:
-        return NamedModel(parameter(request.head.path))
-    if route.kind is Kind.FORM:
-        return _read_form(route, request)
-    return _read_body(route, request)
+    kind = route.kind
+    if kind is _BODY:
+        return _read_body(route, request)
+    return NamedModel(parameter(request.head.path)) if kind is Kind.PATH else _read_form(route, request)
 
 
 def _read_body(route: Route, request: Request) -> NamedModel:
@@ -141,10 +141,13 @@ if sys.version_info >= (3, 14):
 
     def _inflate(body: bytes) -> bytes:
         """At most one byte more than is allowed is ever decoded."""
-        decoder = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 23})
-        plain: bytes = decoder.decompress(body, MAX_INFLATED_BYTES + 1)
-        if not decoder.eof and len(plain) <= MAX_INFLATED_BYTES:
-            raise zstd.ZstdError("the frame is cut")
+        plain = b""
+        while body and len(plain) <= MAX_INFLATED_BYTES:
+            frame = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 23})
+            plain += frame.decompress(body, MAX_INFLATED_BYTES + 1 - len(plain))
+            if not frame.eof and len(plain) <= MAX_INFLATED_BYTES:
+                raise zstd.ZstdError("the frame is cut")
+            body = frame.unused_data
         return plain
 else:
     _ZstdError = zstd.ZstdError

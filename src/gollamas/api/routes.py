@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from gollamas.api.dialects import Dialect
+from gollamas.wire.tail import Telling, telling_of
 
 
 class Kind(Enum):
@@ -48,12 +49,14 @@ class Route:
     allowed: frozenset[bytes] = field(init=False)
     upstream: bytes = field(init=False)  # the path that a server is asked
     is_routed: bool = field(init=False)  # by its model
+    telling: Telling | None = field(init=False)  # how its answers tell their counts
     loads: bool = field(init=False)  # whether a request here brings its model into memory
 
     def __post_init__(self) -> None:
         """Derive what every request asks."""
         object.__setattr__(self, "allowed", frozenset(method.encode() for method in self.methods))
         object.__setattr__(self, "upstream", self.path.encode())
+        object.__setattr__(self, "telling", telling_of(self.path))
         object.__setattr__(self, "is_routed", self.kind in (Kind.BODY, Kind.FORM, Kind.PATH))
         object.__setattr__(self, "loads", self.kind in (Kind.BODY, Kind.FORM) and self.path != "/api/show")
 

@@ -4,7 +4,6 @@ Owns connections apart from those of clients, so that neither waits for the othe
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gollamas.config.model import Server
@@ -61,10 +60,10 @@ class _Collects:
 
 
 class Ask:
-    """Asks servers, over a pool of its own. `clock` is monotonic seconds."""
+    """Asks servers, over a pool of its own. `connect_timeout` is seconds."""
 
-    def __init__(self, clock: Callable[[], float], connect_timeout: float, user_agent: str) -> None:
-        self.pool = Pool(clock, connect_timeout, _MAX_IDLE)
+    def __init__(self, connect_timeout: float, user_agent: str) -> None:
+        self.pool = Pool(connect_timeout, _MAX_IDLE)
         self._user_agent = user_agent.encode()
 
     async def __call__(

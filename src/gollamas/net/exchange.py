@@ -36,7 +36,7 @@ from gollamas.net.relay import Outcome, Relay
 from gollamas.net.upstream import ServerConnection
 from gollamas.wire import head as heads
 from gollamas.wire.message import Request
-from gollamas.wire.tail import counts, telling_of
+from gollamas.wire.tail import counts
 
 # HOT: CPython 3.11 looks a member of an Enum up by a slow path (0.1 us).
 _PASSED: Final = Outcome.PASSED
@@ -145,7 +145,12 @@ class Exchange:
         self.key = found.key
         self.candidates = found.candidates
         self._event.alias = found.alias
-        self._read_settings(named)
+        config = self._snapshot.config
+        self.idle_limit = config.idle_timeout
+        if named.streams:
+            self.first_byte_limit = config.first_byte_timeout
+        if route.path == "/api/show":
+            self.user_agent = request.head.names.get(b"user-agent", b"")
         del named
         # The one loop: a server for each attempt, until an answer has begun or nobody is left.
         while True:
@@ -167,14 +172,6 @@ class Exchange:
         """Free what only another attempt would need: a stream lives long."""
         head = self._head
         head.fields, head.names = [], {}
-
-    def _read_settings(self, named: NamedModel) -> None:
-        config = self._snapshot.config
-        self.idle_limit = config.idle_timeout
-        if named.streams:
-            self.first_byte_limit = config.first_byte_timeout
-        if self.route.path == "/api/show":
-            self.user_agent = self._head.names.get(b"user-agent", b"")
 
     async def _look_up(self, name: str, found: object) -> Found:
         """Ask the servers once for a name that nobody knew, where `expose` opens more than is configured."""
@@ -314,7 +311,7 @@ class Exchange:
         event.wait_s = relay.sent_at - self._started
         if relay.first_byte_at is not None:
             event.first_byte_s = relay.first_byte_at - self._started
-        telling = telling_of(self.route.path)
+        telling = self.route.telling
         if telling is None or event.end is not _DONE:
             return
         said = counts(relay.tail, telling)

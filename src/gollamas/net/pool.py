@@ -7,7 +7,6 @@ closes one. Knows nothing of what is sent over them.
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
 from typing import Final
 
 import aiohappyeyeballs
@@ -29,10 +28,9 @@ _STAGGER_SECONDS: Final = 0.25  # RFC 8305, section 5
 
 
 class Pool:
-    """The connections to all servers. `clock` is monotonic seconds."""
+    """The connections to all servers. `connect_timeout` is seconds."""
 
-    def __init__(self, clock: Callable[[], float], connect_timeout: float, max_idle: int = MAX_IDLE) -> None:
-        self._clock = clock
+    def __init__(self, connect_timeout: float, max_idle: int = MAX_IDLE) -> None:
         self._connect_timeout = connect_timeout
         self._max_idle = max_idle
         self._idle: dict[str, list[ServerConnection]] = {}
@@ -50,11 +48,13 @@ class Pool:
 
     def give(self, connection: ServerConnection) -> None:
         """Keep a connection whose answer is whole."""
-        idle = self._idle.setdefault(connection.server_id, [])
+        idle = self._idle.get(connection.server_id)
+        if idle is None:
+            idle = self._idle[connection.server_id] = []
         if len(idle) >= self._max_idle or connection.is_closed:
             connection.abort()
             return
-        connection.idle_since = self._clock()
+        connection.idle_since = None  # until the next look at the clock
         idle.append(connection)
 
     async def dial(self, server: Server) -> ServerConnection:
@@ -115,8 +115,12 @@ class Pool:
     def check(self, now: float) -> None:
         """Close what has been idle for too long."""
         for idle in self._idle.values():
-            while idle and now - idle[0].idle_since > IDLE_SECONDS:
-                idle.pop(0).abort()
+            for connection in tuple(idle):
+                if connection.idle_since is None:
+                    connection.idle_since = now
+                elif now - connection.idle_since > IDLE_SECONDS:
+                    idle.remove(connection)
+                    connection.abort()
 
     def close_idle(self, server_id: str | None = None) -> None:
         """Close the idle connections of one server, or of all."""

@@ -95,15 +95,15 @@ class Proxy:
         head = request.head
         fleet = self._fleet
         started = client.now()
-        request_id = self._id_of(head)
+        request_id = self._id_of(head) if b"x-request-id" in head.names else self._new_id()
         route = routes.find(head.path)
         event = RequestEnded(
             request_id=request_id,
             client=request.client,
             method=head.method.decode(),
             route=route.path if route is not None else "other",
-            bytes_in=len(request.body),
         )
+        event.bytes_in = len(request.body)
         lines = id_line = b"X-Request-Id: %b\r\n" % request_id.encode()
         try:
             verdict = self._gate.judge(head)

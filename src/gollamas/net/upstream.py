@@ -49,7 +49,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self.reader = ResponseReader()
         self.is_closed = False
         self.is_fresh = True  # no answer has come on it yet
-        self.idle_since = 0.0
+        self.idle_since: float | None = None  # monotonic seconds, when the pool has looked
         self._sink: Sink | None = None
         self._home = home
 

@@ -161,8 +161,6 @@ class RequestReader:
         except httptools.HttpParserInvalidMethodError as why:
             raise heads.UnknownMethod("unknown method") from why
         except httptools.HttpParserError as why:
-            if "PRI/Upgrade" in str(why):
-                raise heads.VersionRefused("HTTP/2 is not supported: use HTTP/1.1") from why
             if "Content-Length overflow" in str(why):
                 raise heads.LengthTooLarge("Content-Length is too large") from why
             if parser.get_http_version() == "1.1":

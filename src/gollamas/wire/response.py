@@ -133,8 +133,6 @@ class ResponseReader:
                 raise BadAnswer("it is not HTTP: another protocol")  # llhttp takes RTSP and ICE too
             self._head_bytes += len(data)
             self._parse(data)
-        except httptools.HttpParserUpgrade as why:
-            raise BadAnswer("it switched protocols unasked") from why
         except httptools.HttpParserError as why:
             self._stopped(why)
         if not self.has_head:

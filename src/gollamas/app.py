@@ -346,6 +346,8 @@ async def _serve(app: App) -> int:
     await asyncio.wait((stopping, second), return_when=asyncio.FIRST_COMPLETED)
     if stopping.done():
         return 0
+    stopping.cancel()
+    await asyncio.wait((stopping,))
     await app.stop(grace=0)
     return 1
 

@@ -60,6 +60,17 @@ def parse(content_type: bytes, body: bytes) -> Form | None:
     return None
 
 
+def trouble(content_type: bytes) -> str:
+    """Say in Go's words why there is no form."""
+    kind = Message()
+    kind["Content-Type"] = content_type.decode("latin-1")
+    if kind.get_content_type() != "multipart/form-data":
+        return "request Content-Type isn't multipart/form-data"
+    return (
+        "multipart: NextPart: EOF" if kind.get_boundary() else "no multipart boundary param in Content-Type"
+    )
+
+
 def _read_part(body: bytes, start: int, end: int, spans: dict[str, tuple[int, int]]) -> bool:
     """Note where a part's text stands; a file is none. False where its head is none."""
     head_end = body.find(b"\r\n\r\n", start, end)

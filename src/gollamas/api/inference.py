@@ -172,9 +172,7 @@ def _read_form(route: Route, request: Request) -> NamedModel:
     content_type = request.head.get(b"content-type") or b""
     parsed = forms.parse(content_type, request.body)
     if parsed is None:
-        raise MiddlewareRefused(
-            "failed to parse multipart form: request Content-Type isn't multipart/form-data"
-        )
+        raise MiddlewareRefused(f"failed to parse multipart form: {forms.trouble(content_type)}")
     name = forms.query_value(request.head.query, "model") or parsed.value("model")
     if not name:
         raise _missing(route)

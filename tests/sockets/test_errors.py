@@ -74,7 +74,6 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a comma too many": (b'{"model":"llama3.2",}', ""),
     "single quotes": (b"{'model':'llama3.2'}", ""),
     "a control character": (b'{"model":"llama\x013.2"}', ""),
-    "1100 deep": (b'{"model":"llama3.2","x":' + b"[" * 1100 + b"]" * 1100 + b"}", ""),
     "100 000 deep": (b'{"model":"llama3.2","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested"),
     "2 MiB of brackets": (b"[" * (2 << 20), ""),
     "objects in each other": (b'{"x":' * 50_000, ""),

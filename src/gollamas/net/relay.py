@@ -71,32 +71,35 @@ class Relay:
     after it `why` says in words what went wrong.
     """
 
-    may_move_on = False
-    held: list[bytes] | None = None
-    status: int | None = None
-    bytes_out = 0
-    first_byte_at: float | None = None
-    sent_at = 0.0
-    why = ""
-    _held_head: AnswerHead | None = None
-    _editor: NameEditor | None = None
-    _framing: str | None = None  # None until the head has gone out
-    _is_events = False
-    _tail = (b"", b"", b"")  # the ends of the last three pieces
-    _seen = 0
-    _seen_at = 0.0
+    __slots__ = (
+        "_call", "_client", "_connection", "_editor", "_framing", "_held_head", "_is_events", "_last",
+        "_older", "_seen", "_seen_at", "_server_line", "_used_name", "_write", "bytes_out", "done",
+        "first_byte_at", "held", "may_move_on", "reader", "sent_at", "status", "why",
+    )  # fmt: skip
 
     def __init__(
         self, call: Call, connection: ServerConnection, used_name: bytes, server_line: bytes
     ) -> None:
         self._call = call
-        self._client = call.client
+        self._client = client = call.client
         self._connection: ServerConnection | None = connection
         self._used_name = used_name
         self._server_line = server_line
+        self._write = client.transport.write
+        self._editor: NameEditor | None = None
+        self._framing: str | None = None  # None until the head has gone out
+        self._held_head: AnswerHead | None = None
+        self._is_events = False
+        self._older = self._last = b""  # the ends of the last two pieces
+        self._seen = 0
         self.reader = connection.reader
-        self.done: asyncio.Future[Outcome] = call.client.loop.create_future()
-        self._write = call.client.transport.write
+        self.done: asyncio.Future[Outcome] = client.loop.create_future()
+        self.may_move_on = False
+        self.held: list[bytes] | None = None
+        self.status: int | None = None
+        self.bytes_out = 0
+        self.first_byte_at: float | None = None
+        self.why = ""
 
     def send(self, head: bytes, body: bytes) -> None:
         """Begin the attempt."""
@@ -126,7 +129,8 @@ class Relay:
         if data:
             size = len(data)
             self.bytes_out += size
-            self._tail = (self._tail[1], self._tail[2], data if size <= TAIL_BYTES else data[-TAIL_BYTES:])
+            self._older = self._last
+            self._last = data if size <= TAIL_BYTES else data[-TAIL_BYTES:]
             if not is_complete:
                 self._write(b"%x\r\n%b\r\n" % (size, data))
             else:
@@ -250,12 +254,13 @@ class Relay:
 
     def _keep(self, data: bytes) -> None:
         self.bytes_out += len(data)
-        self._tail = (self._tail[1], self._tail[2], data if len(data) <= TAIL_BYTES else data[-TAIL_BYTES:])
+        self._older = self._last
+        self._last = data if len(data) <= TAIL_BYTES else data[-TAIL_BYTES:]
 
     @property
     def tail(self) -> bytes:
         """The end of what the client got: enough for an answer's counts."""
-        return b"".join(self._tail)
+        return self._older + self._last if self._older else self._last
 
     # -- the head ------------------------------------------------------------------------------------
 

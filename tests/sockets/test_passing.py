@@ -364,3 +364,10 @@ async def test_a_refused_request_carries_the_id_under_which_it_is_logged() -> No
             got = await proxy.ask(data)
             logged = (await proxy.events.ended(count)).request_id
             assert got.get(b"x-request-id") == logged.encode()
+
+
+@runs
+async def test_an_answer_of_ours_says_when_it_was_made() -> None:
+    async with one_server() as (_, proxy):
+        got = await proxy.ask(get("/"))
+        assert (got.get(b"date") or b"").endswith(b" GMT")

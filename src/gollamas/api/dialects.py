@@ -11,7 +11,11 @@ import msgspec
 
 from gollamas.wire.message import Fields
 
-_encode: Final = msgspec.json.Encoder().encode
+
+def _encode(value: object) -> bytes:
+    """Encode as Go's marshaller does, which escapes what a browser could take for HTML."""
+    text = msgspec.json.encode(value)
+    return text.replace(b"<", b"\\u003c").replace(b">", b"\\u003e").replace(b"&", b"\\u0026")
 
 
 class Dialect(Enum):

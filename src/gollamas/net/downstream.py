@@ -10,10 +10,11 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable, Coroutine
+from email.utils import formatdate
 from typing import Any, Final, Protocol, cast
 
 from gollamas.errors import ProxyError
-from gollamas.wire.message import Answer, CutOff, Fields, Head, Request
+from gollamas.wire.message import Answer, CutOff, Field, Fields, Head, Request
 from gollamas.wire.request import RequestReader
 from gollamas.wire.response import head_bytes, status_line
 
@@ -66,6 +67,11 @@ class Limits(Protocol):
     def write_timeout(self) -> float: ...
     @property
     def client_idle_timeout(self) -> float: ...
+
+
+def _date() -> Field:
+    """When an answer of our own was made (RFC 9110, section 6.6.1)."""
+    return b"Date", formatdate(usegmt=True).encode()
 
 
 class Clients:
@@ -305,7 +311,7 @@ class ClientConnection(asyncio.Protocol):
         """
         has_length = status >= 200 and status not in (204, 304)
         ours = lines + self.framing_lines(b"Content-Length: %d\r\n" % len(body) if has_length else b"")
-        start = head_bytes(status_line(status), fields, ours)
+        start = head_bytes(status_line(status), [*fields, _date()], ours)
         is_head_only = not has_length or self._reader.method == b"HEAD"
         self.transport.write(start if is_head_only else start + body)
 
@@ -321,7 +327,7 @@ class ClientConnection(asyncio.Protocol):
             self.keep_alive = False
         framing = b"Transfer-Encoding: chunked\r\n" if is_chunked else b""
         self.transport.write(
-            head_bytes(status_line(answer.status), answer.fields, self.framing_lines(framing))
+            head_bytes(status_line(answer.status), [*answer.fields, _date()], self.framing_lines(framing))
         )
         try:
             async for piece in pieces:

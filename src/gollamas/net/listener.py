@@ -39,7 +39,7 @@ def bind(address: Address) -> list[socket.socket]:
     problem: OSError | None = None
     for family, _, _, _, place in dict.fromkeys(found):
         try:
-            sock = _bind_one(family, (place[0], port, *place[2:]))
+            sock = _bind_one(family, (place[0], port, *place[2:]), is_v6_only=address.host != "::")
         except OSError as why:
             problem = problem or why
             if why.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
@@ -58,14 +58,15 @@ def bind(address: Address) -> list[socket.socket]:
     raise NotListening(f"{address}: {(problem.strerror or str(problem)).lower()}") from problem
 
 
-def _bind_one(family: int, place: tuple[object, ...]) -> socket.socket:
+def _bind_one(family: int, place: tuple[object, ...], *, is_v6_only: bool) -> socket.socket:
+    """Bind and listen. An explicit `[::]` takes IPv4 too, as in Go; other addresses stand for themselves."""
     # asyncio sets TCP_NODELAY on what it accepts only where the protocol is named.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, is_v6_only)
         sock.bind(place)
         sock.listen(_BACKLOG)
     except OSError:

@@ -118,25 +118,31 @@ class Relay:
         if self._framing is not _CHUNKED:
             self._progress_unchunked(reader)
             return
-        # HOT: one write a read; each read leaves as one chunk, the last one with the end behind it.
+        # HOT: a piece of a stream takes this way and no other: one write a read, as one chunk.
         pieces = reader.pieces
         data = pieces.pop() if len(pieces) == 1 else reader.take()
-        is_complete = reader.is_complete
+        if self._editor is not None or reader.is_complete or not data:
+            self._edit_or_end(data, reader.is_complete)
+            return
+        size = len(data)
+        self.bytes_out += size
+        self._older = self._last
+        self._last = data if size <= TAIL_BYTES else data[-TAIL_BYTES:]
+        self._write(b"%x\r\n%b\r\n" % (size, data))
+
+    def _edit_or_end(self, data: bytes, is_complete: bool) -> None:
+        """Send a piece in which a name is changed back, or the last one with the end behind it."""
         if self._editor is not None:
             data = self._editor.feed(data)
             if is_complete:
                 data += self._editor.flush()
         if data:
-            size = len(data)
-            self.bytes_out += size
-            self._older = self._last
-            self._last = data if size <= TAIL_BYTES else data[-TAIL_BYTES:]
-            if not is_complete:
-                self._write(b"%x\r\n%b\r\n" % (size, data))
-            else:
-                self._write(b"%x\r\n%b\r\n0\r\n\r\n" % (size, data))
-        elif is_complete:
-            self._write(_LAST_CHUNK)
+            self._keep(data)
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if is_complete:
+            data += _LAST_CHUNK
+        if data:
+            self._write(data)
 
     def _progress_unchunked(self, reader: ResponseReader) -> None:
         if self._framing is None:

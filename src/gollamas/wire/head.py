@@ -32,7 +32,7 @@ _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
 # What a server is told anew, or never: it sees our Host, no Origin, no coding but identity.
 _REPLACED: Final = HOP_BY_HOP | {
     b"host", b"origin", b"content-length", b"content-encoding", b"accept-encoding", b"expect",
-    b"via", b"x-request-id", b"x-forwarded-for",
+    b"via", b"x-request-id", b"x-forwarded-for", b"forwarded",
 }  # fmt: skip
 # Fields that Connection can't take away: what they say is needed on every hop.
 _ALWAYS_KEPT: Final = frozenset(

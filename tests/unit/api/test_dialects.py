@@ -126,3 +126,13 @@ def test_a_late_error_never_looks_like_an_end() -> None:
 def test_half_a_line_end_before_a_late_event_still_gives_it_an_empty_line() -> None:
     late = late_error(Dialect.OPENAI, "x", "1", is_event_stream=True, sent_tail=b"data: {}\r")
     assert late.startswith(b"\n\ndata: ")
+
+
+def test_an_error_escapes_what_a_browser_could_take_for_html() -> None:
+    """As Go's marshaller does."""
+    assert (
+        error(Dialect.NATIVE, 400, "invalid character '<'")[1] == b'{"error":"invalid character \'\\u003c\'"}'
+    )
+    assert error_object(Dialect.OPENAI, 400, "a & b > c", "").startswith(
+        b'{"error":{"message":"a \\u0026 b \\u003e c"'
+    )

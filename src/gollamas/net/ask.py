@@ -50,6 +50,9 @@ class _Collects:
     def ended(self) -> None:
         self._wake()
 
+    def has_left(self) -> bool:
+        return False
+
     def failed(self, why: str) -> None:
         self.why = why
         self._wake()

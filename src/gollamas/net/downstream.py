@@ -250,7 +250,11 @@ class ClientConnection(asyncio.Protocol):
             self.keep_alive = head.keep_alive and not head.upgrades
             request = Request(head, reader.body, self.address)
             reader.body = b""  # it lives as long as the service keeps it
-            await serve(request, self)
+            try:
+                await serve(request, self)
+            except BaseException:
+                self.transport.abort()  # no client waits for an answer that can't come
+                raise
             del request, head
             if not self._goes_on():
                 return

@@ -161,6 +161,9 @@ class Relay:
     def ended(self) -> None:
         self._finish(Outcome.BUSY if self.held is not None else _PASSED)
 
+    def has_left(self) -> bool:
+        return self._client.transport.is_closing()
+
     def failed(self, why: str) -> None:
         self.why = why
         if self.held is not None:

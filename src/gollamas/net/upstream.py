@@ -23,6 +23,9 @@ class Sink(Protocol):
     def ended(self) -> None:
         """The answer is whole; the connection has gone back to its pool, or is closed."""
 
+    def has_left(self) -> bool:
+        """Whether nobody is there any more to take the answer."""
+
     def failed(self, why: str) -> None:
         """The connection ended, or what came is no HTTP, before the answer's end."""
 
@@ -58,11 +61,13 @@ class ServerConnection(asyncio.BufferedProtocol):
         self.reader.begin(is_head_request=is_head_request)
         self._sink = sink
         # HOT: one write is one system call; above 64 KiB the copy costs more than the call.
-        if len(body) < 65536:
-            self.transport.write(head + body)
-        else:
-            self.transport.write(head)
-            self.transport.write(body)
+        transport = self.transport
+        if len(body) < 65536 and not transport.is_closing():
+            transport.write(head + body)
+            return
+        for part in (head, body):
+            if not transport.is_closing():  # else `connection_lost` is on its way and tells the sink
+                transport.write(part)
 
     def pause(self) -> None:
         """Stop reading."""
@@ -103,6 +108,9 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._fail(str(why))
             return
         except Exception as defect:  # noqa: BLE001 - asyncio would log it and leave both sides open
+            if sink.has_left():  # a write to a client that is just going
+                self.abort()
+                return
             self._fail("an internal error: see the log of gollamas")
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "reading an answer", "exception": defect}

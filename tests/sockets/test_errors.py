@@ -152,7 +152,7 @@ async def test_a_zstd_body_elsewhere_is_a_400(path: str) -> None:
 @runs
 async def test_any_other_encoding_is_never_undone(coding: bytes, path: str) -> None:
     async with one_server() as (server, proxy):
-        got = await proxy.ask(post(path, gzip.compress(BODY), b"Content-Encoding: " + coding))
+        got = await proxy.ask(post(path, gzip.compress(BODY, mtime=0), b"Content-Encoding: " + coding))
         assert (got.status, error_of(got)) == (
             400,
             "invalid character '\\x1f' looking for beginning of value",

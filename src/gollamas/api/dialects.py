@@ -24,7 +24,6 @@ class Dialect(Enum):
     NATIVE = "native"
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
-    PLAIN = "plain"  # no body of JSON at all: an unknown path
 
 
 JSON: Final = (b"Content-Type", b"application/json; charset=utf-8")

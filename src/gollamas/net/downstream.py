@@ -74,69 +74,21 @@ def _date() -> Field:
     return b"Date", formatdate(usegmt=True).encode()
 
 
-class Clients:
-    """All connections of one listener, and what they share."""
+class Group(Protocol):
+    """The connections of one listener, and what they share."""
 
-    __slots__ = ("_gone", "clock", "is_draining", "limits", "live", "loop", "service", "spawn")
+    service: Service
+    limits: Limits
+    loop: asyncio.AbstractEventLoop
+    clock: Callable[[], float]  # monotonic seconds
+    spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
+    is_draining: bool
 
-    def __init__(
-        self,
-        service: Service,
-        limits: Limits,
-        spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
-        clock: Callable[[], float],
-    ) -> None:
-        self.service = service
-        self.limits = limits
-        self.spawn = spawn
-        self.clock = clock
-        self.loop = asyncio.get_running_loop()
-        self.live: set[ClientConnection] = set()
-        self.is_draining = False
-        self._gone: asyncio.Future[None] | None = None
-
-    def check(self, now: float) -> None:
-        """Look at every connection's clocks."""
-        for client in tuple(self.live):
-            client.check(now)
+    def made(self, client: "ClientConnection") -> None:
+        """Count a connection in."""
 
     def lost(self, client: "ClientConnection") -> None:
         """Forget a connection."""
-        self.live.discard(client)
-        if not self.live and self._gone is not None and not self._gone.done():
-            self._gone.set_result(None)
-
-    @property
-    def busy(self) -> int:
-        """How many requests are being answered."""
-        return sum(client.is_busy for client in self.live)
-
-    def drain(self) -> None:
-        """No further request: idle connections end now, busy ones behind their answer."""
-        self.is_draining = True
-        for client in tuple(self.live):
-            client.drain()
-
-    async def all_gone(self) -> None:
-        """Wait until no connection is left."""
-        if self.live:
-            self._gone = asyncio.get_running_loop().create_future()
-            await self._gone
-
-    def cut(self) -> int:
-        """End every answer with an error where its framing has room for one; say how many there were."""
-        left = tuple(self.live)
-        for client in left:
-            if client.source is not None and client.is_busy:
-                client.source.shut_down()
-            else:
-                client.transport.close()
-        return len(left)
-
-    def abort(self) -> None:
-        """End every connection now."""
-        for client in tuple(self.live):
-            client.transport.abort()
 
 
 class ClientConnection(asyncio.Protocol):
@@ -150,7 +102,7 @@ class ClientConnection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, clients: Clients) -> None:
+    def __init__(self, clients: Group) -> None:
         self._clients = clients
         self.loop = clients.loop
         self.now = clients.clock  # monotonic seconds
@@ -176,7 +128,7 @@ class ClientConnection(asyncio.Protocol):
         self.address = str(peer[0]) if peer else ""
         self.forwarded_line = f"X-Forwarded-For: {self.address}\r\n".encode()
         self._stamp = self._clients.clock()
-        self._clients.live.add(self)
+        self._clients.made(self)
 
     def data_received(self, data: bytes) -> None:
         reader = self._reader

@@ -1,6 +1,7 @@
 """Listening sockets, and the sweep over the clocks of all that is open.
 
-Owns binding (all addresses of a name, IPv4 and IPv6) and draining. What is served is the service's.
+Owns binding (all addresses of a name, IPv4 and IPv6), the open connections and draining. What is
+served is the service's.
 """
 
 import asyncio
@@ -8,11 +9,11 @@ import contextlib
 import errno
 import socket
 import sys
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from gollamas.config.model import Address
-from gollamas.net.downstream import ClientConnection, Clients, Limits, Service
+from gollamas.net.downstream import ClientConnection, Limits, Service
 from gollamas.net.supervisor import Supervisor
 
 _BACKLOG: Final = 2048
@@ -80,6 +81,75 @@ def is_loopback(sockets: list[socket.socket]) -> bool:
     """Whether only this machine can connect."""
     hosts = [sock.getsockname()[0] for sock in sockets]
     return all(host == "::1" or host.startswith("127.") for host in hosts)
+
+
+class Clients:
+    """All connections of one listener, and what they share."""
+
+    __slots__ = ("_gone", "clock", "is_draining", "limits", "live", "loop", "service", "spawn")
+
+    def __init__(
+        self,
+        service: Service,
+        limits: Limits,
+        spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+        clock: Callable[[], float],
+    ) -> None:
+        self.service = service
+        self.limits = limits
+        self.spawn = spawn
+        self.clock = clock
+        self.loop = asyncio.get_running_loop()
+        self.live: set[ClientConnection] = set()
+        self.is_draining = False
+        self._gone: asyncio.Future[None] | None = None
+
+    def check(self, now: float) -> None:
+        """Look at every connection's clocks."""
+        for client in tuple(self.live):
+            client.check(now)
+
+    def made(self, client: ClientConnection) -> None:
+        """Count a connection in."""
+        self.live.add(client)
+
+    def lost(self, client: ClientConnection) -> None:
+        """Forget a connection."""
+        self.live.discard(client)
+        if not self.live and self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+
+    @property
+    def busy(self) -> int:
+        """How many requests are being answered."""
+        return sum(client.is_busy for client in self.live)
+
+    def drain(self) -> None:
+        """No further request: idle connections end now, busy ones behind their answer."""
+        self.is_draining = True
+        for client in tuple(self.live):
+            client.drain()
+
+    async def all_gone(self) -> None:
+        """Wait until no connection is left."""
+        if self.live:
+            self._gone = asyncio.get_running_loop().create_future()
+            await self._gone
+
+    def cut(self) -> int:
+        """End every answer with an error where its framing has room for one; say how many there were."""
+        left = tuple(self.live)
+        for client in left:
+            if client.source is not None and client.is_busy:
+                client.source.shut_down()
+            else:
+                client.transport.close()
+        return len(left)
+
+    def abort(self) -> None:
+        """End every connection now."""
+        for client in tuple(self.live):
+            client.transport.abort()
 
 
 class Listener:

@@ -99,14 +99,13 @@ class ServerConnection(asyncio.BufferedProtocol):
             self.abort()  # bytes that nobody asked for
             return
         reader = self.reader
+        broken: BadAnswer | None = None
         try:
-            reader.feed(_VIEW[:nbytes])
+            try:
+                reader.feed(_VIEW[:nbytes])
+            except BadAnswer as why:
+                broken = why  # what came before it is passed on all the same
             sink.progress(reader)
-        except BadAnswer as why:
-            if reader.has_head:
-                sink.progress(reader)
-            self._fail(str(why))
-            return
         except Exception as defect:  # noqa: BLE001 - asyncio would log it and leave both sides open
             if sink.has_left():  # a write to a client that is just going
                 self.abort()
@@ -116,7 +115,9 @@ class ServerConnection(asyncio.BufferedProtocol):
                 {"message": "reading an answer", "exception": defect}
             )
             return
-        if reader.is_complete and self._sink is not None:
+        if broken is not None:
+            self._fail(str(broken))
+        elif reader.is_complete and self._sink is not None:
             self._sink = None
             self.is_fresh = False
             if reader.keeps_alive and not self.is_closed:

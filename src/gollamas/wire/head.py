@@ -122,7 +122,8 @@ def check(method: bytes, target: bytes, version: str, fields: Fields) -> Head:
     # HOT: one pass over the names; every later question is a look-up.
     names = {name.lower(): value for name, value in fields}
     if len(names) != len(fields):
-        names = _joined(fields)
+        _refuse_repeated_framing(fields)
+        names = joined(fields)
     host = names.get(b"host")
     query = b""
     if target[0] != _SLASH or target.translate(None, _PLAIN):
@@ -139,15 +140,20 @@ def check(method: bytes, target: bytes, version: str, fields: Fields) -> Head:
     return head
 
 
-def _joined(fields: Fields) -> dict[bytes, bytes]:
-    """Fields by name where one is repeated: a list is one value (RFC 9110, section 5.3), framing is none."""
+def joined(fields: Fields) -> dict[bytes, bytes]:
+    """Fields by name in lower case, where one is repeated: a list is one value (RFC 9110, section 5.3)."""
     names: dict[bytes, bytes] = {}
     for name, value in fields:
         lower = name.lower()
-        if lower in names and lower in _ONCE:
-            raise BadHead(f"more than one {lower.decode().title()} field")
         names[lower] = names[lower] + b", " + value if lower in names else value
     return names
+
+
+def _refuse_repeated_framing(fields: Fields) -> None:
+    """What frames a request or names its host is no list."""
+    for once in _ONCE:
+        if sum(name.lower() == once for name, _ in fields) > 1:
+            raise BadHead(f"more than one {once.decode().title()} field")
 
 
 def _read_connection(head: Head, version: str) -> None:
@@ -157,7 +163,7 @@ def _read_connection(head: Head, version: str) -> None:
     if (connection := names.get(b"connection")) is not None:
         tokens = {token.strip() for token in connection.lower().split(b",")}
         head.keep_alive = b"close" not in tokens and (not is_http10 or b"keep-alive" in tokens)
-        head.hop_names = frozenset(tokens) - _ALWAYS_KEPT
+        head.hop_names = connection_names(connection)
     else:
         head.keep_alive = not is_http10
     if (coding := names.get(b"transfer-encoding")) is not None:

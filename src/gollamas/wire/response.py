@@ -13,7 +13,7 @@ from typing import Final
 
 import httptools
 
-from gollamas.wire.head import HOP_BY_HOP, BadHead, check_coding, connection_names, content_length
+from gollamas.wire.head import HOP_BY_HOP, BadHead, check_coding, connection_names, content_length, joined
 from gollamas.wire.message import Fields
 
 MAX_HEAD_BYTES: Final = 32 * 1024
@@ -217,7 +217,7 @@ class ResponseReader:
             raise BadAnswer("its head is longer than 32 KiB")
         names = self.names = {name.lower(): value for name, value in fields}
         if len(names) != len(fields):
-            self.names = names = _joined(fields)
+            self.names = names = joined(fields)
         keeps_alive = version == "1.1"
         if (connection := names.get(b"connection")) is not None:
             tokens = connection.lower()
@@ -238,15 +238,6 @@ class ResponseReader:
         if self.status in _BODILESS:
             self.ends = Ends.AT_ONCE
         self.keeps_alive = keeps_alive and self.ends is not _CLOSE
-
-
-def _joined(fields: Fields) -> dict[bytes, bytes]:
-    """Fields by name where one is repeated: a list is one value (RFC 9110, section 5.3)."""
-    names: dict[bytes, bytes] = {}
-    for name, value in fields:
-        lower = name.lower()
-        names[lower] = names[lower] + b", " + value if lower in names else value
-    return names
 
 
 def _ends_with_head(data: bytes) -> bool:

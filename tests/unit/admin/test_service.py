@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from gollamas.admin.service import MAX_BODY_BYTES, Admin, refuse
 from gollamas.config.model import Config
-from gollamas.net.downstream import ClientConnection, Clients
+from gollamas.net.downstream import ClientConnection
+from gollamas.net.listener import Clients
 from gollamas.net.responder import Responder
 from gollamas.wire.message import Answer, Head, Request
 

@@ -24,13 +24,14 @@ from gollamas.fleet.admit import Admission
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
 from gollamas.net.ask import Ask
-from gollamas.net.exchange import Fleet, Snapshot, Target
 from gollamas.net.listener import Listener, NotListening, bind, is_loopback
 from gollamas.net.pool import Pool
 from gollamas.net.prober import PS, TAGS, Prober
 from gollamas.net.proxy import Listings, Proxy
 from gollamas.net.responder import Responder
+from gollamas.net.rounds import Round
 from gollamas.net.supervisor import Supervisor
+from gollamas.net.turn import Fleet, Snapshot, Target
 from gollamas.observe.accesslog import AccessLog
 from gollamas.observe.kinds import level_of
 from gollamas.observe.metrics import Metrics
@@ -57,7 +58,8 @@ class App:
         self.view = View(self._emit)
         self._ask = Ask(config.connect_timeout, f"gollamas/{__version__}")
         self._prober = Prober(self.view, self._ask, self._tasks, self._emit, interval=config.probe_interval)
-        self._pool = Pool(config.connect_timeout)
+        self._round = Round()
+        self._pool = Pool(config.connect_timeout, self._round)
         self._metrics = Metrics(self, self._label, __version__)
         self._listener: Listener | None = None
         self._admin: Listener | None = None
@@ -102,7 +104,7 @@ class App:
         )
         self._proxy = Proxy(fleet, self._snapshot(config), self._gate(config), listings)
         self._watch(config)
-        self._listener = Listener(self._proxy, config, self._tasks, self._clock)
+        self._listener = Listener(self._proxy, config, self._tasks, self._clock, self._round)
         await self._listener.start(sockets)
         if admin_sockets:
             service = Responder(

@@ -49,7 +49,7 @@ class RequestEnded:
     end: End = End.DONE
     attempts: int = 1
 
-    def __init__(self, *, request_id: str, client: str, method: str, route: str, **more: Any) -> None:
+    def __init__(self, request_id: str, client: str, method: str, route: str, **more: Any) -> None:
         self.request_id = request_id
         self.client = client
         self.method = method

@@ -14,7 +14,7 @@ from gollamas.api.routes import Kind, Route, parameter
 from gollamas.errors import BadRequest, BodyTooLarge, ModelNotFound, ProxyError
 from gollamas.wire import body as bodies
 from gollamas.wire.body import BadBody, Members
-from gollamas.wire.message import Request
+from gollamas.wire.message import Head
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -49,16 +49,17 @@ class NamedModel:
         self.name = name
 
 
-def read(route: Route, request: Request) -> NamedModel:
+def read(route: Route, head: Head, body: bytes) -> NamedModel:
     """Find the model that a request names; raises a ProxyError in Ollama's words."""
     kind = route.kind
     if kind is _BODY:
-        return _read_body(route, request)
-    return NamedModel(parameter(request.head.path)) if kind is Kind.PATH else _read_form(route, request)
+        return _read_body(route, head, body)
+    return NamedModel(parameter(head.path)) if kind is Kind.PATH else _read_form(route, head, body)
 
 
-def _read_body(route: Route, request: Request) -> NamedModel:
-    body = _plain(route, request) if b"content-encoding" in request.head.names else request.body
+def _read_body(route: Route, head: Head, body: bytes) -> NamedModel:
+    if b"content-encoding" in head.names:
+        body = _plain(route, head, body)
     try:
         members = bodies.members_of(body)
     except BadBody as why:
@@ -121,10 +122,9 @@ def _streams(route: Route, members: Members) -> bool:
     return route.streams if raw == b"null" else raw == b"true"
 
 
-def _plain(route: Route, request: Request) -> bytes:
+def _plain(route: Route, head: Head, body: bytes) -> bytes:
     """The body without zstd, which Ollama takes on five routes; no other coding is ever undone."""
-    body = request.body
-    coding = request.head.names[b"content-encoding"]
+    coding = head.names[b"content-encoding"]
     if not route.takes_zstd or coding.strip().lower() != b"zstd":
         return body
     try:
@@ -167,13 +167,13 @@ else:
         return plain
 
 
-def _read_form(route: Route, request: Request) -> NamedModel:
+def _read_form(route: Route, head: Head, body: bytes) -> NamedModel:
     """The `model` of a transcription: URL query first, then its part of the form (Go's FormValue)."""
-    content_type = request.head.get(b"content-type") or b""
-    parsed = forms.parse(content_type, request.body)
+    content_type = head.get(b"content-type") or b""
+    parsed = forms.parse(content_type, body)
     if parsed is None:
         raise MiddlewareRefused(f"failed to parse multipart form: {forms.trouble(content_type)}")
-    name = forms.query_value(request.head.query, "model") or parsed.value("model")
+    name = forms.query_value(head.query, "model") or parsed.value("model")
     if not name:
         raise _missing(route)
     named = NamedModel(name)

@@ -45,15 +45,19 @@ class Wanted:
 
 
 class Lease:
-    """The right to use `server` for one attempt. `why` says what decided for it."""
+    """The right to use `server` for one attempt. `why` says what decided for it.
 
-    __slots__ = ("_held", "key", "server", "why")
+    `is_loaded` says whether the server had said by then that it has the model loaded.
+    """
+
+    __slots__ = ("_held", "is_loaded", "key", "server", "why")
 
     def __init__(self, held: ServerView, why: str, key: str) -> None:
         self._held: ServerView | None = held
         self.server = held.id
         self.why = why
         self.key = key
+        self.is_loaded = key in held.running
 
     def give_back(self) -> bool:
         """Undo the count; False when that was done before. For `Admission.leave` only."""

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from gollamas.config.model import Server
 from gollamas.errors import ServerBroke, ServerTooSlow
 from gollamas.net.pool import Pool
+from gollamas.net.rounds import Round
 from gollamas.wire.message import Fields
 from gollamas.wire.response import AnswerHead, ResponseReader
 
@@ -50,9 +51,6 @@ class _Collects:
     def ended(self) -> None:
         self._wake()
 
-    def has_left(self) -> bool:
-        return False
-
     def failed(self, why: str) -> None:
         self.why = why
         self._wake()
@@ -66,7 +64,7 @@ class Ask:
     """Asks servers, over a pool of its own. `connect_timeout` is seconds."""
 
     def __init__(self, connect_timeout: float, user_agent: str) -> None:
-        self.pool = Pool(connect_timeout, _MAX_IDLE)
+        self.pool = Pool(connect_timeout, Round(), _MAX_IDLE)
         self._user_agent = user_agent.encode()
 
     async def __call__(

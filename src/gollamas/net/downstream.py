@@ -2,7 +2,7 @@
 
 Owns reading, holding back, keep-alive, lingering and the clocks of one client. What a request means is the
 service's: the proxy, the admin port and the simulated server are served by the same connection. One task
-a connection runs its requests one after another; the bytes of an answer never pass through that task.
+a connection at most: a request that waits for nothing needs none, and the bytes of an answer never do.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ from email.utils import formatdate
 from typing import Any, Final, Protocol, cast
 
 from gollamas.errors import ProxyError
-from gollamas.wire.message import Answer, CutOff, Field, Fields, Head, Request
+from gollamas.net.rounds import Round
+from gollamas.wire.message import Answer, CutOff, Field, Fields, Head
 from gollamas.wire.request import RequestReader
 from gollamas.wire.response import head_bytes, status_line
 
@@ -22,6 +23,9 @@ MAX_HELD_BYTES: Final = 64 * 1024  # read ahead of a client while its request is
 LINGER_SECONDS: Final = 5.0  # how long a refused client may go on sending
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
+
+
+Later = Coroutine[Any, Any, None]  # what goes on in a task
 
 
 class Source(Protocol):
@@ -49,8 +53,11 @@ class Service(Protocol):
     def on_head(self, head: Head) -> int:
         """Answer how long this request's body may be, in bytes, or raise a ProxyError."""
 
-    async def serve(self, request: Request, client: "ClientConnection") -> None:
-        """Answer a request; exactly one of the client's answering methods is called."""
+    def serve(self, client: "ClientConnection", head: Head, body: bytes) -> Later | None:
+        """Begin to answer a request; `client.finished` is called once, behind the answer.
+
+        What has to wait before that is returned, to run as the connection's task.
+        """
 
     def refusal(self, error: ProxyError, head: Head | None, client: "ClientConnection") -> Answer:
         """Say in the right dialect why a request was not read to its end."""
@@ -79,9 +86,9 @@ class Group(Protocol):
 
     service: Service
     limits: Limits
-    loop: asyncio.AbstractEventLoop
+    round: Round
     clock: Callable[[], float]  # monotonic seconds
-    spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
+    spawn: Callable[[Later, str], asyncio.Task[None]]
     is_draining: bool
 
     def made(self, client: "ClientConnection") -> None:
@@ -95,24 +102,28 @@ class ClientConnection(asyncio.Protocol):
     """One client. The service answers by `answer`, `stream`, or by writing through `transport` itself."""
 
     __slots__ = (
-        "_clients", "_drained", "_is_lingering", "_reader", "_stamp", "_task", "_unsent", "_wakes", "address",
-        "forwarded_line", "is_busy", "is_gone", "is_paused", "keep_alive", "loop", "now", "source",
-        "transport",
+        "_clients", "_data", "_drained", "_is_begun", "_is_cancelled",
+        "_is_lingering", "_reader", "_stamp", "_task", "_unsent", "address",
+        "complete_at", "forwarded_line", "is_busy", "is_gone", "is_paused", "keep_alive", "now", "round",
+        "source", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
 
     def __init__(self, clients: Group) -> None:
         self._clients = clients
-        self.loop = clients.loop
+        self.round = clients.round
         self.now = clients.clock  # monotonic seconds
         self._reader = RequestReader(clients.service.on_head)
-        self._task: asyncio.Task[None] | None = None
-        self._wakes: asyncio.Future[None] | None = None
+        self._data = b""  # read, not parsed yet
+        self._task: asyncio.Task[Any] | None = None
         self._drained: asyncio.Future[None] | None = None
+        self._is_begun = False  # a part of a request has come
+        self._is_cancelled = False
         self._is_lingering = False
         self._unsent = 0
         self.address = ""
+        self.complete_at = 0.0  # when the request that is being answered was complete
         self.is_busy = False  # a request is being answered
         self.is_gone = False
         self.is_paused = False  # the client does not read what was sent
@@ -131,17 +142,13 @@ class ClientConnection(asyncio.Protocol):
         self._clients.made(self)
 
     def data_received(self, data: bytes) -> None:
-        reader = self._reader
-        if self._is_lingering:
-            return
-        if self.is_busy:
-            reader.rest += data
-            if len(reader.rest) > MAX_HELD_BYTES:
-                self.transport.pause_reading()
-            return
-        if reader.head is not None or reader.is_idle:
-            self._stamp = self.now()
-        self._read(data)
+        if self.is_busy or self._is_lingering:
+            self._hold(data)
+        elif self._data:
+            self._data += data
+        else:
+            self._data = data
+            self.round.has_request(self)
 
     def eof_received(self) -> None:
         """A half-close is leaving, as for Go's server; the transport closes itself."""
@@ -151,8 +158,7 @@ class ClientConnection(asyncio.Protocol):
         self._clients.lost(self)
         if self.source is not None:
             self.source.client_left()
-        if self._task is not None:
-            self._task.cancel()
+        self.cancel()
 
     def pause_writing(self) -> None:
         self.is_paused = True
@@ -169,69 +175,115 @@ class ClientConnection(asyncio.Protocol):
 
     # -- requests ------------------------------------------------------------------------------------
 
-    def _read(self, data: bytes) -> None:
-        reader = self._reader
-        try:
-            is_complete = reader.feed(data)
-        except ProxyError as error:
-            self._refuse(error)
+    def _hold(self, data: bytes) -> None:
+        """Keep what comes while an answer goes out; what a refused client still sends is dropped."""
+        if self._is_lingering:
             return
-        except Exception as defect:  # noqa: BLE001 - asyncio would log it and leave the connection open
-            self.transport.abort()
-            self.loop.call_exception_handler({"message": "reading a request", "exception": defect})
-            return
-        if is_complete:
-            self.is_busy = True
-            if self._wakes is not None:
-                wakes, self._wakes = self._wakes, None
-                wakes.set_result(None)
-            elif self._task is None:
-                self._task = self._clients.spawn(self._run(), "client")
-        elif reader.head is not None and reader.head.expects_continue:
-            reader.head.expects_continue = False
-            self.transport.write(_CONTINUE)
-
-    async def _run(self) -> None:
-        """Serve this connection's requests; ends with it."""
         reader = self._reader
-        clients = self._clients
-        serve = clients.service.serve
-        while True:
-            head = reader.head
-            assert head is not None  # noqa: S101 - `_read` wakes this task for nothing else
-            self.keep_alive = head.keep_alive and not head.upgrades
-            request = Request(head, reader.body, self.address)
-            reader.body = b""  # it lives as long as the service keeps it
-            try:
-                await serve(request, self)
-            except BaseException:
-                self.transport.abort()  # no client waits for an answer that can't come
-                raise
-            del request, head
-            if not self._goes_on():
-                return
-            if not self.is_busy:
-                self._wakes = wakes = self.loop.create_future()
-                await wakes
+        reader.rest += data
+        if len(reader.rest) > MAX_HELD_BYTES:
+            self.transport.pause_reading()
 
-    def _goes_on(self) -> bool:
-        """The answer has gone out: read the next request, or end."""
-        self.source = None
-        self._stamp = self.now()
+    def parse(self) -> bool:
+        """Parse what was read; whether a request is complete."""
+        data, self._data = self._data, b""
         if self.is_gone:
             return False
+        try:
+            if self._reader.feed(data):
+                self.is_busy = True
+                self.round.open += 1
+                return True
+        except ProxyError as error:
+            self._refuse(error)
+        except Exception as defect:  # noqa: BLE001 - nobody else would end the connection
+            self.transport.abort()
+            self._tell("reading a request", defect)
+        else:
+            self._read_in_part()
+        return False
+
+    def _tell(self, where: str, defect: Exception) -> None:
+        asyncio.get_running_loop().call_exception_handler({"message": where, "exception": defect})
+
+    def _read_in_part(self) -> None:
+        """A part of a request has come: its clock runs from its first byte, in a body from the last."""
+        reader = self._reader
+        head = reader.head
+        if head is not None or not self._is_begun:
+            self._stamp = self.now()
+        self._is_begun = not reader.is_idle
+        if head is not None and head.expects_continue:
+            head.expects_continue = False
+            self.transport.write(_CONTINUE)
+
+    def serve(self) -> None:
+        """Have the request answered that is complete."""
+        reader = self._reader
+        head = reader.head
+        assert head is not None  # noqa: S101 - `feed` has answered True
+        self.complete_at = self.now()
+        self.keep_alive = head.keep_alive
+        body, reader.body = reader.body, b""  # it lives as long as the service keeps it
+        try:
+            later = self._clients.service.serve(self, head, body)
+        except Exception as defect:  # noqa: BLE001 - no client waits for an answer that can't come
+            self.transport.abort()
+            self.finished()
+            self._tell("serving a request", defect)
+            return
+        if later is not None:
+            self.run(later)
+
+    def run(self, later: Later) -> None:
+        """Run what has to wait; it is cancelled when the client leaves."""
+        self._is_cancelled = False
+        self._clients.spawn(self._run(later), "client")
+
+    async def _run(self, later: Later) -> None:
+        task = self._task = asyncio.current_task()
+        if self._is_cancelled and task is not None:
+            task.cancel()  # only now: else `later` would never begin, and could not tell of its end
+        try:
+            await later
+        except BaseException:
+            self.transport.abort()
+            raise
+        finally:
+            if self._task is task:
+                self._task = None
+
+    def cancel(self) -> None:
+        """Cancel what `run` has begun, at its first wait."""
+        self._is_cancelled = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def finished(self, now: float | None = None) -> None:
+        """The answer has gone out, or never will: read the next request, or end. `now` where it is known."""
+        self.round.open -= 1
+        self.source = None
+        self._stamp = self.now() if now is None else now
+        if self.is_gone:
+            return
         if not self.keep_alive or self._clients.is_draining:
             self.transport.close()
-            return False
+            return
         reader = self._reader
-        rest = reader.rest
         reader.next()
-        self.is_busy = False
-        if rest:
-            if len(rest) > MAX_HELD_BYTES:
-                self.transport.resume_reading()
-            self._read(b"")
-        return True
+        self.is_busy = self._is_begun = False
+        if reader.rest:
+            # Not now: this call may stand in the one that read the request.
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        """Read what came behind the last request."""
+        rest = self._reader.rest
+        if self.is_busy or self.is_gone or not rest:
+            return
+        if len(rest) > MAX_HELD_BYTES:
+            self.transport.resume_reading()
+        self.round.has_request(self)
 
     def _refuse(self, error: ProxyError) -> None:
         """Answer a request that can't be read to its end, and let the client read why."""
@@ -269,7 +321,8 @@ class ClientConnection(asyncio.Protocol):
         ours = lines + self.framing_lines(b"Content-Length: %d\r\n" % len(body) if has_length else b"")
         start = head_bytes(status_line(status), [*fields, _date()], ours)
         is_head_only = not has_length or self._reader.method == b"HEAD"
-        self.transport.write(start if is_head_only else start + body)
+        if not self.transport.is_closing():
+            self.transport.write(start if is_head_only else start + body)
 
     async def send(self, answer: Answer) -> None:
         """Send an answer, whole or piece by piece as its iterator gives them."""
@@ -308,11 +361,13 @@ class ClientConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """End the connection behind what was written."""
+        self.round.flush()
         self.keep_alive = False
         self.transport.close()
 
     def reset(self) -> None:
         """End the connection so that the client sees a failure (RST)."""
+        self.round.flush()
         self.keep_alive = False
         sock = self.transport.get_extra_info("socket")
         if sock is not None:
@@ -353,7 +408,7 @@ class ClientConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """No further request: an idle connection ends now, any other behind its answer."""
-        if not self.is_busy and self._reader.is_idle:
+        if not self.is_busy and not self._data and self._reader.is_idle:
             self.transport.close()
 
 

@@ -9,11 +9,12 @@ import contextlib
 import errno
 import socket
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from gollamas.config.model import Address
-from gollamas.net.downstream import ClientConnection, Limits, Service
+from gollamas.net.downstream import ClientConnection, Later, Limits, Service
+from gollamas.net.rounds import Round
 from gollamas.net.supervisor import Supervisor
 
 _BACKLOG: Final = 2048
@@ -86,20 +87,21 @@ def is_loopback(sockets: list[socket.socket]) -> bool:
 class Clients:
     """All connections of one listener, and what they share."""
 
-    __slots__ = ("_gone", "clock", "is_draining", "limits", "live", "loop", "service", "spawn")
+    __slots__ = ("_gone", "clock", "is_draining", "limits", "live", "round", "service", "spawn")
 
     def __init__(
         self,
         service: Service,
         limits: Limits,
-        spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+        spawn: Callable[[Later, str], asyncio.Task[None]],
         clock: Callable[[], float],
+        round_: Round,
     ) -> None:
         self.service = service
         self.limits = limits
         self.spawn = spawn
         self.clock = clock
-        self.loop = asyncio.get_running_loop()
+        self.round = round_
         self.live: set[ClientConnection] = set()
         self.is_draining = False
         self._gone: asyncio.Future[None] | None = None
@@ -153,12 +155,26 @@ class Clients:
 
 
 class Listener:
-    """Accepts clients on bound sockets and serves them until it is closed."""
+    """Accepts clients on bound sockets and serves them until it is closed.
+
+    What they read goes to `round_`, which they share with the connections that answer them.
+    """
 
     def __init__(
-        self, service: Service, limits: Limits, tasks: Supervisor, clock: Callable[[], float]
+        self,
+        service: Service,
+        limits: Limits,
+        tasks: Supervisor,
+        clock: Callable[[], float],
+        round_: Round | None = None,
     ) -> None:
-        self.clients = Clients(service, limits, lambda coro, name: tasks.create_task(coro, name=name), clock)
+        self.clients = Clients(
+            service,
+            limits,
+            lambda coro, name: tasks.create_task(coro, name=name),
+            clock,
+            round_ or Round(),
+        )
         self._servers: list[asyncio.Server] = []
 
     async def start(self, sockets: list[socket.socket]) -> None:

@@ -13,6 +13,7 @@ import aiohappyeyeballs
 
 from gollamas.config.model import Server
 from gollamas.errors import ServerRefused
+from gollamas.net.rounds import Round
 from gollamas.net.upstream import ServerConnection
 
 MAX_IDLE: Final = 32
@@ -28,9 +29,10 @@ _STAGGER_SECONDS: Final = 0.25  # RFC 8305, section 5
 
 
 class Pool:
-    """The connections to all servers. `connect_timeout` is seconds."""
+    """The connections to all servers. `connect_timeout` is seconds; what they read goes to `round_`."""
 
-    def __init__(self, connect_timeout: float, max_idle: int = MAX_IDLE) -> None:
+    def __init__(self, connect_timeout: float, round_: Round, max_idle: int = MAX_IDLE) -> None:
+        self.round = round_
         self._connect_timeout = connect_timeout
         self._max_idle = max_idle
         self._idle: dict[str, list[ServerConnection]] = {}

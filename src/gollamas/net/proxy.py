@@ -15,21 +15,17 @@ from typing import Final
 from gollamas.api import dialects, listing, routes
 from gollamas.api.dialects import Dialect
 from gollamas.api.gate import Gate, Verdict
-from gollamas.api.inference import MiddlewareRefused, PassthroughRefused
 from gollamas.api.routes import Kind, Route
 from gollamas.errors import NotYetSupported, ProxyError
-from gollamas.events import Crashed, End, RequestEnded
-from gollamas.net.downstream import ClientConnection
-from gollamas.net.exchange import Exchange, Fleet, Snapshot
-from gollamas.wire.message import Answer, Head, Request
+from gollamas.events import End, RequestEnded
+from gollamas.net.downstream import ClientConnection, Later
+from gollamas.net.exchange import Exchange
+from gollamas.net.turn import Fleet, Snapshot, Turn
+from gollamas.wire.message import Answer, Head
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
 _METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 _STATUS: Final = b'{"cloud":{"disabled":true,"source":"config"}}'
-
-
-class _Crash(ProxyError):
-    """A defect of ours met this request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,52 +86,19 @@ class Proxy:
             fields += [(name, value) for name, _, value in (line.partition(b": ") for line in lines) if name]
         return Answer(error.status, fields, body)
 
-    async def serve(self, request: Request, client: ClientConnection) -> None:
+    def serve(self, client: ClientConnection, head: Head, body: bytes) -> Later | None:
         """Answer one request, whatever happens to it."""
-        head = request.head
-        fleet = self._fleet
-        started = client.now()
         request_id = self._id_of(head) if b"x-request-id" in head.names else self._new_id()
         route = routes.find(head.path)
-        event = RequestEnded(
-            request_id=request_id,
-            client=request.client,
-            method=head.method.decode(),
-            route=route.path if route is not None else "other",
-        )
-        event.bytes_in = len(request.body)
-        lines = id_line = b"X-Request-Id: %b\r\n" % request_id.encode()
-        try:
-            verdict = self._gate.judge(head)
-            if verdict.lines:
-                lines += verdict.lines
-            if (
-                verdict.status is None
-                and route is not None
-                and route.is_routed
-                and head.method in route.allowed
-            ):
-                exchange = Exchange(fleet, self._snapshot, client, event)
-                await exchange.run(request, route, id_line, lines, started)
-            else:
-                await self._answer_own(client, head, route, verdict, event, lines)
-        except ProxyError as error:
-            self._answer_error(client, route, error, event, lines)
-        except asyncio.CancelledError:
-            if event.status is None:
-                event.end = End.CLIENT_LEFT
-            raise
-        except Exception as error:  # noqa: BLE001 - one request's defect must not end the connection's siblings
-            fleet.emit(Crashed("a request", error))
-            if event.status is None and client.source is None:
-                self._answer_error(
-                    client, route, _Crash("internal error: see the log of gollamas"), event, lines
-                )
-            else:
-                client.reset()
-        finally:
-            event.total_s = client.now() - started
-            fleet.emit(event)
+        verdict = self._gate.judge(head)
+        if verdict.status is None and route is not None and route.is_routed and head.method in route.allowed:
+            exchange = Exchange(self._fleet, self._snapshot, client, head, route, request_id)
+            exchange.lines += verdict.lines
+            return exchange.begin(body)
+        turn = Turn(self._fleet, self._snapshot, client, head, route, request_id)
+        turn.lines += verdict.lines
+        turn.event.bytes_in = len(body)
+        return self._answer_own(turn, route, verdict)
 
     def _id_of(self, head: Head) -> str:
         """The client's own id of a request where it can stand in a log, else a new one."""
@@ -147,24 +110,25 @@ class Proxy:
 
     # -- answers of our own --------------------------------------------------------------------------
 
-    async def _answer_own(
-        self,
-        client: ClientConnection,
-        head: Head,
-        route: Route | None,
-        verdict: Verdict,
-        event: RequestEnded,
-        lines: bytes,
-    ) -> None:
+    async def _answer_own(self, turn: Turn, route: Route | None, verdict: Verdict) -> None:
         """Answer what no server is asked for one model: the gate's verdict, a wrong path, a listing."""
-        if verdict.status is not None:
-            allow = [(b"Allow", route.allow)] if route is not None and head.method == b"OPTIONS" else []
-            answer = Answer(verdict.status, allow)
-        elif route is None or head.method not in route.allowed:
-            answer = _no_route(head, route)
-        else:
-            answer = await self._own(route)
-        self._answer(client, answer, event, lines)
+        head = turn.head
+        try:
+            if verdict.status is not None:
+                allow = [(b"Allow", route.allow)] if route is not None and head.method == b"OPTIONS" else []
+                answer = Answer(verdict.status, allow)
+            elif route is None or head.method not in route.allowed:
+                answer = _no_route(head, route)
+            else:
+                answer = await self._own(route)
+            turn.answer(answer)
+        except asyncio.CancelledError:
+            turn.left()
+            raise
+        except Exception as error:  # noqa: BLE001 - one request's defect must not end its connection unanswered
+            turn.fail(error)
+        finally:
+            turn.end()
 
     async def _own(self, route: Route) -> Answer:
         """Answer what no single server is asked for."""
@@ -189,40 +153,6 @@ class Proxy:
                 return listing.version(view)
             case _:
                 raise _not_yet(route)
-
-    def _answer(self, client: ClientConnection, answer: Answer, event: RequestEnded, lines: bytes) -> None:
-        body = answer.body if isinstance(answer.body, bytes) else b""
-        event.status = answer.status
-        event.bytes_out = len(body)
-        if answer.status >= 400:
-            event.end = End.REFUSED
-        client.answer(answer.status, answer.fields, body, lines)
-
-    def _answer_error(
-        self,
-        client: ClientConnection,
-        route: Route | None,
-        error: ProxyError,
-        event: RequestEnded,
-        lines: bytes,
-    ) -> None:
-        """Answer with an error of ours in the dialect of the route."""
-        dialect = route.dialect if route is not None else Dialect.NATIVE
-        if isinstance(error, PassthroughRefused):
-            dialect = Dialect.NATIVE
-        fields, body = dialects.error(
-            dialect,
-            error.status,
-            error.text,
-            event.request_id,
-            from_handler=not isinstance(error, MiddlewareRefused),
-        )
-        if error.retry_after is not None:
-            fields.append((b"Retry-After", b"%d" % error.retry_after))
-        if event.server is not None:
-            target = self._snapshot.targets.get(event.server)
-            lines += target.line if target is not None else b""
-        self._answer(client, Answer(error.status, fields, body), event, lines)
 
 
 def _not_yet(route: Route) -> NotYetSupported:

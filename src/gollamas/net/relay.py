@@ -1,20 +1,21 @@
 """One attempt: a server's answer on its way to the client.
 
 Owns the head's rewriting, the framing towards the client, back-pressure and what a client reads when an
-answer breaks off. It runs within the callbacks of both connections; the request's task only hears how it
-ended. Nothing is decoded on the way; an editor changes a name back as bytes pass, where there is one.
+answer breaks off. It runs within the callbacks of both connections; its call only hears how it ended.
+Nothing is decoded on the way; an editor changes a name back as bytes pass, where there is one.
 """
 
-import asyncio
 from enum import Enum, auto
 from typing import Final, Protocol
 
 from gollamas.api import dialects
 from gollamas.api.inference import NamedModel
 from gollamas.api.routes import Route
+from gollamas.events import RequestEnded
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.upstream import ServerConnection
 from gollamas.wire.lines import NameEditor, shape_of
+from gollamas.wire.message import Head
 from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end, status_line
 from gollamas.wire.tail import TAIL_BYTES
 
@@ -48,68 +49,76 @@ _RAW: Final = "until the connection's end"  # for HTTP/1.0
 
 
 class Call(Protocol):
-    """What every attempt of one request shares."""
+    """What every attempt of one request shares, and who hears how one ended."""
 
     client: ClientConnection
+    head: Head
     route: Route
-    request_id: str
+    event: RequestEnded
     lines: bytes  # ready head lines for whatever answer goes out
-    asked_name: bytes  # as the client wrote it
-    user_agent: bytes
     named: NamedModel | None  # the body's members; let go when an answer begins
-    first_byte_limit: float | None  # seconds; None where the answer comes whole
-    idle_limit: float
+
+    @property
+    def first_byte_limit(self) -> float | None:
+        """Seconds; None where the answer comes whole."""
+
+    @property
+    def idle_limit(self) -> float:
+        """Seconds between two pieces."""
 
     def let_go(self) -> None:
         """Free what only another attempt would need: the answer has begun and goes on."""
+
+    def ended(self, relay: "Relay", outcome: Outcome) -> None:
+        """Hear how the attempt ended; called once, unless the client leaves first."""
+
+    def client_gone(self, relay: "Relay") -> None:
+        """Hear that the client left; nothing more comes."""
 
 
 class Relay:
     """The sink of a server's connection and the source of a client's.
 
-    `used_name` is what the server was asked for; `may_move_on` holds a 503 back. `done` tells the outcome;
-    after it `why` says in words what went wrong.
+    `may_move_on` holds a 503 back. After the end `why` says in words what went wrong. HOT: what most answers
+    do not change stands in the class.
     """
 
-    __slots__ = (
-        "_call", "_client", "_connection", "_editor", "_framing", "_held_head", "_is_events", "_last",
-        "_older", "_seen", "_seen_at", "_server_line", "_used_name", "_write", "bytes_out", "done",
-        "first_byte_at", "held", "may_move_on", "reader", "sent_at", "status", "why",
-    )  # fmt: skip
+    may_move_on = False
+    held: list[bytes] | None = None
+    status: int | None = None
+    bytes_out = 0
+    first_byte_at: float | None = None
+    ended_at: float | None = None  # where it is known already
+    why = ""
+    _connection: ServerConnection | None
+    _names: tuple[bytes, bytes] | None = None  # as the server was asked, as the client asked
+    _editor: NameEditor | None = None
+    _framing: str | None = None  # None until the head has gone out
+    _held_head: AnswerHead | None = None
+    _is_events = False
+    _is_done = False
+    _older = _last = b""  # the ends of the last two pieces
+    _seen = 0
 
-    def __init__(
-        self, call: Call, connection: ServerConnection, used_name: bytes, server_line: bytes
-    ) -> None:
+    def __init__(self, call: Call, connection: ServerConnection, server_line: bytes, now: float) -> None:
         self._call = call
         self._client = client = call.client
-        self._connection: ServerConnection | None = connection
-        self._used_name = used_name
+        self._connection = connection
         self._server_line = server_line
-        self._write = client.transport.write
-        self._editor: NameEditor | None = None
-        self._framing: str | None = None  # None until the head has gone out
-        self._held_head: AnswerHead | None = None
-        self._is_events = False
-        self._older = self._last = b""  # the ends of the last two pieces
-        self._seen = 0
+        self._transport = client.transport
+        self._write = client.round.writes.append
         self.reader = connection.reader
-        self.done: asyncio.Future[Outcome] = client.loop.create_future()
-        self.may_move_on = False
-        self.held: list[bytes] | None = None
-        self.status: int | None = None
-        self.bytes_out = 0
-        self.first_byte_at: float | None = None
-        self.why = ""
-
-    def send(self, head: bytes, body: bytes) -> None:
-        """Begin the attempt."""
-        connection = self._connection
-        assert connection is not None  # noqa: S101 - an attempt begins once
-        client = self._client
-        self.sent_at = self._seen_at = client.now()
+        self.sent_at = self._seen_at = now
         client.source = self
+
+    def renames(self, used: str, asked: str) -> None:
+        """Have the name that the server is asked for changed back in its answer."""
+        self._names = used.encode(errors="replace"), asked.encode(errors="replace")
+
+    def send(self, connection: ServerConnection, head: bytes, body: bytes) -> None:
+        """Begin the attempt."""
         connection.send(head, body, self)
-        if client.is_paused:
+        if self._client.is_paused:
             connection.pause()
 
     # -- what the server's connection calls ----------------------------------------------------------
@@ -128,7 +137,7 @@ class Relay:
         self.bytes_out += size
         self._older = self._last
         self._last = data if size <= TAIL_BYTES else data[-TAIL_BYTES:]
-        self._write(b"%x\r\n%b\r\n" % (size, data))
+        self._write((self._transport, b"%x\r\n%b\r\n" % (size, data)))
 
     def _edit_or_end(self, data: bytes, is_complete: bool) -> None:
         """Send a piece in which a name is changed back, or the last one with the end behind it."""
@@ -142,7 +151,7 @@ class Relay:
         if is_complete:
             data += _LAST_CHUNK
         if data:
-            self._write(data)
+            self._write((self._transport, data))
 
     def _progress_unchunked(self, reader: ResponseReader) -> None:
         if self._framing is None:
@@ -156,13 +165,10 @@ class Relay:
                 data += self._editor.flush()
         if data:
             self._keep(data)
-            self._write(data)
+            self._write((self._transport, data))
 
     def ended(self) -> None:
         self._finish(Outcome.BUSY if self.held is not None else _PASSED)
-
-    def has_left(self) -> bool:
-        return self._client.transport.is_closing()
 
     def failed(self, why: str) -> None:
         self.why = why
@@ -176,7 +182,8 @@ class Relay:
     # -- what the client's connection calls ----------------------------------------------------------
 
     def pause(self) -> None:
-        if self._connection is not None:
+        # Behind the last byte of an answer its connection goes back to the pool, where nobody resumes it.
+        if self._connection is not None and not self.reader.is_complete:
             self._connection.pause()
 
     def resume(self) -> None:
@@ -185,6 +192,9 @@ class Relay:
 
     def client_left(self) -> None:
         self.abort()
+        if not self._is_done:
+            self._is_done = True
+            self._call.client_gone(self)
 
     def check(self, now: float) -> None:
         """End an answer whose server is silent: before the first byte, or between two pieces."""
@@ -229,8 +239,9 @@ class Relay:
 
     def _finish(self, outcome: Outcome) -> None:
         self._connection = None
-        if not self.done.done():
-            self.done.set_result(outcome)
+        if not self._is_done:
+            self._is_done = True
+            self._call.ended(self, outcome)
 
     def _give_up_held(self) -> None:
         """A busy answer without its end is as good as a whole one for asking another server."""
@@ -240,7 +251,8 @@ class Relay:
     def _break_off(self, text: str, outcome: Outcome) -> None:
         """Tell the client, within its framing, that the answer is not whole: never a fake end."""
         client = self._client
-        if not client.is_gone:
+        client.round.flush()
+        if not client.is_gone and not client.transport.is_closing():
             rest = self._editor.flush() if self._editor is not None else b""
             if rest:
                 self._keep(rest)
@@ -248,7 +260,7 @@ class Relay:
                 error = dialects.late_error(
                     self._call.route.dialect,
                     text,
-                    self._call.request_id,
+                    self._call.event.request_id,
                     is_event_stream=self._is_events,
                     sent_tail=self.tail[-4:],
                 )
@@ -288,6 +300,7 @@ class Relay:
         """Send the busy answer that was held back: nobody else is left."""
         if self._held_head is not None:
             self._pass_on(self._held_head, b"".join(self.held or ()))
+            self._client.round.flush()
 
     def _pass_on(self, reader: ResponseReader | AnswerHead, data: bytes) -> None:
         """Send the head of an answer, and the body bytes that came with it."""
@@ -298,8 +311,8 @@ class Relay:
         self.status = status = reader.status
         names = reader.names
         is_whole = reader.is_complete
-        if self._used_name != call.asked_name:
-            data = self._edit(names.get(b"content-type", b""), data, is_whole)
+        if self._names is not None:
+            data = self._edit(*self._names, names.get(b"content-type", b""), data, is_whole)
         if reader.ends is _BY_LENGTH and self._editor is None:
             framing, line = _LENGTH, b"Content-Length: %d\r\n" % reader.length
         else:
@@ -312,18 +325,20 @@ class Relay:
             parts.append(b"%x\r\n%b\r\n" % (len(data), data) if framing is _CHUNKED else data)
         if is_whole and framing is _CHUNKED:
             parts.append(_LAST_CHUNK)
-        self._write(b"".join(parts))
-        if not is_whole:
+        self._write((self._transport, b"".join(parts)))
+        if is_whole:
+            self.ended_at = self.first_byte_at
+        else:
             call.let_go()
             self.reader.let_go()
 
-    def _edit(self, content_type: bytes, data: bytes, is_whole: bool) -> bytes:
+    def _edit(self, used: bytes, asked: bytes, content_type: bytes, data: bytes, is_whole: bool) -> bytes:
         """Set an editor up where this answer carries its model's name."""
         call = self._call
-        shape = shape_of(call.route.path, content_type, call.user_agent)
+        shape = shape_of(call.route.path, content_type, call.head.names.get(b"user-agent", b""))
         if shape is None:
             return data
-        self._editor = NameEditor(shape, self._used_name, call.asked_name)
+        self._editor = NameEditor(shape, used, asked)
         data = self._editor.feed(data)
         return data + self._editor.flush() if is_whole else data
 

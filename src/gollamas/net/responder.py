@@ -6,7 +6,7 @@ Owns nothing but the way from a request to `ClientConnection.send`.
 from collections.abc import Awaitable, Callable
 
 from gollamas.errors import ProxyError
-from gollamas.net.downstream import ClientConnection
+from gollamas.net.downstream import ClientConnection, Later
 from gollamas.wire.message import Answer, Head, Request
 
 
@@ -27,8 +27,18 @@ class Responder:
         """Let every body in up to `max_body` bytes."""
         return self._max_body
 
-    async def serve(self, request: Request, client: ClientConnection) -> None:
+    def serve(self, client: ClientConnection, head: Head, body: bytes) -> Later:
         """Send what `respond` answers."""
+        return self._serve(client, Request(head, body, client.address))
+
+    async def _serve(self, client: ClientConnection, request: Request) -> None:
+        try:
+            await self.answer(client, request)
+        finally:
+            client.finished()
+
+    async def answer(self, client: ClientConnection, request: Request) -> None:
+        """Answer one request; whoever serves other answers than values overrides this."""
         try:
             answer = await self._respond(request)
         except ProxyError as error:

@@ -1,16 +1,18 @@
 """A connection to a server: one request at a time, its answer to a sink.
 
 Owns the socket's callbacks and where an answer ends. Knows nothing of clients or models: whoever sends a
-request gives a sink of three calls. Many connections share one read buffer, since whatever is kept of a
-read is copied within the callback.
+request gives a sink of three calls. Many connections share one read buffer, since a read is copied within
+the callback; what it says is worked off in the round of its turn.
 """
 
 import asyncio
 from typing import Final, Protocol, cast
 
+from gollamas.net.rounds import Round
 from gollamas.wire.response import BadAnswer, ResponseReader
 
-_BUFFER: Final = bytearray(32 * 1024)
+_SIZE: Final = 32 * 1024  # bounds what is held of an answer whose client does not keep up
+_BUFFER: Final = bytearray(_SIZE)
 _VIEW: Final = memoryview(_BUFFER)
 
 
@@ -23,15 +25,14 @@ class Sink(Protocol):
     def ended(self) -> None:
         """The answer is whole; the connection has gone back to its pool, or is closed."""
 
-    def has_left(self) -> bool:
-        """Whether nobody is there any more to take the answer."""
-
     def failed(self, why: str) -> None:
         """The connection ended, or what came is no HTTP, before the answer's end."""
 
 
 class Home(Protocol):
     """Where a connection belongs."""
+
+    round: Round
 
     def give(self, connection: "ServerConnection") -> None:
         """Take it for the next request: its answer was whole and it stays open."""
@@ -43,7 +44,10 @@ class Home(Protocol):
 class ServerConnection(asyncio.BufferedProtocol):
     """One connection to a server."""
 
-    __slots__ = ("_home", "_sink", "idle_since", "is_closed", "is_fresh", "reader", "server_id", "transport")
+    __slots__ = (
+        "_broken", "_data", "_home", "_round", "_sink", "idle_since", "is_closed", "is_fresh", "reader",
+        "server_id", "transport",
+    )  # fmt: skip
 
     transport: asyncio.Transport
 
@@ -55,6 +59,9 @@ class ServerConnection(asyncio.BufferedProtocol):
         self.idle_since: float | None = None  # monotonic seconds, when the pool has looked
         self._sink: Sink | None = None
         self._home = home
+        self._round = home.round
+        self._data = b""  # read, not parsed yet
+        self._broken = ""  # why what was parsed is no answer
 
     def send(self, head: bytes, body: bytes, sink: Sink, *, is_head_request: bool = False) -> None:
         """Send a request; all that comes goes to `sink`."""
@@ -82,6 +89,7 @@ class ServerConnection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """End it now; the sink hears nothing more."""
         self._sink = None
+        self._data = b""
         self.is_closed = True
         self.transport.abort()
 
@@ -94,53 +102,92 @@ class ServerConnection(asyncio.BufferedProtocol):
         return _BUFFER
 
     def buffer_updated(self, nbytes: int) -> None:
-        sink = self._sink
-        if sink is None:
-            self.abort()  # bytes that nobody asked for
-            return
-        reader = self.reader
-        broken: BadAnswer | None = None
-        try:
-            try:
-                reader.feed(_VIEW[:nbytes])
-            except BadAnswer as why:
-                broken = why  # what came before it is passed on all the same
-            sink.progress(reader)
-        except Exception as defect:  # noqa: BLE001 - asyncio would log it and leave both sides open
-            if sink.has_left():  # a write to a client that is just going
-                self.abort()
-                return
-            self._fail("an internal error: see the log of gollamas")
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "reading an answer", "exception": defect}
-            )
-            return
-        if broken is not None:
-            self._fail(str(broken))
-        elif reader.is_complete and self._sink is not None:
-            self._sink = None
-            self.is_fresh = False
-            if reader.keeps_alive and not self.is_closed:
-                self._home.give(self)
-            else:
-                self.abort()
-            sink.ended()
+        if nbytes == _SIZE or self._data:
+            # More of it follows in this turn: without a look at the client it would pile up.
+            self._data += _VIEW[:nbytes]
+            self._work_off()
+        else:
+            self._data = bytes(_VIEW[:nbytes])
+            self._round.has_answer(self)
 
     def eof_received(self) -> None:
-        sink = self._sink
-        if sink is not None and self.reader.finished():
-            self._sink = None
-            sink.progress(self.reader)
-            sink.ended()
-        elif sink is not None:
+        self._work_off()
+        if self._sink is not None and self.reader.finished():
+            if self.pass_on():
+                self._round.flush()
+                self.end()
+        elif self._sink is not None:
             self._fail("it closed the connection")
         self.is_closed = True
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._work_off()
         self.is_closed = True
         if self._sink is not None:
             self._fail(f"the connection broke: {exc}" if exc else "it closed the connection")
         self._home.lost(self)
+
+    # -- what a round calls --------------------------------------------------------------------------
+
+    def parse(self) -> bool:
+        """Parse what was read; whether there is something to pass on."""
+        data = self._data
+        if not data:
+            return False  # it was worked off before its turn
+        self._data = b""
+        if self._sink is None:
+            self.abort()  # bytes that nobody asked for
+            return False
+        try:
+            self.reader.feed(data)
+        except BadAnswer as why:
+            self._broken = str(why)  # what came before it is passed on all the same
+        except Exception as defect:  # noqa: BLE001 - nobody else would end both sides
+            self._defect(defect)
+            return False
+        return True
+
+    def pass_on(self) -> bool:
+        """Pass on what was parsed; whether the answer is whole by that."""
+        sink = self._sink
+        if sink is None:
+            return False
+        try:
+            sink.progress(self.reader)
+        except Exception as defect:  # noqa: BLE001 - as above
+            self._defect(defect)
+            return False
+        if self._broken:
+            self._fail(self._broken)
+            return False
+        return self.reader.is_complete and self._sink is not None
+
+    def end(self) -> None:
+        """Go back to the pool, or close; then tell of the end."""
+        sink = self._sink
+        if sink is None:
+            return
+        self._sink = None
+        self.is_fresh = False
+        if self.reader.keeps_alive and not self.is_closed:
+            self._home.give(self)
+        else:
+            self.abort()
+        sink.ended()
+
+    def _work_off(self) -> None:
+        """Work off what was read, before its turn."""
+        if self._data and self.parse() and self.pass_on():
+            self._round.flush()
+            self.end()
+        else:
+            self._round.flush()
+
+    def _defect(self, defect: Exception) -> None:
+        self._fail("an internal error: see the log of gollamas")
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "reading an answer", "exception": defect}
+        )
 
     def _fail(self, why: str) -> None:
         sink, self._sink = self._sink, None

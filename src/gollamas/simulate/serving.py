@@ -80,7 +80,7 @@ class _Service(Responder):
         super().__init__(simulated.respond, _refused, _MAX_BODY)
         self._simulated = simulated
 
-    async def serve(self, request: Request, client: ClientConnection) -> None:
+    async def answer(self, client: ClientConnection, request: Request) -> None:
         try:
             answer = await self._simulated.respond(request)
         except CutOff:

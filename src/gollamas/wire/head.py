@@ -177,7 +177,8 @@ def _read_connection(head: Head, version: str) -> None:
         if expected.strip().lower() != b"100-continue":
             raise ExpectationFailed("the only expectation that is met is 100-continue")
         head.expects_continue = True
-    head.upgrades = b"upgrade" in names
+    if b"upgrade" in names:
+        head.keep_alive = False  # no upgrade is followed: what comes next may be no HTTP
 
 
 def content_length(value: bytes) -> int:

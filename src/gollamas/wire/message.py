@@ -25,7 +25,6 @@ class Head:
     length: int = 0  # of the body, where it is not chunked
     is_chunked: bool = False
     expects_continue: bool = False
-    upgrades: bool = False
 
     def get(self, name: bytes) -> bytes | None:
         """The field of this name, which is given in lower case."""

@@ -13,6 +13,7 @@ from gollamas.config.model import Config
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.listener import Clients
 from gollamas.net.responder import Responder
+from gollamas.net.rounds import Round
 from gollamas.wire.message import Answer, Head, Request
 
 
@@ -99,7 +100,7 @@ async def exchanged(sent: bytes) -> bytes:
         return tasks[-1]
 
     service = Responder(admin.respond, refuse, MAX_BODY_BYTES)
-    clients = Clients(service, Config(), spawn, loop.time)
+    clients = Clients(service, Config(), spawn, loop.time, Round())
     server = await loop.create_server(lambda: ClientConnection(clients), "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     writer.write(sent)

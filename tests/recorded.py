@@ -57,7 +57,7 @@ class Case:
         head, _, body = rest.partition(b"\r\n\r\n")
         path, _, query = target.partition(b"?")
         fields = [split_field(line) for line in head.split(b"\r\n") if line]
-        return Request(make_head(method, path, query, fields), body, "127.0.0.1")
+        return Request(make_head(method, path, fields, query), body, "127.0.0.1")
 
     @property
     def reply(self) -> Reply:
@@ -65,9 +65,14 @@ class Case:
         return parse_reply(self.raw_response, is_head=self.raw_request.startswith(b"HEAD "))
 
 
-def make_head(method: bytes, path: bytes, query: bytes, fields: Fields) -> Head:
+def make_head(method: bytes, path: bytes, fields: Fields, query: bytes = b"") -> Head:
     """Make a request's head without a connection."""
-    return Head(method, path, query, fields, {name.lower(): value for name, value in fields})
+    head = Head()
+    head.method, head.query = method, query
+    head.on_url(path)
+    for name, value in fields:
+        head.on_header(name, value)
+    return head
 
 
 def split_field(line: bytes) -> tuple[bytes, bytes]:

@@ -7,6 +7,8 @@ member goes on byte for byte. Pure.
 import sys
 from typing import Final
 
+import msgspec
+
 from gollamas.api import form as forms
 from gollamas.api.dialects import Dialect
 from gollamas.api.form import Form
@@ -36,17 +38,36 @@ class PassthroughRefused(BadRequest):
 
 
 class NamedModel:
-    """A request's model as the client wrote it, and what is needed to write another one in its place."""
+    """A request's model as the client wrote it, and what is needed to write another one in its place.
 
-    key = ""  # of the member that holds the name
-    members: Members | None = None
-    form: Form | None = None
-    in_query = False  # the name goes on in the URL's query
-    streams = False
-    unloads = False
+    `key` is that of the member of `members` that holds the name; `in_query` says that the name goes on in the
+    URL's query; `unloads` that the request has its model leave the memory.
+    """
 
-    def __init__(self, name: str) -> None:
+    __slots__ = ("_route", "form", "in_query", "key", "members", "name", "unloads")
+
+    def __init__(self, route: Route, name: str, key: str = "", members: Members | None = None) -> None:
+        self._route = route
         self.name = name
+        self.key = key
+        self.members = members
+        self.form: Form | None = None
+        self.in_query = False
+        self.unloads = members is not None and "keep_alive" in members and _is_zero(members["keep_alive"])
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer comes in pieces: `stream` is absent, null or a bool (api/types.go)."""
+        members = self.members
+        key = bodies.find(members, "stream") if members is not None else None
+        if members is None or key is None:
+            return self._route.streams
+        raw = bytes(members[key])
+        return self._route.streams if raw == b"null" else raw == b"true"
+
+
+def _is_zero(keep_alive: msgspec.Raw) -> bool:
+    return bytes(keep_alive).strip(b'"')[:1] == b"0"
 
 
 def read(route: Route, head: Head, body: bytes) -> NamedModel:
@@ -54,7 +75,9 @@ def read(route: Route, head: Head, body: bytes) -> NamedModel:
     kind = route.kind
     if kind is _BODY:
         return _read_body(route, head, body)
-    return NamedModel(parameter(head.path)) if kind is Kind.PATH else _read_form(route, head, body)
+    if kind is Kind.PATH:
+        return NamedModel(route, parameter(head.path))
+    return _read_form(route, head, body)
 
 
 def _read_body(route: Route, head: Head, body: bytes) -> NamedModel:
@@ -64,19 +87,21 @@ def _read_body(route: Route, head: Head, body: bytes) -> NamedModel:
         members = bodies.members_of(body)
     except BadBody as why:
         raise _refused(route, "" if not body.strip(_SPACE) else str(why)) from why
-    key = "model" if "model" in members else bodies.find(members, "model") or "model"
+    value = members.get("model")
+    # HOT: the usual name is a string of its own key; all else is told apart below.
+    name = bodies.plain_text(value) if value is not None else ""
+    return NamedModel(route, name, "model", members) if name else _find_name(route, members)
+
+
+def _find_name(route: Route, members: Members) -> NamedModel:
+    """Find a name that does not stand as usual, or say what is wrong with it."""
+    key = bodies.find(members, "model") or "model"
     name = _text(route, members, key)
     if not name and route.reads_name and (other := bodies.find(members, "name")):
         name, key = _text(route, members, other), other
     if not name:
         raise _missing(route)
-    named = NamedModel(name)
-    named.key = key
-    named.members = members
-    named.streams = _streams(route, members)
-    if (keep_alive := members.get("keep_alive")) is not None:
-        named.unloads = bytes(keep_alive).strip(b'"')[:1] == b"0"
-    return named
+    return NamedModel(route, name, key, members)
 
 
 def _missing(route: Route) -> ProxyError:
@@ -108,18 +133,6 @@ def _refused(route: Route, text: str) -> ProxyError:
     if route.path.startswith("/v1/"):
         return MiddlewareRefused(text or "EOF")
     return BadRequest(text or "missing request body")
-
-
-def _streams(route: Route, members: Members) -> bool:
-    """Whether the answer comes in pieces: `stream` is absent, null or a bool (api/types.go)."""
-    value = members.get("stream")
-    if value is None:
-        key = bodies.find(members, "stream")
-        if key is None:
-            return route.streams
-        value = members[key]
-    raw = bytes(value)
-    return route.streams if raw == b"null" else raw == b"true"
 
 
 def _plain(route: Route, head: Head, body: bytes) -> bytes:
@@ -176,7 +189,7 @@ def _read_form(route: Route, head: Head, body: bytes) -> NamedModel:
     name = forms.query_value(head.query, "model") or parsed.value("model")
     if not name:
         raise _missing(route)
-    named = NamedModel(name)
+    named = NamedModel(route, name)
     named.form = parsed
     named.in_query = not parsed.value("model") or named.name != parsed.value("model")
     return named

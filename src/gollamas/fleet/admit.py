@@ -47,32 +47,18 @@ class Wanted:
 class Lease:
     """The right to use `server` for one attempt. `why` says what decided for it.
 
-    `is_loaded` says whether the server had said by then that it has the model loaded.
+    `is_loaded` says whether the server had said by then that it has the model loaded; `held` is what
+    `Admission.leave` takes back, None when that was done.
     """
 
-    __slots__ = ("_held", "is_loaded", "key", "server", "why")
+    __slots__ = ("held", "is_loaded", "key", "server", "why")
 
     def __init__(self, held: ServerView, why: str, key: str) -> None:
-        self._held: ServerView | None = held
+        self.held: ServerView | None = held
         self.server = held.id
         self.why = why
         self.key = key
         self.is_loaded = key in held.running
-
-    def give_back(self) -> bool:
-        """Undo the count; False when that was done before. For `Admission.leave` only."""
-        held = self._held
-        if held is None:
-            return False
-        self._held = None
-        held.in_flight -= 1
-        by_model = held.in_flight_by_model
-        left = by_model[self.key] - 1
-        if left:
-            by_model[self.key] = left
-        else:
-            del by_model[self.key]  # names come from clients: no zeros pile up
-        return True
 
 
 class Ticket:
@@ -119,7 +105,16 @@ class Admission:
 
     def leave(self, lease: Lease) -> Sequence[Ticket]:
         """Give a lease back, once however often it is called; return the tickets that may enter now."""
-        lease.give_back()
+        held = lease.held
+        if held is not None:
+            lease.held = None
+            held.in_flight -= 1
+            key = lease.key
+            by_model = held.in_flight_by_model
+            if by_model[key] > 1:
+                by_model[key] -= 1
+            else:
+                del by_model[key]  # names come from clients: no zeros pile up
         return ()
 
     def _nobody(self, request: Wanting) -> str:

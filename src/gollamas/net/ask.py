@@ -10,7 +10,6 @@ from gollamas.config.model import Server
 from gollamas.errors import ServerBroke, ServerTooSlow
 from gollamas.net.pool import Pool
 from gollamas.net.rounds import Round
-from gollamas.wire.message import Fields
 from gollamas.wire.response import AnswerHead, ResponseReader
 
 MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
@@ -21,7 +20,6 @@ class Reply(NamedTuple):
     """A whole answer."""
 
     status: int
-    fields: Fields
     body: bytes
 
 
@@ -104,7 +102,7 @@ class Ask:
                 return await self._ask(server, method, path, body)
             raise ServerBroke(sink.why)
         assert sink.head is not None  # noqa: S101 - a whole answer has a head
-        return Reply(sink.head.status, sink.head.fields, b"".join(sink.pieces))
+        return Reply(sink.head.status, b"".join(sink.pieces))
 
     def _head(self, server: Server, method: str, path: str, body: bytes | None) -> bytes:
         lines = [

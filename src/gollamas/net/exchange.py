@@ -62,7 +62,6 @@ class Exchange(Turn):
     candidates: Sequence[str] = ()
     tried: Collection[str] = ()
     named: NamedModel | None = None  # the body's members; let go when an answer begins
-    streams = False  # the answer comes in pieces
     _unloads = False
     _found: Found
     _lease: Lease | None = None
@@ -91,10 +90,7 @@ class Exchange(Turn):
         try:
             named = self.named = inference.read(self.route, self.head, body)
             self.model = event.model = name = named.name
-            if named.streams:
-                self.streams = True
-            if named.unloads:
-                self._unloads = True
+            self._unloads = named.unloads
             found = self.snapshot.routing.find(name, self.fleet.view)
             if not isinstance(found, Found):
                 return self._later(self._look_up(name, found))
@@ -218,7 +214,9 @@ class Exchange(Turn):
         try:
             body = inference.prepare(named, model)
             head = self._request_head(target, named, model, len(body))
-            relay.send(connection, head, body)
+            connection.send(head, body, relay)
+            if self.client.is_paused:
+                connection.pause()
         except BaseException:
             connection.abort()
             raise
@@ -259,25 +257,16 @@ class Exchange(Turn):
         head = self.head
         route = self.route
         path = route.upstream
-        via = self.fleet.via
-        if b"via" in head.names:
-            via = self._extended_via()
+        via = self._extended_via() if b"via" in head.names else self.fleet.via
         end = b"Content-Length: %d\r\n\r\n" % length
         if route.kind is _PATH:
             path = path.replace(b":model", quote(model, safe="").encode())
             end = b"\r\n"
         elif named.in_query:
             path += b"?model=" + quote(model, safe="").encode()
-        parts = [
-            head.method,
-            b" ",
-            target.prefix,
-            path,
-            target.start,
-            *heads.forwarded(head, target.configured),
-        ]
-        parts += (via, self.client.forwarded_line, self.id_line, end)
-        return b"".join(parts)
+        lines = heads.forwarded(head, target.configured)
+        start = (head.method, b" ", target.prefix, path, target.start)
+        return b"".join((*start, *lines, via, self.client.forwarded_line, self.id_line, end))
 
     def _extended_via(self) -> bytes:
         chain = heads.via(self.head, self.fleet.pseudonym)
@@ -292,7 +281,8 @@ class Exchange(Turn):
     @property
     def first_byte_limit(self) -> float | None:
         """Seconds; None where the answer comes whole."""
-        return self.snapshot.config.first_byte_timeout if self.streams else None
+        named = self.named
+        return self.snapshot.config.first_byte_timeout if named is not None and named.streams else None
 
     @property
     def idle_limit(self) -> float:
@@ -302,7 +292,7 @@ class Exchange(Turn):
     def let_go(self) -> None:
         """Free what only another attempt would need: a stream lives long."""
         head = self.head
-        head.fields, head.names = [], {}
+        head.lines, head.names = [], {}
 
     def ended(self, relay: Relay, outcome: Outcome) -> None:
         """One attempt has ended: so has the request, or another attempt follows."""
@@ -405,7 +395,7 @@ class Exchange(Turn):
         event.tokens_in, event.tokens_out = said.tokens_in, said.tokens_out
         if said.tokens_out:
             spent = said.eval_seconds
-            if spent is None and self.streams and relay.first_byte_at is not None:
+            if spent is None and relay.is_events and relay.first_byte_at is not None:
                 spent = self.fleet.clock() - relay.first_byte_at  # a whole answer does not tell its time
             event.tokens_per_s = said.tokens_out / spent if spent else None
 

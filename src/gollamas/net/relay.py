@@ -16,7 +16,7 @@ from gollamas.net.downstream import ClientConnection
 from gollamas.net.upstream import ServerConnection
 from gollamas.wire.lines import NameEditor, shape_of
 from gollamas.wire.message import Head
-from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end, status_line
+from gollamas.wire.response import STATUS_LINES, AnswerHead, Ends, ResponseReader, end_to_end, status_line
 from gollamas.wire.tail import TAIL_BYTES
 
 BUSY_STATUS: Final = 503  # Ollama's answer when its queue is full: another server may do it
@@ -83,7 +83,6 @@ class Relay:
     do not change stands in the class.
     """
 
-    may_move_on = False
     held: list[bytes] | None = None
     status: int | None = None
     bytes_out = 0
@@ -91,12 +90,8 @@ class Relay:
     ended_at: float | None = None  # where it is known already
     why = ""
     _connection: ServerConnection | None
-    _names: tuple[bytes, bytes] | None = None  # as the server was asked, as the client asked
-    _editor: NameEditor | None = None
-    _framing: str | None = None  # None until the head has gone out
     _held_head: AnswerHead | None = None
-    _is_events = False
-    _is_done = False
+    is_events = False
     _older = _last = b""  # the ends of the last two pieces
     _seen = 0
 
@@ -106,6 +101,10 @@ class Relay:
         self._connection = connection
         self._server_line = server_line
         self._transport = client.transport
+        self._editor: NameEditor | None = None  # HOT: what every piece reads does not stand in the class
+        self._framing: str | None = None  # None until the head has gone out
+        self._names: tuple[bytes, bytes] | None = None  # as the server was asked, as the client asked
+        self._is_done = self.may_move_on = False
         self._write = client.round.writes.append
         self.reader = connection.reader
         self.sent_at = self._seen_at = now
@@ -115,16 +114,15 @@ class Relay:
         """Have the name that the server is asked for changed back in its answer."""
         self._names = used.encode(errors="replace"), asked.encode(errors="replace")
 
-    def send(self, connection: ServerConnection, head: bytes, body: bytes) -> None:
-        """Begin the attempt."""
-        connection.send(head, body, self)
-        if self._client.is_paused:
-            connection.pause()
-
     # -- what the server's connection calls ----------------------------------------------------------
 
     def progress(self, reader: ResponseReader) -> None:
-        if self._framing is not _CHUNKED:
+        framing = self._framing
+        if framing is None:
+            if reader.has_head:
+                self._begin(reader)
+            return
+        if framing is not _CHUNKED:
             self._progress_unchunked(reader)
             return
         # HOT: a piece of a stream takes this way and no other: one write a read, as one chunk.
@@ -154,10 +152,6 @@ class Relay:
             self._write((self._transport, data))
 
     def _progress_unchunked(self, reader: ResponseReader) -> None:
-        if self._framing is None:
-            if reader.has_head:
-                self._begin(reader)
-            return
         data = reader.take()
         if self._editor is not None:
             data = self._editor.feed(data)
@@ -261,7 +255,7 @@ class Relay:
                     self._call.route.dialect,
                     text,
                     self._call.event.request_id,
-                    is_event_stream=self._is_events,
+                    is_event_stream=self.is_events,
                     sent_tail=self.tail[-4:],
                 )
                 client.transport.write(b"%x\r\n%b\r\n" % (len(rest) + len(error), rest + error))
@@ -287,7 +281,7 @@ class Relay:
 
     def _begin(self, reader: ResponseReader) -> None:
         """Send the head, with whatever of the body came in the same read."""
-        if reader.status == BUSY_STATUS and self.may_move_on:
+        if self.may_move_on and reader.status == BUSY_STATUS:
             if self.held is None:
                 self.held = []
                 self._seen_at = self._client.now()
@@ -307,7 +301,7 @@ class Relay:
         client = self._client
         call = self._call
         call.named = None
-        self.first_byte_at = client.now()
+        now = self.first_byte_at = client.now()
         self.status = status = reader.status
         names = reader.names
         is_whole = reader.is_complete
@@ -318,19 +312,19 @@ class Relay:
         else:
             framing, line = self._framing_for(reader, len(data) if is_whole else None)
         self._framing = framing
-        parts = [status_line(status), *end_to_end(reader.fields, names), call.lines, self._server_line]
-        parts += (client.framing_lines(line), b"\r\n")
+        parts = [STATUS_LINES.get(status) or status_line(status), *end_to_end(reader)]
+        parts += (call.lines, self._server_line, client.framing_lines(line), b"\r\n")
         if data:
             self._keep(data)
             parts.append(b"%x\r\n%b\r\n" % (len(data), data) if framing is _CHUNKED else data)
-        if is_whole and framing is _CHUNKED:
-            parts.append(_LAST_CHUNK)
-        self._write((self._transport, b"".join(parts)))
         if is_whole:
-            self.ended_at = self.first_byte_at
+            self.ended_at = now
+            if framing is _CHUNKED:
+                parts.append(_LAST_CHUNK)
         else:
             call.let_go()
             self.reader.let_go()
+        self._write((self._transport, b"".join(parts)))
 
     def _edit(self, used: bytes, asked: bytes, content_type: bytes, data: bytes, is_whole: bool) -> bytes:
         """Set an editor up where this answer carries its model's name."""
@@ -349,7 +343,7 @@ class Relay:
             return _NONE, b""
         if whole is not None and self._editor is not None:
             return _LENGTH, b"Content-Length: %d\r\n" % whole
-        self._is_events = reader.names.get(b"content-type", b"").startswith(_EVENTS)
+        self.is_events = reader.names.get(b"content-type", b"").startswith(_EVENTS)
         head = self._client.head
         if head is not None and head.is_http10:
             self._client.keep_alive = False

@@ -116,6 +116,11 @@ class _Spans:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
+    def add(self, span: float, bounds: tuple[float, ...]) -> None:
+        """Count one span."""
+        self.counts[bisect_left(bounds, span)] += 1
+        self.total += span
+
 
 class _Times:
     """The three histograms of a route and model."""
@@ -131,18 +136,17 @@ class _Times:
 class _Row:
     """What one request's labels lead to."""
 
-    __slots__ = ("count", "first_byte", "request", "tokens", "wait")
+    __slots__ = ("count", "times", "tokens")
 
     def __init__(self, times: _Times, tokens: list[int]) -> None:
         self.count = 0
-        self.first_byte = times.first_byte
-        self.request = times.request
-        self.wait = times.wait
+        self.times = times
         self.tokens = tokens  # in, out
 
 
 _Key = tuple[str, str | None, str | None, int | None]
 _MOST_SPELLINGS: Final = 4096
+_MOST_PENDING: Final = 128
 
 
 class Metrics(Collector):
@@ -160,37 +164,38 @@ class Metrics(Collector):
         self._rows: dict[_Key, _Row] = {}
         self._times: dict[tuple[str, str], _Times] = {}
         self._tokens: dict[tuple[str, str], list[int]] = {}
+        self._pending: list[tuple[_Row, float | None, float, float | None, int | None, int | None]] = []
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
 
     def __call__(self, event: events.Event) -> None:
         """Count a request that has ended; other events have no counter."""
-        # HOT: 0.9 us on CPython 3.11, for which the three spans stand here one by one;
-        # prometheus-client's own objects take 1.0 for a counter and 0.6 for a histogram.
         if type(event) is not events.RequestEnded:
             return
         key = (event.route, event.model_used or event.model, event.server, event.status)
         row = self._spelt.get(key) or self._row(key)
-        row.count += 1
-        span = event.total_s
-        times = row.request
-        times.counts[bisect_left(REQUEST_BUCKETS, span)] += 1
-        times.total += span
-        first = event.first_byte_s
-        if first is not None:
-            times = row.first_byte
-            times.counts[bisect_left(FIRST_BYTE_BUCKETS, first)] += 1
-            times.total += first
-        wait = event.wait_s
-        if wait is not None:
-            times = row.wait
-            times.counts[bisect_left(WAIT_BUCKETS, wait)] += 1
-            times.total += wait
-        if event.tokens_in:
-            row.tokens[0] += event.tokens_in
-        if event.tokens_out:
-            row.tokens[1] += event.tokens_out
+        # HOT: the sums are made for many requests at once, which takes half the time.
+        pending = self._pending
+        pending.append(
+            (row, event.first_byte_s, event.total_s, event.wait_s, event.tokens_in, event.tokens_out)
+        )
+        if len(pending) >= _MOST_PENDING:
+            self._add_up()
+
+    def _add_up(self) -> None:
+        """Bring the sums up to date."""
+        for row, first, span, wait, tokens_in, tokens_out in self._pending:
+            row.count += 1
+            times = row.times
+            times.request.add(span, REQUEST_BUCKETS)
+            if first is not None:
+                times.first_byte.add(first, FIRST_BYTE_BUCKETS)
+            if wait is not None:
+                times.wait.add(wait, WAIT_BUCKETS)
+            row.tokens[0] += tokens_in or 0
+            row.tokens[1] += tokens_out or 0
+        self._pending.clear()
 
     def _row(self, spelt: _Key) -> _Row:
         """Find the row of a model in any spelling. One that is not known now may be later: not kept."""
@@ -211,6 +216,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Tell all metrics as they stand."""
+        self._add_up()
         yield from self._counters()
         times = self._times.items()
         yield _histogram(FIRST_BYTE, FIRST_BYTE_BUCKETS, ((key, of.first_byte) for key, of in times))

@@ -8,41 +8,13 @@ import re
 from typing import Final
 
 from gollamas.errors import Blame, ProxyError
-from gollamas.wire.message import Fields, Head
+from gollamas.wire.fields import connection_names, without
+from gollamas.wire.message import Head
 
 MAX_HEAD_BYTES: Final = 16 * 1024
 MAX_TARGET_BYTES: Final = 8 * 1024
 MAX_FIELDS: Final = 100
 
-# RFC 9110, section 7.6.1, with the older names that proxies have always kept to one hop.
-HOP_BY_HOP: Final = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
-_ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
-# What a server is told anew, or never: it sees our Host, no Origin, no coding but identity.
-_REPLACED: Final = HOP_BY_HOP | {
-    b"host", b"origin", b"content-length", b"content-encoding", b"accept-encoding", b"expect",
-    b"via", b"x-request-id", b"x-forwarded-for", b"forwarded",
-}  # fmt: skip
-# Fields that Connection can't take away: what they say is needed on every hop.
-_ALWAYS_KEPT: Final = frozenset(
-    {b"authorization", b"host", b"content-length", b"content-type", b"close", b"keep-alive"}
-)
-# Trailers that would change what was decided from the head (RFC 9110, section 6.5.1).
-FORBIDDEN_TRAILERS: Final = frozenset(
-    {b"transfer-encoding", b"content-length", b"host", b"authorization", b"content-encoding"}
-    | {b"content-type", b"content-range", b"trailer", b"cookie", b"expect", b"te", b"via"}
-)
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%\-]+)(?::([0-9]{0,5}))?")
 _TARGET_REFUSED: Final = re.compile(rb"[^\x21-\x7e]|[#\\]|%00|%(?![0-9A-Fa-f]{2})")
 _SLASH: Final = ord("/")
@@ -52,7 +24,7 @@ _CONNECTION_NAMES: Final = frozenset({b"connection", b"transfer-encoding", b"exp
 _MAX_LENGTH_DIGITS: Final = 19
 # HOT: what is left without these bytes decides in 0.1 us whether a pattern has to look.
 _PLAIN: Final = b"/-._~ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_PLAIN_HOST: Final = b"-.ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_PLAIN_HOST: Final = re.compile(rb"[A-Za-z0-9.-]+(?::[0-9]{1,4})?").fullmatch
 
 
 class BadHead(ProxyError):
@@ -109,51 +81,29 @@ class ExpectationFailed(BadHead):
     status = 417
 
 
-def check(method: bytes, target: bytes, version: str, fields: Fields) -> Head:
-    """Read a request's head; raises a BadHead that says what is wrong with it."""
+def check(head: Head, version: str) -> None:
+    """Read what a request's head says; raises a BadHead that says what is wrong with it."""
+    names = head.names
     if version not in _VERSIONS:
         raise VersionRefused(f"HTTP/{version} is not supported: use HTTP/1.1")
-    if method in _REFUSED_METHODS:
-        raise MethodRefused(f"method {method.decode()} is not allowed")
+    if head.method in _REFUSED_METHODS:
+        raise MethodRefused(f"method {head.method.decode()} is not allowed")
+    target = head.path
     if len(target) > MAX_TARGET_BYTES:
         raise TargetTooLong("the request target is longer than 8 KiB")
-    if len(fields) > MAX_FIELDS:
+    if head.repeated:
+        raise BadHead(f"more than one {head.repeated.decode().title()} field")
+    if len(names) + head.repeats > MAX_FIELDS:
         raise HeadTooLarge(f"more than {MAX_FIELDS} header fields")
-    # HOT: one pass over the names; every later question is a look-up.
-    names = {name.lower(): value for name, value in fields}
-    if len(names) != len(fields):
-        _refuse_repeated_framing(fields)
-        names = joined(fields)
     host = names.get(b"host")
-    query = b""
-    if target[0] != _SLASH or target.translate(None, _PLAIN):
-        target, query = _split_target(target, host)
-    if host is not None:
-        _check_host(host)
-    elif version == "1.1":
-        raise BadHead("HTTP/1.1 needs a Host field")
-    head = Head(method, target, query, fields, names)
+    if target.translate(None, _PLAIN) or target[0] != _SLASH:
+        head.path, head.query = _split_target(target, host)
+    if host is None or _PLAIN_HOST(host) is None:
+        _check_host(host, version)
     if (length := names.get(b"content-length")) is not None:
         head.length = content_length(length)
-    if version == "1.0" or not names.keys().isdisjoint(_CONNECTION_NAMES):
+    if version == "1.0" or not _CONNECTION_NAMES.isdisjoint(names):
         _read_connection(head, version)
-    return head
-
-
-def joined(fields: Fields) -> dict[bytes, bytes]:
-    """Fields by name in lower case, where one is repeated: a list is one value (RFC 9110, section 5.3)."""
-    names: dict[bytes, bytes] = {}
-    for name, value in fields:
-        lower = name.lower()
-        names[lower] = names[lower] + b", " + value if lower in names else value
-    return names
-
-
-def _refuse_repeated_framing(fields: Fields) -> None:
-    """What frames a request or names its host is no list."""
-    for once in _ONCE:
-        if sum(name.lower() == once for name, _ in fields) > 1:
-            raise BadHead(f"more than one {once.decode().title()} field")
 
 
 def _read_connection(head: Head, version: str) -> None:
@@ -221,23 +171,15 @@ def _split_target(target: bytes, host: bytes | None) -> tuple[bytes, bytes]:
     return path, query
 
 
-def _check_host(host: bytes) -> None:
-    """RFC 9112, section 3.2: one host with an optional port, nothing else."""
-    left = host.translate(None, _PLAIN_HOST)
-    if left == b":":
-        name, _, port = host.partition(b":")
-        if name and port.isdigit() and len(port) < 5:
-            return
-    elif host and not left:
+def _check_host(host: bytes | None, version: str) -> None:
+    """RFC 9112, section 3.2: one host with an optional port, nothing else; HTTP/1.0 may leave it out."""
+    if host is None:
+        if version == "1.1":
+            raise BadHead("HTTP/1.1 needs a Host field")
         return
     match = _HOST.fullmatch(host)
     if match is None or int(match[1] or 0) > 65535:
         raise BadHead("malformed Host field")
-
-
-def connection_names(value: bytes) -> frozenset[bytes]:
-    """The field names that a Connection field keeps to this hop, in lower case."""
-    return frozenset(token.strip() for token in value.lower().split(b",")) - _ALWAYS_KEPT
 
 
 def forwarded(head: Head, configured: frozenset[bytes]) -> list[bytes]:
@@ -245,12 +187,9 @@ def forwarded(head: Head, configured: frozenset[bytes]) -> list[bytes]:
 
     `configured` are names, in lower case, of fields that the server's configuration sets instead.
     """
-    dropped = _REPLACED | configured | head.hop_names if configured or head.hop_names else _REPLACED
-    fields = head.fields
-    if len(fields) == len(head.names):  # HOT: then both have one order, and no name is made lower again
-        pairs = zip(head.names, fields, strict=True)
-        return [b"%b: %b\r\n" % field for lower, field in pairs if lower not in dropped]
-    return [b"%b: %b\r\n" % field for field in fields if field[0].lower() not in dropped]
+    if configured or head.hop_names:
+        return without(head.lines, configured | head.hop_names)
+    return head.lines
 
 
 def via(head: Head, own: bytes) -> bytes | None:

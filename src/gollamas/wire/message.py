@@ -5,30 +5,70 @@ Owns shapes only; `head` decides what is acceptable, `request` and `response` ma
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Final
+
+from gollamas.wire.fields import NOT_FOR_SERVERS
 
 Field = tuple[bytes, bytes]
 Fields = list[Field]
 
+_NONE: Final[frozenset[bytes]] = frozenset()
+_ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class Head:
-    """A request's head after every check of `wire/head`."""
+    """A request's head: llhttp fills it as it comes, `head.check` reads what it says and finds it sound."""
 
     method: bytes
-    path: bytes  # of the origin form, still percent-encoded
+    path: bytes  # of the origin form, still percent-encoded; the whole target until it is checked
     query: bytes  # without the question mark
-    fields: Fields  # as they were sent
-    names: dict[bytes, bytes]  # the same by name in lower case; values of a repeated name joined by ", "
-    is_http10: bool = False
-    keep_alive: bool = True
-    hop_names: frozenset[bytes] = frozenset()  # what Connection names beside close and keep-alive
-    length: int = 0  # of the body, where it is not chunked
-    is_chunked: bool = False
-    expects_continue: bool = False
+    names: dict[bytes, bytes]  # values by name in lower case; those of a repeated name joined by ", "
+    lines: list[bytes]  # of the fields that are for servers, as they were sent, with CRLF
+    repeats: int  # fields whose name had come before
+    repeated: bytes  # one of their names, where it must stand once
+    is_http10: bool
+    keep_alive: bool
+    hop_names: frozenset[bytes]  # what Connection names beside close and keep-alive
+    length: int  # of the body, where it is not chunked
+    is_chunked: bool
+    expects_continue: bool
+
+    def __init__(self) -> None:
+        self.method = self.path = self.query = self.repeated = b""
+        self.names = {}
+        self.lines = []
+        self.repeats = self.length = 0
+        self.is_http10 = self.is_chunked = self.expects_continue = False
+        self.keep_alive = True
+        self.hop_names = _NONE
 
     def get(self, name: bytes) -> bytes | None:
         """The field of this name, which is given in lower case."""
         return self.names.get(name)
+
+    def on_url(self, part: bytes) -> None:
+        """Take a part of the target; httptools calls it by this name."""
+        self.path += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field; httptools calls it by this name."""
+        # HOT: the one pass over the fields; every later question is a look-up.
+        lower = name.lower()
+        names = self.names
+        if lower in names:
+            self._repeat(lower, value)
+        else:
+            names[lower] = value
+        if lower not in NOT_FOR_SERVERS:
+            self.lines.append(b"%b: %b\r\n" % (name, value))
+
+    def _repeat(self, lower: bytes, value: bytes) -> None:
+        """A list is one value (RFC 9110, section 5.3); what frames a request or names its host is no list."""
+        self.repeats += 1
+        self.names[lower] += b", " + value
+        if lower in _ONCE:
+            self.repeated = lower
 
 
 @dataclass(slots=True)

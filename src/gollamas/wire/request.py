@@ -13,8 +13,9 @@ import httptools
 
 from gollamas.errors import BodyTooLarge
 from gollamas.wire import head as heads
+from gollamas.wire.fields import FORBIDDEN_TRAILERS
 from gollamas.wire.head import BadHead
-from gollamas.wire.message import Fields, Head
+from gollamas.wire.message import Head
 
 _MAX_EMPTY_LINES: Final = 16  # CRLFs before a request line: RFC 9112, section 2.2, asks to pass over one
 _MAX_EXTENSIONS: Final = 16 * 1024  # bytes of all chunk extensions of one body
@@ -41,8 +42,8 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_empty_lines", "_extension_bytes", "_fields", "_left", "_limit", "_on_head", "_parser", "_pieces",
-        "_raw", "_state", "_target", "body", "head", "method", "rest", "size",
+        "_coming", "_empty_lines", "_extension_bytes", "_left", "_limit", "_on_head", "_parser", "_pieces",
+        "_raw", "_state", "body", "head", "rest", "size",
     )  # fmt: skip
 
     def __init__(self, on_head: OnHead) -> None:
@@ -57,17 +58,21 @@ class RequestReader:
     def next(self) -> None:
         """Forget the request that was read; what came behind it is not looked at yet."""
         self.head: Head | None = None
-        self.method = b""  # known a little earlier than the head
         self.body = b""
+        self._coming: Head | None = None  # a head that is not complete yet
         self._parser: httptools.HttpRequestParser | None = None
-        self._fields: Fields = []
-        self._target = b""
         self._state: Callable[[bytes], bool] | None = None
+
+    @property
+    def method(self) -> bytes:
+        """The method of the request, known a little earlier than its head; else empty."""
+        head = self.head or self._coming
+        return head.method if head is not None else b""
 
     @property
     def is_idle(self) -> bool:
         """Whether no byte of a request has come yet."""
-        return self.head is None and self._parser is None and not self.rest and not self._empty_lines
+        return self.head is None and self._coming is None and not self.rest and not self._empty_lines
 
     @property
     def in_body(self) -> bool:
@@ -86,28 +91,23 @@ class RequestReader:
             self._state = self._read_head
             return self._read_head(data)
         # HOT: the usual head comes in one read.
-        parser = self._parser = httptools.HttpRequestParser(self)
-        self._parse_head(parser, data[:end])
+        head = self._coming = Head()
+        parser = httptools.HttpRequestParser(head)
+        self._parse_head(head, parser, data[:end])
         if end > heads.MAX_HEAD_BYTES:
-            raise self._too_large()
-        return self._end_head(parser, data, end)
-
-    # The three names that httptools calls.
-    def on_url(self, part: bytes) -> None:
-        self._target += part
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields.append((name, value))
+            raise self._too_large(head)
+        return self._end_head(head, parser, data, end)
 
     def _read_head(self, data: bytes) -> bool:
         """A head that comes in several reads, or behind empty lines: every part is parsed as it comes."""
-        parser = self._parser
+        parser, head = self._parser, self._coming
         before = 0
-        if parser is None:
+        if parser is None or head is None:
             data = self._skip_empty_lines(data)
             if not data:
                 return False
-            parser = self._parser = httptools.HttpRequestParser(self)
+            head = self._coming = Head()
+            parser = self._parser = httptools.HttpRequestParser(head)
             raw: bytes | bytearray = data
         else:
             raw = self._raw
@@ -115,45 +115,49 @@ class RequestReader:
             raw += data
         end = raw.find(b"\r\n\r\n", before - 3 if before > 3 else 0) + 4
         is_whole = end > 3
-        self._parse_head(parser, data[: end - before] if is_whole else data)
+        self._parse_head(head, parser, data[: end - before] if is_whole else data)
         if (end if is_whole else len(raw)) > heads.MAX_HEAD_BYTES:
-            raise self._too_large()
+            raise self._too_large(head)
         if not is_whole:
             self._raw = raw if before else bytearray(raw)
             return False
         self._raw, self._empty_lines = _NOTHING, 0
-        return self._end_head(parser, bytes(raw), end)
-
-    def _end_head(self, parser: httptools.HttpRequestParser, raw: bytes, end: int) -> bool:
-        """The head is complete: check it, ask how long its body may be, begin with that."""
-        method = self.method = parser.get_method()
-        target = self._target
-        # llhttp also takes RTSP and ICE, and more than one blank between the parts of the first line.
-        if not raw.startswith(b"%b %b HTTP/" % (method, target)):
-            raise BadHead("malformed request line")
-        head = self.head = heads.check(method, target, parser.get_http_version(), self._fields)
-        limit = self._limit = self._on_head(head)
         self._parser = None  # its memory is not needed while the answer streams
-        self._fields = []
+        return self._end_head(head, parser, bytes(raw), end)
+
+    def _end_head(self, head: Head, parser: httptools.HttpRequestParser, raw: bytes, end: int) -> bool:
+        """The head is complete: check it, ask how long its body may be, begin with that."""
+        method = head.method = parser.get_method()
+        # llhttp also takes RTSP and ICE, and more than one blank between the parts of the first line.
+        start = b"%b %b HTTP/" % (method, head.path)
+        if not raw.startswith(start):
+            raise BadHead("malformed request line")
+        version = "1.1" if raw.startswith(b"1.1\r", len(start)) else parser.get_http_version()
+        heads.check(head, version)
+        self.head = head
+        limit = self._limit = self._on_head(head)
+        length = head.length
+        if not head.is_chunked and len(raw) == end + length and length <= limit:
+            self.body = raw[end:]  # HOT: the usual body comes in the same read
+            self.size = length
+            return True
+        return self._begin_body(head, raw[end:], limit)
+
+    def _begin_body(self, head: Head, start: bytes, limit: int) -> bool:
         self.size = 0
         self._pieces = []
         if head.is_chunked:
             self._extension_bytes = 0
             self._left = 0
             self._state = self._read_chunks
-            return self._read_chunks(raw[end:])
-        length = head.length
-        if length > limit:
+            return self._read_chunks(start)
+        if head.length > limit:
             raise too_large(limit)
-        if len(raw) == end + length:
-            self.body = raw[end:]
-            self.size = length
-            return True
-        self._left = length
+        self._left = head.length
         self._state = self._read_length
-        return self._read_length(raw[end:])
+        return self._read_length(start)
 
-    def _parse_head(self, parser: httptools.HttpRequestParser, part: bytes) -> None:
+    def _parse_head(self, head: Head, parser: httptools.HttpRequestParser, part: bytes) -> None:
         try:
             parser.feed_data(part)
         except httptools.HttpParserUpgrade:
@@ -163,14 +167,13 @@ class RequestReader:
         except httptools.HttpParserError as why:
             if "Content-Length overflow" in str(why):
                 raise heads.LengthTooLarge("Content-Length is too large") from why
-            if parser.get_http_version() == "1.1":
-                for name, value in self._fields:
-                    if name.lower() == b"transfer-encoding":
-                        heads.check_coding(value)
+            coding = head.names.get(b"transfer-encoding")
+            if coding is not None and parser.get_http_version() == "1.1":
+                heads.check_coding(coding)
             raise BadHead(f"malformed request: {why}") from why
 
-    def _too_large(self) -> BadHead:
-        if len(self._target) > heads.MAX_TARGET_BYTES or not self._target:
+    def _too_large(self, head: Head) -> BadHead:
+        if len(head.path) > heads.MAX_TARGET_BYTES or not head.path:
             return heads.TargetTooLong("the request target is longer than 8 KiB")
         return heads.HeadTooLarge("the request's head is longer than 16 KiB")
 
@@ -269,7 +272,7 @@ class RequestReader:
                 return False
             match = _FIELD_LINE.fullmatch(data[at:end])
             count += 1
-            if match is None or match[1].lower() in heads.FORBIDDEN_TRAILERS or count > heads.MAX_FIELDS:
+            if match is None or match[1].lower() in FORBIDDEN_TRAILERS or count > heads.MAX_FIELDS:
                 raise BadHead("malformed or forbidden trailer")
             at = end + 2
         _refuse_long_trailers(at + 2)

@@ -5,38 +5,28 @@ One reader serves a connection: `begin` before each request, `feed` with what ca
 the connection. Bodies collect in `pieces`, each read's worth at a time.
 """
 
-import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 
 import httptools
 
-from gollamas.wire.head import HOP_BY_HOP, BadHead, check_coding, connection_names, content_length, joined
+from gollamas.wire.fields import NOT_FOR_CLIENTS, connection_names, without
+from gollamas.wire.head import BadHead, check_coding, content_length
 from gollamas.wire.message import Fields
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_FIELDS: Final = 100
 _H: Final = ord("H")
 _MAX_INTERIM: Final = 10
+_MAX_PLAIN_DIGITS: Final = 19
+_T = TypeVar("_T")
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
 _BODILESS: Final = frozenset({204, 304})
 
-# Not for the client: it is framed anew, CORS is answered by us, and these two names are ours.
-_CORS: Final = frozenset(
-    b"access-control-" + end
-    for end in (
-        b"allow-origin",
-        b"allow-credentials",
-        b"allow-methods",
-        b"allow-headers",
-        b"expose-headers",
-        b"max-age",
-    )
-)
-_REPLACED: Final = frozenset({b"content-length", b"x-request-id", b"x-gollamas-server"}) | HOP_BY_HOP | _CORS
-_LINES: Final = {
+STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 
@@ -55,7 +45,7 @@ class AnswerHead:
     """What is known of an answer beside its body."""
 
     status: int
-    fields: Fields
+    lines: list[bytes]
     names: dict[bytes, bytes]
     ends: Ends
     length: int
@@ -79,26 +69,17 @@ class ResponseReader:
     """Reads the answers of one connection, one after another."""
 
     __slots__ = (
-        "_head_bytes",
-        "_interim",
-        "_is_head_request",
-        "_parse",
-        "_parser",
-        "ends",
-        "fields",
-        "has_head",
-        "is_complete",
-        "keeps_alive",
-        "length",
-        "names",
-        "on_body",
-        "pieces",
-        "status",
+        "_head_bytes", "_interim", "_is_1_1", "_is_head_request", "_parse", "_parser", "_repeats", "ends",
+        "has_head", "is_complete", "keeps_alive", "length", "lines", "names", "on_body", "pieces", "status",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.on_body = self.pieces.append  # HOT: stays in C
+        self.status = 0
+        self.ends = _CLOSE
+        self.length = 0
+        self._is_1_1 = False
         self._is_head_request = True  # makes the first `begin` build a parser
         self.begin(is_head_request=False)
 
@@ -108,19 +89,13 @@ class ResponseReader:
             self._parser = httptools.HttpResponseParser(self)
             self._parse = self._parser.feed_data
         self._is_head_request = is_head_request
-        self.status = 0
-        self.fields: Fields = []
-        self.names: dict[bytes, bytes] = {}
-        self.has_head = False
-        self.is_complete = False
-        self.keeps_alive = False
-        self.ends = _CLOSE
-        self.length = 0
-        self._head_bytes = 0
-        self._interim = 0
+        self.lines: list[bytes] = []  # of the fields that are for clients, as they were sent, with CRLF
+        self.names: dict[bytes, bytes] = {}  # values by name in lower case, joined where one is repeated
+        self.has_head = self.is_complete = self.keeps_alive = False
+        self._head_bytes = self._interim = self._repeats = 0
         self.pieces.clear()
 
-    def feed(self, data: bytes | memoryview) -> None:
+    def feed(self, data: bytes) -> None:
         """Take what came; raises BadAnswer. After it see `has_head`, `pieces` and `is_complete`."""
         try:
             if self.has_head:  # HOT: first, since most reads are pieces of a stream
@@ -129,8 +104,10 @@ class ResponseReader:
                 else:
                     self._parse(data)
                 return
-            if not self._head_bytes and data and data[0] != _H:
-                raise BadAnswer("it is not HTTP: another protocol")  # llhttp takes RTSP and ICE too
+            if not self._head_bytes:
+                self._is_1_1 = data.startswith(b"HTTP/1.1 ")
+                if not self._is_1_1 and data and data[0] != _H:
+                    raise BadAnswer("it is not HTTP: another protocol")  # llhttp takes RTSP and ICE too
             self._head_bytes += len(data)
             self._parse(data)
         except httptools.HttpParserError as why:
@@ -138,7 +115,7 @@ class ResponseReader:
         if not self.has_head:
             if self._head_bytes > MAX_HEAD_BYTES:
                 raise BadAnswer("its head is longer than 32 KiB")
-        elif self._is_head_request and not _ends_with_head(bytes(data)):
+        elif self._is_head_request and not _ends_with_head(data):
             self.pieces.clear()
             self.keeps_alive = False
 
@@ -165,11 +142,11 @@ class ResponseReader:
 
     def keep_head(self) -> AnswerHead:
         """The head as a value of its own, for when the connection goes on to another answer."""
-        return AnswerHead(self.status, self.fields, self.names, self.ends, self.length, is_complete=True)
+        return AnswerHead(self.status, self.lines, self.names, self.ends, self.length, is_complete=True)
 
     def let_go(self) -> None:
         """Free the head's fields: a stream lives long."""
-        self.fields, self.names = [], {}
+        self.lines, self.names = [], {}
 
     def take(self) -> bytes:
         """The body bytes since the last call."""
@@ -186,19 +163,28 @@ class ResponseReader:
             raise _Stop
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.has_head:  # else a trailer, which is dropped
-            self.fields.append((name, value))
+        if self.has_head:
+            return  # a trailer, which is dropped
+        lower = name.lower()
+        names = self.names
+        if lower in names:
+            self._repeats += 1
+            names[lower] += b", " + value
+        else:
+            names[lower] = value
+        if lower not in NOT_FOR_CLIENTS:
+            self.lines.append(b"%b: %b\r\n" % (name, value))
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
+        status = self.status = self._parser.get_status_code()
         if status < 200:
             self._interim += 1
             if status < 100 or status == 101 or self._interim > _MAX_INTERIM:
                 raise BadAnswer(f"it sent status {status} unasked")
-            self.fields = []
+            self.lines, self.names, self._repeats = [], {}, 0
+            self._is_1_1 = False  # the next line says its own
             return
-        self.status = status
-        self._read_framing()
+        self._read_framing(status)
         self.has_head = True
         self.is_complete = self._is_head_request
 
@@ -206,38 +192,52 @@ class ResponseReader:
         if self.has_head:
             self.is_complete = True
 
-    def _read_framing(self) -> None:
-        version = self._parser.get_http_version()
-        fields = self.fields
-        if version not in _VERSIONS or self.status > 599:
-            raise BadAnswer(f"it sent HTTP/{version} and status {self.status}")
-        if len(fields) > MAX_FIELDS:
+    def _read_framing(self, status: int) -> None:
+        names = self.names
+        is_1_1 = self._is_1_1
+        if not is_1_1:
+            version = self._parser.get_http_version()
+            is_1_1 = version == "1.1"
+            if version not in _VERSIONS:
+                raise BadAnswer(f"it sent HTTP/{version} and status {status}")
+        if status > 599:
+            raise BadAnswer(f"it sent status {status}")
+        if len(names) + self._repeats > MAX_FIELDS:
             raise BadAnswer(f"its head has more than {MAX_FIELDS} fields")
-        if self._head_bytes > MAX_HEAD_BYTES and sum(map(len, itertools.chain(*fields))) > MAX_HEAD_BYTES:
+        if self._head_bytes > MAX_HEAD_BYTES and _size(names) > MAX_HEAD_BYTES:
             raise BadAnswer("its head is longer than 32 KiB")
-        names = self.names = {name.lower(): value for name, value in fields}
-        if len(names) != len(fields):
-            self.names = names = joined(fields)
-        keeps_alive = version == "1.1"
+        keeps_alive = is_1_1
         if (connection := names.get(b"connection")) is not None:
             tokens = connection.lower()
             keeps_alive = b"close" not in tokens and (keeps_alive or b"keep-alive" in tokens)
-        coding = names.get(b"transfer-encoding")
         length = names.get(b"content-length")
-        try:
-            if coding is not None:
-                check_coding(coding)
-                if version == "1.0" or length is not None:
-                    raise BadAnswer("its framing is ambiguous")
-                self.ends = Ends.CHUNKED
-            elif length is not None:
-                self.length = content_length(length)
-                self.ends = _LENGTH
-        except BadHead as why:
-            raise BadAnswer(why.text) from why
-        if self.status in _BODILESS:
-            self.ends = Ends.AT_ONCE
-        self.keeps_alive = keeps_alive and self.ends is not _CLOSE
+        ends = _CLOSE
+        if b"transfer-encoding" in names:
+            if not is_1_1 or length is not None:
+                raise BadAnswer("its framing is ambiguous")
+            _checked(check_coding, names[b"transfer-encoding"])
+            ends = Ends.CHUNKED
+        elif length is not None:
+            # HOT: the usual length is plain digits.
+            is_plain = length.isdigit() and len(length) < _MAX_PLAIN_DIGITS
+            self.length = int(length) if is_plain else _checked(content_length, length)
+            ends = _LENGTH
+        if status in _BODILESS:
+            ends = Ends.AT_ONCE
+        self.ends = ends
+        self.keeps_alive = keeps_alive and ends is not _CLOSE
+
+
+def _checked(check: Callable[[bytes], _T], value: bytes) -> _T:
+    """Read a field as a request's would be; what is wrong with it is the server's fault."""
+    try:
+        return check(value)
+    except BadHead as why:
+        raise BadAnswer(why.text) from why
+
+
+def _size(names: dict[bytes, bytes]) -> int:
+    return sum(len(name) + len(value) for name, value in names.items())
 
 
 def _ends_with_head(data: bytes) -> bool:
@@ -248,21 +248,15 @@ def _ends_with_head(data: bytes) -> bool:
 
 def status_line(status: int) -> bytes:
     """The first line of an answer. Its reason is the standard one: clients don't read it (RFC 9112, 4)."""
-    return _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def end_to_end(fields: Fields, names: dict[bytes, bytes]) -> list[bytes]:
-    """The lines of a server's fields that the client gets (RFC 9110, section 7.6.1), with their CRLF.
-
-    `names` are the same fields by name.
-    """
-    dropped = _REPLACED
-    if (connection := names.get(b"connection")) is not None:
-        dropped |= connection_names(connection)
-    if len(fields) == len(names):  # HOT: then both have one order, and no name is made lower again
-        pairs = zip(names, fields, strict=True)
-        return [b"%b: %b\r\n" % field for lower, field in pairs if lower not in dropped]
-    return [b"%b: %b\r\n" % field for field in fields if field[0].lower() not in dropped]
+def end_to_end(head: ResponseReader | AnswerHead) -> list[bytes]:
+    """The lines of a server's fields that the client gets (RFC 9110, section 7.6.1), with their CRLF."""
+    connection = head.names.get(b"connection")
+    if connection is None or not (named := connection_names(connection)):
+        return head.lines
+    return without(head.lines, named)
 
 
 def head_bytes(line: bytes, fields: Fields, ours: bytes) -> bytes:

@@ -14,7 +14,8 @@ from gollamas.net.downstream import ClientConnection
 from gollamas.net.listener import Clients
 from gollamas.net.responder import Responder
 from gollamas.net.rounds import Round
-from gollamas.wire.message import Answer, Head, Request
+from gollamas.wire.message import Answer, Request
+from tests.recorded import make_head
 
 
 def registry() -> CollectorRegistry:
@@ -29,7 +30,7 @@ def ask(
     why_not: str | None = None,
     fields: tuple[tuple[bytes, bytes], ...] = (),
 ) -> Answer:
-    head = Head(method, path, b"x=1", list(fields), {name.lower(): value for name, value in fields})
+    head = make_head(method, path, list(fields), b"x=1")
     admin = Admin(registry(), lambda: why_not)
     return asyncio.run(admin.respond(Request(head, b"", "127.0.0.1")))
 

@@ -30,7 +30,7 @@ def head(host: str | None = "localhost:11434", origin: str | None = None, method
         fields.append((b"Host", host.encode()))
     if origin is not None:
         fields.append((b"Origin", origin.encode("latin-1")))
-    return make_head(method, b"/api/tags", b"", fields)
+    return make_head(method, b"/api/tags", fields)
 
 
 def is_allowed(origin: str, *more: str) -> bool:

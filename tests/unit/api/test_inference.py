@@ -34,8 +34,8 @@ def request(body: bytes = b"", path: str = "/api/chat", query: bytes = b"", **fi
     head = make_head(
         b"POST",
         path.encode(),
-        query,
         [(name.replace("_", "-").encode(), value) for name, value in fields.items()],
+        query,
     )
     return Request(head, body, "127.0.0.1")
 

@@ -39,8 +39,10 @@ def fast(clock: Clock | None = None, **settings: Any) -> SimulatedOllama:
 def request(method: str, path: str, body: Any = b"", fields: Fields | None = None) -> Request:
     """Make a request; a body that is not bytes is sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    all_fields = [(b"Host", b"localhost:11434"), *(fields or [])]
-    return Request(make_head(method.encode(), path.encode(), b"", all_fields), raw, "127.0.0.1")
+    given = fields or []
+    has_host = any(name == b"Host" for name, _ in given)
+    all_fields = given if has_host else [(b"Host", b"localhost:11434"), *given]
+    return Request(make_head(method.encode(), path.encode(), all_fields), raw, "127.0.0.1")
 
 
 async def body_of(answer: Answer) -> bytes:

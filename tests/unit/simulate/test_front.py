@@ -92,7 +92,7 @@ async def test_an_origin_that_is_the_host_passes_untouched() -> None:
 @runs
 async def test_hosts(host: bytes, status: int) -> None:
     """On loopback a foreign name is refused without a word; elsewhere any is good."""
-    one = request("GET", "/api/version", fields=[(b"Host", host)])  # the last field of a name counts here
+    one = request("GET", "/api/version", fields=[(b"Host", host)])
     answer = await fast().respond(one)
     assert answer.status == status
     assert (await body_of(answer) == b"") == (status == 403)

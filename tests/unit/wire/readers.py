@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gollamas.errors import ProxyError
-from gollamas.wire.message import Fields, Head
+from gollamas.wire.message import Head
 from gollamas.wire.request import RequestReader
-from gollamas.wire.response import BadAnswer, Ends, ResponseReader
+from gollamas.wire.response import BadAnswer, Ends, ResponseReader, end_to_end
 
 LIMIT = 64 * 1024 * 1024  # of a body, where a test asks for nothing else
 
@@ -85,7 +85,8 @@ class Answered:
     """What a server's bytes were read as."""
 
     status: int = 0
-    fields: Fields = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    names: dict[bytes, bytes] = field(default_factory=dict)
     body: bytes = b""
     ends: Ends | None = None
     is_complete: bool = False
@@ -108,6 +109,7 @@ def answer_of(pieces: Iterable[bytes], *, to_head: bool = False, closes: bool = 
     if closes:
         reader.finished()
     if reader.has_head:
-        said.status, said.fields, said.ends = reader.status, reader.fields, reader.ends
+        said.status, said.ends = reader.status, reader.ends
+        said.lines, said.names = end_to_end(reader), reader.names
     said.is_complete, said.keeps_alive = reader.is_complete, reader.keeps_alive
     return said

@@ -28,29 +28,25 @@ from gollamas.events import AttemptFailed, End
 from gollamas.fleet.admit import Lease, Refuse
 from gollamas.fleet.choose import choose
 from gollamas.fleet.routing import Found, Invalid, Unknown, cannot_tell
-from gollamas.net.downstream import ClientConnection, Later
+from gollamas.net.downstream import Later
 from gollamas.net.relay import Outcome, Relay
-from gollamas.net.turn import Fleet, Snapshot, Target, Turn
+from gollamas.net.turn import Target, Turn
 from gollamas.net.upstream import ServerConnection
 from gollamas.wire import head as heads
-from gollamas.wire.message import Head
 from gollamas.wire.tail import counts
 
 # HOT: CPython 3.11 looks a member of an Enum up by a slow path (0.1 us).
-_PASSED: Final = Outcome.PASSED
 _UNANSWERED: Final = Outcome.UNANSWERED
-_DONE: Final = End.DONE
 _PATH: Final = Kind.PATH
 # What the outcome of an answer that had begun means for the request.
 _ENDS: Final[Mapping[Outcome, End]] = {
-    Outcome.PASSED: End.DONE,
     Outcome.BROKE_LATE: End.SERVER_BROKE,
     Outcome.WENT_SILENT: End.TIMED_OUT,
     Outcome.SHUT_DOWN: End.SHUT_DOWN,
 }
 
 
-class Exchange(Turn):
+class Exchange(Turn[Route]):
     """Serves one request that is routed by its model.
 
     It is the `Call` that relays read, the `Wanting` that admission reads, and its client's source while it
@@ -60,28 +56,15 @@ class Exchange(Turn):
     model = ""
     key = ""
     candidates: Sequence[str] = ()
-    tried: Collection[str] = ()
+    tried: Collection[str] = frozenset()
     named: NamedModel | None = None  # the body's members; let go when an answer begins
     _unloads = False
     _found: Found
     _lease: Lease | None = None
     _relay: Relay | None = None
     _busy: tuple[Relay, Lease] | None = None  # the last answer that was held back
-    _is_kept = False  # the connection of this attempt had served before
     _has_moved_on = False  # after a fresh connection broke before a byte came
     _is_cut = False  # the grace period is over
-
-    def __init__(
-        self,
-        fleet: Fleet,
-        snapshot: Snapshot,
-        client: ClientConnection,
-        head: Head,
-        route: Route,
-        request_id: str,
-    ) -> None:
-        super().__init__(fleet, snapshot, client, head, route, request_id)
-        self.route = route
 
     def begin(self, body: bytes) -> Later | None:
         """Answer the request; what has to wait for a name or a connection is returned."""
@@ -199,13 +182,15 @@ class Exchange(Turn):
         """Send the request over one connection; what comes back goes through a relay."""
         named = self.named
         assert named is not None  # noqa: S101 - it is let go only when an answer has begun
-        found = self._found
-        model = found.model
+        model = self._found.model
         if self.route.minds_case:
-            model = found.name_minding_case(self.fleet.view, lease.server)
+            model = self._found.name_minding_case(self.fleet.view, lease.server)
         event = self.event
-        event.server, event.why, event.model_used = lease.server, lease.why, model
-        self._is_kept = not connection.is_fresh
+        event.server = lease.server
+        event.why = lease.why
+        event.model_used = model
+        client = self.client
+        event.wait_s = now - client.complete_at
         relay = self._relay = Relay(self, connection, target.line, now)
         if model != named.name:
             relay.renames(model, named.name)
@@ -213,13 +198,12 @@ class Exchange(Turn):
             relay.may_move_on = self._is_another_usable(lease.server)
         try:
             body = inference.prepare(named, model)
-            head = self._request_head(target, named, model, len(body))
-            connection.send(head, body, relay)
-            if self.client.is_paused:
-                connection.pause()
+            connection.send(self._request_head(target, named, model, len(body)), body, relay)
         except BaseException:
             connection.abort()
             raise
+        if client.is_paused:
+            connection.pause()
 
     def _move_on(self, lease: Lease, why: str) -> "Step | None":
         """An attempt has failed before a byte went out: try the next server, if there is one."""
@@ -248,9 +232,9 @@ class Exchange(Turn):
         if self._busy is None:
             raise error
         relay, lease = self._busy
+        self.event.server, self.event.why = lease.server, lease.why
         relay.pass_held_on()
-        self._account(relay, lease)
-        self._end()
+        self._passed(relay)
 
     def _request_head(self, target: Target, named: NamedModel, model: str, length: int) -> bytes:
         """The head for one attempt: its path is the route's, its Host the server's."""
@@ -294,15 +278,31 @@ class Exchange(Turn):
         head = self.head
         head.lines, head.names = [], {}
 
+    def passed(self, relay: Relay) -> None:
+        """The whole answer has gone out."""
+        try:
+            self._passed(relay)
+        except Exception as error:  # noqa: BLE001 - as in `begin`
+            self._failed(error)
+
+    def _passed(self, relay: Relay) -> None:
+        event = self.event
+        event.bytes_out = relay.bytes_out
+        telling = self.route.telling
+        if telling is not None:
+            tokens_in, tokens_out, spent, _, _ = counts(relay.tail, telling)
+            event.tokens_in, event.tokens_out = tokens_in, tokens_out
+            if tokens_out:
+                if spent is None and relay.is_events:  # a whole answer does not tell its time
+                    spent = self.fleet.clock() - self.client.complete_at - (event.first_byte_s or 0.0)
+                event.tokens_per_s = tokens_out / spent if spent else None
+        self._end(relay.ended_at)
+
     def ended(self, relay: Relay, outcome: Outcome) -> None:
-        """One attempt has ended: so has the request, or another attempt follows."""
+        """An attempt has ended before its answer's end: so has the request, or another attempt follows."""
         lease = self._lease
         assert lease is not None  # noqa: S101 - an attempt holds one
         try:
-            if outcome is _PASSED:
-                self._account(relay, lease)
-                self._end(relay.ended_at)
-                return
             step = self._judge(outcome, relay, lease)
             if step is not None:
                 self.client.source = self
@@ -312,9 +312,7 @@ class Exchange(Turn):
 
     def client_gone(self, relay: Relay) -> None:
         """The client left during an attempt."""
-        if relay.status is not None and self._lease is not None:
-            self.event.end = End.CLIENT_LEFT
-            self._account(relay, self._lease)
+        self.event.bytes_out = relay.bytes_out
         self._left()
 
     def _judge(self, outcome: Outcome, relay: Relay, lease: Lease) -> "Step | None":
@@ -324,7 +322,7 @@ class Exchange(Turn):
             case Outcome.BUSY:
                 self._busy = (relay, lease) if relay.held is not None else self._busy
                 return self._move_on(lease, "busy: its queue is full")
-            case Outcome.UNANSWERED if self._is_kept and replays:
+            case Outcome.UNANSWERED if relay.is_kept and replays:
                 # The server closed it while we wrote. RFC 9112, section 9.3.1, leaves the repetition to the
                 # client, but asking a model twice changes nothing.
                 return self._dial(lease, self.snapshot.targets[lease.server])
@@ -335,25 +333,21 @@ class Exchange(Turn):
                 raise ServerBroke(f"server {lease.server} gave no answer: {relay.why}")
             case Outcome.TOO_SLOW:
                 raise ServerTooSlow(f"server {lease.server} gave no answer: {relay.why}")
-            case Outcome.SHUT_DOWN if relay.status is None:
+            case Outcome.SHUT_DOWN if self.event.status is None:
                 raise ShuttingDown("gollamas is shutting down: try again")
             case _:
                 self.event.end = _ENDS[outcome]
-        self._account(relay, lease)
+        self.event.bytes_out = relay.bytes_out
         self._end()
         return None
 
     # -- ends ----------------------------------------------------------------------------------------
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether a part of the server's answer has gone out."""
-        return self._relay is not None and self._relay.status is not None
-
     def _failed(self, error: Exception) -> None:
         """End with an answer of ours."""
         if self._relay is not None:
             self._relay.abort()
+        self._leave()
         self.fail(error)
         self._end()
 
@@ -365,39 +359,19 @@ class Exchange(Turn):
 
     def _leave(self) -> None:
         """Give the lease back; a server whose models in memory this attempt changed is asked anew."""
-        lease, self._lease = self._lease, None
+        lease = self._lease
         if lease is None:
             return
+        self._lease = None
         fleet = self.fleet
         fleet.admission.leave(lease)
-        if (not lease.is_loaded or self._unloads) and self.has_begun and self.route.loads:
+        if (not lease.is_loaded or self._unloads) and self.event.status is not None and self.route.loads:
             fleet.changed(lease.server)
 
     def _end(self, now: float | None = None) -> None:
         self._leave()
         self._relay = self._busy = None  # HOT: else each request would leave its cycle to the collector
         self.end(now)
-
-    def _account(self, relay: Relay, lease: Lease) -> None:
-        """Fill the event in from the answer that went out."""
-        event = self.event
-        event.server, event.why = lease.server, lease.why
-        event.status = relay.status
-        event.bytes_out = relay.bytes_out
-        started = self.client.complete_at
-        event.wait_s = relay.sent_at - started
-        if relay.first_byte_at is not None:
-            event.first_byte_s = relay.first_byte_at - started
-        telling = self.route.telling
-        if telling is None or event.end is not _DONE:
-            return
-        said = counts(relay.tail, telling)
-        event.tokens_in, event.tokens_out = said.tokens_in, said.tokens_out
-        if said.tokens_out:
-            spent = said.eval_seconds
-            if spent is None and relay.is_events and relay.first_byte_at is not None:
-                spent = self.fleet.clock() - relay.first_byte_at  # a whole answer does not tell its time
-            event.tokens_per_s = said.tokens_out / spent if spent else None
 
 
 Step = Coroutine[Any, Any, "Step | None"]  # what waits, and names what waits next

@@ -7,6 +7,7 @@ closes one. Knows nothing of what is sent over them.
 import asyncio
 import socket
 import ssl
+from collections import defaultdict
 from typing import Final
 
 import aiohappyeyeballs
@@ -35,13 +36,13 @@ class Pool:
         self.round = round_
         self._connect_timeout = connect_timeout
         self._max_idle = max_idle
-        self._idle: dict[str, list[ServerConnection]] = {}
+        self._idle: defaultdict[str, list[ServerConnection]] = defaultdict(list)
         self._contexts: dict[tuple[str | None, bool], ssl.SSLContext] = {}
         self.open: set[ServerConnection] = set()
 
     def take(self, server_id: str) -> ServerConnection | None:
         """An idle connection of this server, or None."""
-        idle = self._idle.get(server_id)
+        idle = self._idle[server_id]
         while idle:
             connection = idle.pop()
             if not connection.is_closed:
@@ -50,10 +51,8 @@ class Pool:
 
     def give(self, connection: ServerConnection) -> None:
         """Keep a connection whose answer is whole."""
-        idle = self._idle.get(connection.server_id)
-        if idle is None:
-            idle = self._idle[connection.server_id] = []
-        if len(idle) >= self._max_idle or connection.is_closed:
+        idle = self._idle[connection.server_id]
+        if len(idle) >= self._max_idle:
             connection.abort()
             return
         connection.idle_since = None  # until the next look at the clock

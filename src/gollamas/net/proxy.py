@@ -93,12 +93,13 @@ class Proxy:
         verdict = self._gate.judge(head)
         if verdict.status is None and route is not None and route.is_routed and head.method in route.allowed:
             exchange = Exchange(self._fleet, self._snapshot, client, head, route, request_id)
-            exchange.lines += verdict.lines
+            if verdict.lines:
+                exchange.lines += verdict.lines
             return exchange.begin(body)
         turn = Turn(self._fleet, self._snapshot, client, head, route, request_id)
         turn.lines += verdict.lines
         turn.event.bytes_in = len(body)
-        return self._answer_own(turn, route, verdict)
+        return self._answer_own(turn, verdict)
 
     def _id_of(self, head: Head) -> str:
         """The client's own id of a request where it can stand in a log, else a new one."""
@@ -110,9 +111,9 @@ class Proxy:
 
     # -- answers of our own --------------------------------------------------------------------------
 
-    async def _answer_own(self, turn: Turn, route: Route | None, verdict: Verdict) -> None:
+    async def _answer_own(self, turn: Turn[Route | None], verdict: Verdict) -> None:
         """Answer what no server is asked for one model: the gate's verdict, a wrong path, a listing."""
-        head = turn.head
+        head, route = turn.head, turn.route
         try:
             if verdict.status is not None:
                 allow = [(b"Allow", route.allow)] if route is not None and head.method == b"OPTIONS" else []

@@ -27,9 +27,8 @@ _LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class Outcome(Enum):
-    """How an attempt ended."""
+    """How an attempt ended whose answer did not go to the client whole."""
 
-    PASSED = auto()  # the whole answer went to the client
     BUSY = auto()  # a 503 that is held, since another server may do it
     UNANSWERED = auto()  # the connection ended before a byte came
     BROKE_EARLY = auto()  # what came is no HTTP, or ended, before a byte went to the client
@@ -38,8 +37,6 @@ class Outcome(Enum):
     WENT_SILENT = auto()  # the same, since the server was silent for too long
     SHUT_DOWN = auto()  # the same, since the grace period ended
 
-
-_PASSED: Final = Outcome.PASSED
 
 # How the body goes to the client. HOT: not an Enum, whose members CPython 3.11 looks up by a slow path.
 _NONE: Final = "no body"
@@ -69,8 +66,11 @@ class Call(Protocol):
     def let_go(self) -> None:
         """Free what only another attempt would need: the answer has begun and goes on."""
 
+    def passed(self, relay: "Relay") -> None:
+        """Hear that the whole answer went to the client."""
+
     def ended(self, relay: "Relay", outcome: Outcome) -> None:
-        """Hear how the attempt ended; called once, unless the client leaves first."""
+        """Hear how the attempt ended else; one of the two is called once, unless the client leaves first."""
 
     def client_gone(self, relay: "Relay") -> None:
         """Hear that the client left; nothing more comes."""
@@ -84,15 +84,11 @@ class Relay:
     """
 
     held: list[bytes] | None = None
-    status: int | None = None
-    bytes_out = 0
-    first_byte_at: float | None = None
     ended_at: float | None = None  # where it is known already
     why = ""
     _connection: ServerConnection | None
     _held_head: AnswerHead | None = None
     is_events = False
-    _older = _last = b""  # the ends of the last two pieces
     _seen = 0
 
     def __init__(self, call: Call, connection: ServerConnection, server_line: bytes, now: float) -> None:
@@ -105,6 +101,9 @@ class Relay:
         self._framing: str | None = None  # None until the head has gone out
         self._names: tuple[bytes, bytes] | None = None  # as the server was asked, as the client asked
         self._is_done = self.may_move_on = False
+        self._older = self._last = b""  # the ends of the last two pieces
+        self.bytes_out = 0
+        self.is_kept = not connection.is_fresh  # it had served before
         self._write = client.round.writes.append
         self.reader = connection.reader
         self.sent_at = self._seen_at = now
@@ -162,7 +161,12 @@ class Relay:
             self._write((self._transport, data))
 
     def ended(self) -> None:
-        self._finish(Outcome.BUSY if self.held is not None else _PASSED)
+        if self.held is not None:
+            self._finish(Outcome.BUSY)
+            return
+        self._connection = None
+        self._is_done = True
+        self._call.passed(self)
 
     def failed(self, why: str) -> None:
         self.why = why
@@ -301,12 +305,14 @@ class Relay:
         client = self._client
         call = self._call
         call.named = None
-        now = self.first_byte_at = client.now()
-        self.status = status = reader.status
-        names = reader.names
+        now = client.now()
+        event = call.event
+        event.first_byte_s = now - client.complete_at
+        event.status = status = reader.status
         is_whole = reader.is_complete
         if self._names is not None:
-            data = self._edit(*self._names, names.get(b"content-type", b""), data, is_whole)
+            content_type = reader.names.get(b"content-type", b"")
+            data = self._edit(*self._names, content_type, data, is_whole)
         if reader.ends is _BY_LENGTH and self._editor is None:
             framing, line = _LENGTH, b"Content-Length: %d\r\n" % reader.length
         else:

@@ -5,7 +5,7 @@ Owns the answers of our own and the end of every request. What a server answers 
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from gollamas.api import dialects
 from gollamas.api.dialects import Dialect
@@ -72,10 +72,13 @@ class _Crash(ProxyError):
 _INTERNAL: Final = "internal error: see the log of gollamas"
 
 
-class Turn:
+R_co = TypeVar("R_co", bound=Route | None, covariant=True)
+
+
+class Turn(Generic[R_co]):
     """Answers one request; `event` is filled in as things happen and told of by `end`, which comes once.
 
-    `lines` are ready head lines for whatever answer goes out.
+    `lines` are ready head lines for whatever answer goes out, `id_line` is the one that the server gets too.
     """
 
     def __init__(
@@ -84,23 +87,18 @@ class Turn:
         snapshot: Snapshot,
         client: ClientConnection,
         head: Head,
-        route: Route | None,
+        route: R_co,
         request_id: str,
     ) -> None:
         self.fleet = fleet
         self.snapshot = snapshot
         self.client = client
         self.head = head
+        self.route = route
         self.lines = self.id_line = b"X-Request-Id: %b\r\n" % request_id.encode()
         self.event = RequestEnded(
-            request_id, client.address, head.method.decode(), route.path if route is not None else "other"
+            request_id, client.address, head.method.decode(), "other" if route is None else route.path
         )
-        self._route = route
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether a part of an answer that is not ours has gone out."""
-        return False
 
     def answer(self, answer: Answer) -> None:
         """Send a whole answer of our own."""
@@ -114,13 +112,14 @@ class Turn:
 
     def fail(self, error: Exception) -> None:
         """Answer with an error in the dialect of the route; one that nobody expected is told of, too."""
+        event = self.event
         if not isinstance(error, ProxyError):
             self.fleet.emit(Crashed("a request", error))
-            if self.event.status is not None or self.has_begun:
+            if event.status is not None:
                 self.client.reset()
                 return
             error = _Crash(_INTERNAL)
-        route = self._route
+        route = self.route
         dialect = route.dialect if route is not None else Dialect.NATIVE
         if isinstance(error, PassthroughRefused):
             dialect = Dialect.NATIVE
@@ -128,27 +127,27 @@ class Turn:
             dialect,
             error.status,
             error.text,
-            self.event.request_id,
+            event.request_id,
             from_handler=not isinstance(error, MiddlewareRefused),
         )
         if error.retry_after is not None:
             fields.append((b"Retry-After", b"%d" % error.retry_after))
-        target = self.snapshot.targets.get(self.event.server or "")
+        target = self.snapshot.targets.get(event.server or "")
         if target is not None:
             self.lines += target.line
         self.answer(Answer(error.status, fields, body))
 
     def left(self) -> None:
-        """Note that the client left before an answer."""
-        if self.event.status is None:
+        """Note that the client left, by itself."""
+        if self.event.end is End.DONE:
             self.event.end = End.CLIENT_LEFT
 
     def end(self, now: float | None = None) -> None:
         """Tell what happened, and let the connection go on with its next request."""
-        if now is None:
-            now = self.fleet.clock()
-        event = self.event
         client = self.client
+        if now is None:
+            now = client.now()
+        event = self.event
         event.total_s = now - client.complete_at
         try:
             self.fleet.emit(event)

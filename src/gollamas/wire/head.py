@@ -100,8 +100,10 @@ def check(head: Head, version: str) -> None:
         head.path, head.query = _split_target(target, host)
     if host is None or _PLAIN_HOST(host) is None:
         _check_host(host, version)
-    if (length := names.get(b"content-length")) is not None:
-        head.length = content_length(length)
+    length = names.get(b"content-length")
+    if length is not None:
+        # HOT: the usual length is short and plain.
+        head.length = int(length) if len(length) < 10 and length.isdigit() else content_length(length)
     if version == "1.0" or not _CONNECTION_NAMES.isdisjoint(names):
         _read_connection(head, version)
 

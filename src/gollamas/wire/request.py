@@ -29,6 +29,7 @@ _CHUNK_LINE: Final = re.compile(
 _CHUNK_START: Final = re.compile(rb"[0-9A-Fa-f]{0,16}(?:[;\r]|$)")  # of a line whose end has not come
 _FIELD_LINE: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 
+_TROUBLE: Final = (httptools.HttpParserError, httptools.HttpParserUpgrade)  # what llhttp ends with
 _NOTHING: Final = bytearray()  # stands where no part of a head is kept; never written to
 
 OnHead = Callable[[Head], int]
@@ -43,13 +44,13 @@ class RequestReader:
 
     __slots__ = (
         "_coming", "_empty_lines", "_extension_bytes", "_left", "_limit", "_on_head", "_parser", "_pieces",
-        "_raw", "_state", "body", "head", "rest", "size",
+        "_raw", "_size", "_state", "body", "head", "rest",
     )  # fmt: skip
 
     def __init__(self, on_head: OnHead) -> None:
         self._on_head = on_head
         self.rest = b""
-        self.size = 0  # bytes of the body so far
+        self._size = 0  # bytes of the body so far
         self._empty_lines = 0
         self._raw: bytes | bytearray = _NOTHING
         self._pieces: list[bytes] = []
@@ -93,9 +94,12 @@ class RequestReader:
         # HOT: the usual head comes in one read.
         head = self._coming = Head()
         parser = httptools.HttpRequestParser(head)
-        self._parse_head(head, parser, data[:end])
+        try:
+            parser.feed_data(data[:end])
+        except _TROUBLE as why:
+            _refuse(head, parser, why)
         if end > heads.MAX_HEAD_BYTES:
-            raise self._too_large(head)
+            raise _too_large_head(head)
         return self._end_head(head, parser, data, end)
 
     def _read_head(self, data: bytes) -> bool:
@@ -115,9 +119,12 @@ class RequestReader:
             raw += data
         end = raw.find(b"\r\n\r\n", before - 3 if before > 3 else 0) + 4
         is_whole = end > 3
-        self._parse_head(head, parser, data[: end - before] if is_whole else data)
+        try:
+            parser.feed_data(data[: end - before] if is_whole else data)
+        except _TROUBLE as why:
+            _refuse(head, parser, why)
         if (end if is_whole else len(raw)) > heads.MAX_HEAD_BYTES:
-            raise self._too_large(head)
+            raise _too_large_head(head)
         if not is_whole:
             self._raw = raw if before else bytearray(raw)
             return False
@@ -132,19 +139,18 @@ class RequestReader:
         start = b"%b %b HTTP/" % (method, head.path)
         if not raw.startswith(start):
             raise BadHead("malformed request line")
-        version = "1.1" if raw.startswith(b"1.1\r", len(start)) else parser.get_http_version()
-        heads.check(head, version)
+        heads.check(head, "1.1" if raw.startswith(b"1.1\r", len(start)) else parser.get_http_version())
         self.head = head
-        limit = self._limit = self._on_head(head)
+        limit = self._on_head(head)
         length = head.length
-        if not head.is_chunked and len(raw) == end + length and length <= limit:
-            self.body = raw[end:]  # HOT: the usual body comes in the same read
-            self.size = length
-            return True
-        return self._begin_body(head, raw[end:], limit)
+        if head.is_chunked or length > limit or len(raw) != end + length:
+            return self._begin_body(head, raw[end:], limit)
+        self.body = raw[end:]  # HOT: the usual body comes in the same read
+        return True
 
     def _begin_body(self, head: Head, start: bytes, limit: int) -> bool:
-        self.size = 0
+        self._size = 0
+        self._limit = limit
         self._pieces = []
         if head.is_chunked:
             self._extension_bytes = 0
@@ -156,26 +162,6 @@ class RequestReader:
         self._left = head.length
         self._state = self._read_length
         return self._read_length(start)
-
-    def _parse_head(self, head: Head, parser: httptools.HttpRequestParser, part: bytes) -> None:
-        try:
-            parser.feed_data(part)
-        except httptools.HttpParserUpgrade:
-            pass  # CONNECT is refused by `heads.check`; an upgrade is not followed
-        except httptools.HttpParserInvalidMethodError as why:
-            raise heads.UnknownMethod("unknown method") from why
-        except httptools.HttpParserError as why:
-            if "Content-Length overflow" in str(why):
-                raise heads.LengthTooLarge("Content-Length is too large") from why
-            coding = head.names.get(b"transfer-encoding")
-            if coding is not None and parser.get_http_version() == "1.1":
-                heads.check_coding(coding)
-            raise BadHead(f"malformed request: {why}") from why
-
-    def _too_large(self, head: Head) -> BadHead:
-        if len(head.path) > heads.MAX_TARGET_BYTES or not head.path:
-            return heads.TargetTooLong("the request target is longer than 8 KiB")
-        return heads.HeadTooLarge("the request's head is longer than 16 KiB")
 
     def _skip_empty_lines(self, data: bytes) -> bytes:
         while data[:1] in (b"\r", b"\n"):
@@ -196,11 +182,11 @@ class RequestReader:
             if data:
                 self._pieces.append(data)
                 self._left = left - len(data)
-                self.size += len(data)
+                self._size += len(data)
             return False
         if len(data) > left:
             data, self.rest = data[:left], data[left:]
-        self.size += left
+        self._size += left
         self.body = b"".join((*self._pieces, data)) if self._pieces else data
         self._pieces = []
         return True
@@ -233,8 +219,8 @@ class RequestReader:
             if size == 0:
                 return self._read_trailers(data[end + 2 :])
             at = end + 2
-            self.size += size
-            if self.size > self._limit:
+            self._size += size
+            if self._size > self._limit:
                 raise too_large(self._limit)
             self._left = size + 2
 
@@ -280,6 +266,26 @@ class RequestReader:
         self.body = b"".join(self._pieces)
         self._pieces = []
         return True
+
+
+def _refuse(head: Head, parser: httptools.HttpRequestParser, why: Exception) -> None:
+    """Say what llhttp found wrong with a head; an upgrade is not followed, so it is nothing wrong."""
+    if isinstance(why, httptools.HttpParserUpgrade):
+        return  # CONNECT is refused by `heads.check`
+    if isinstance(why, httptools.HttpParserInvalidMethodError):
+        raise heads.UnknownMethod("unknown method") from why
+    if "Content-Length overflow" in str(why):
+        raise heads.LengthTooLarge("Content-Length is too large") from why
+    coding = head.names.get(b"transfer-encoding")
+    if coding is not None and parser.get_http_version() == "1.1":
+        heads.check_coding(coding)
+    raise BadHead(f"malformed request: {why}") from why
+
+
+def _too_large_head(head: Head) -> BadHead:
+    if len(head.path) > heads.MAX_TARGET_BYTES or not head.path:
+        return heads.TargetTooLong("the request target is longer than 8 KiB")
+    return heads.HeadTooLarge("the request's head is longer than 16 KiB")
 
 
 def _refuse_long_trailers(length: int) -> None:

@@ -21,9 +21,9 @@ MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_FIELDS: Final = 100
 _H: Final = ord("H")
 _MAX_INTERIM: Final = 10
-_MAX_PLAIN_DIGITS: Final = 19
 _T = TypeVar("_T")
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
+_FRAMING: Final = frozenset({b"connection", b"transfer-encoding"})
 _BODILESS: Final = frozenset({204, 304})
 
 STATUS_LINES: Final = {
@@ -177,14 +177,26 @@ class ResponseReader:
 
     def on_headers_complete(self) -> None:
         status = self.status = self._parser.get_status_code()
-        if status < 200:
-            self._interim += 1
-            if status < 100 or status == 101 or self._interim > _MAX_INTERIM:
-                raise BadAnswer(f"it sent status {status} unasked")
-            self.lines, self.names, self._repeats = [], {}, 0
-            self._is_1_1 = False  # the next line says its own
-            return
-        self._read_framing(status)
+        if not 200 <= status < 600:
+            if self._is_interim(status):
+                return
+            raise BadAnswer(f"it sent status {status}{' unasked' if status < 200 else ''}")
+        names = self.names
+        if self._repeats or self._head_bytes > MAX_HEAD_BYTES or len(names) > MAX_FIELDS:
+            self._refuse_large()
+        keeps_alive = self._is_1_1 or self._says_1_1()
+        length = names.get(b"content-length")
+        # HOT: the usual answer has a plain length and says nothing of the connection.
+        if length is not None and len(length) < 19 and length.isdigit() and _FRAMING.isdisjoint(names):
+            self.length = int(length)
+            ends = _LENGTH
+        else:
+            keeps_alive = self._keeps_alive(names.get(b"connection"), is_1_1=keeps_alive)
+            ends = self._read_framing(length, is_1_1=self._is_1_1)
+        if status in _BODILESS:
+            ends = Ends.AT_ONCE
+        self.ends = ends
+        self.keeps_alive = keeps_alive and ends is not _CLOSE
         self.has_head = True
         self.is_complete = self._is_head_request
 
@@ -192,40 +204,49 @@ class ResponseReader:
         if self.has_head:
             self.is_complete = True
 
-    def _read_framing(self, status: int) -> None:
+    def _is_interim(self, status: int) -> bool:
+        """Whether this is a head before the answer's own, which is passed over (RFC 9110, section 15.2)."""
+        self._interim += 1
+        if status < 100 or status >= 200 or status == 101 or self._interim > _MAX_INTERIM:
+            return False
+        self.lines, self.names, self._repeats = [], {}, 0
+        self._is_1_1 = False  # the next line says its own
+        return True
+
+    def _refuse_large(self) -> None:
         names = self.names
-        is_1_1 = self._is_1_1
-        if not is_1_1:
-            version = self._parser.get_http_version()
-            is_1_1 = version == "1.1"
-            if version not in _VERSIONS:
-                raise BadAnswer(f"it sent HTTP/{version} and status {status}")
-        if status > 599:
-            raise BadAnswer(f"it sent status {status}")
         if len(names) + self._repeats > MAX_FIELDS:
             raise BadAnswer(f"its head has more than {MAX_FIELDS} fields")
-        if self._head_bytes > MAX_HEAD_BYTES and _size(names) > MAX_HEAD_BYTES:
+        if sum(len(name) + len(value) for name, value in names.items()) > MAX_HEAD_BYTES:
             raise BadAnswer("its head is longer than 32 KiB")
-        keeps_alive = is_1_1
-        if (connection := names.get(b"connection")) is not None:
-            tokens = connection.lower()
-            keeps_alive = b"close" not in tokens and (keeps_alive or b"keep-alive" in tokens)
-        length = names.get(b"content-length")
-        ends = _CLOSE
-        if b"transfer-encoding" in names:
+
+    def _says_1_1(self) -> bool:
+        """The version of a head whose first line did not come in one piece, or behind another one."""
+        version = self._parser.get_http_version()
+        if version not in _VERSIONS:
+            raise BadAnswer(f"it sent HTTP/{version} and status {self.status}")
+        self._is_1_1 = version == "1.1"
+        return self._is_1_1
+
+    @staticmethod
+    def _keeps_alive(connection: bytes | None, *, is_1_1: bool) -> bool:
+        if connection is None:
+            return is_1_1
+        tokens = connection.lower()
+        return b"close" not in tokens and (is_1_1 or b"keep-alive" in tokens)
+
+    def _read_framing(self, length: bytes | None, *, is_1_1: bool) -> Ends:
+        """What tells the body's end (RFC 9112, section 6.3)."""
+        coding = self.names.get(b"transfer-encoding")
+        if coding is not None:
             if not is_1_1 or length is not None:
                 raise BadAnswer("its framing is ambiguous")
-            _checked(check_coding, names[b"transfer-encoding"])
-            ends = Ends.CHUNKED
-        elif length is not None:
-            # HOT: the usual length is plain digits.
-            is_plain = length.isdigit() and len(length) < _MAX_PLAIN_DIGITS
-            self.length = int(length) if is_plain else _checked(content_length, length)
-            ends = _LENGTH
-        if status in _BODILESS:
-            ends = Ends.AT_ONCE
-        self.ends = ends
-        self.keeps_alive = keeps_alive and ends is not _CLOSE
+            _checked(check_coding, coding)
+            return Ends.CHUNKED
+        if length is None:
+            return _CLOSE
+        self.length = _checked(content_length, length)
+        return _LENGTH
 
 
 def _checked(check: Callable[[bytes], _T], value: bytes) -> _T:
@@ -234,10 +255,6 @@ def _checked(check: Callable[[bytes], _T], value: bytes) -> _T:
         return check(value)
     except BadHead as why:
         raise BadAnswer(why.text) from why
-
-
-def _size(names: dict[bytes, bytes]) -> int:
-    return sum(len(name) + len(value) for name, value in names.items())
 
 
 def _ends_with_head(data: bytes) -> bool:

@@ -170,6 +170,26 @@ def test_setup_does_nothing_twice(tmp_path: Path) -> None:
     assert "--require-hashes -r requirements-dev.lock" in setup()
 
 
+def test_setup_takes_the_quickest_python_that_works(tmp_path: Path) -> None:
+    """The script asks each candidate how long it takes; one that can't serve has no say."""
+    for name, answer in (
+        ("python3", "echo 0.5"),
+        ("python3.14", "exit 1"),
+        ("python3.13", "echo 0.000000"),
+        ("python3.12", "echo 10"),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{answer}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    ran = subprocess.run(
+        [ROOT / "scripts/quickest-python"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    assert ran.stdout == "python3.13\n"
+
+
 def test_ci_runs_the_suite_once() -> None:
     """`.ci/run` is one call of make that lints first and ends with the suite, once."""
     command = text_of(".ci/run").splitlines()[-1].removeprefix("exec ").split()

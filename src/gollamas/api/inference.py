@@ -72,15 +72,8 @@ def _is_zero(keep_alive: msgspec.Raw) -> bool:
 
 def read(route: Route, head: Head, body: bytes) -> NamedModel:
     """Find the model that a request names; raises a ProxyError in Ollama's words."""
-    kind = route.kind
-    if kind is _BODY:
-        return _read_body(route, head, body)
-    if kind is Kind.PATH:
-        return NamedModel(route, parameter(head.path))
-    return _read_form(route, head, body)
-
-
-def _read_body(route: Route, head: Head, body: bytes) -> NamedModel:
+    if route.kind is not _BODY:
+        return _read_form(route, head, body) if route.kind is Kind.FORM else _read_path(route, head)
     if b"content-encoding" in head.names:
         body = _plain(route, head, body)
     try:
@@ -91,6 +84,10 @@ def _read_body(route: Route, head: Head, body: bytes) -> NamedModel:
     # HOT: the usual name is a string of its own key; all else is told apart below.
     name = bodies.plain_text(value) if value is not None else ""
     return NamedModel(route, name, "model", members) if name else _find_name(route, members)
+
+
+def _read_path(route: Route, head: Head) -> NamedModel:
+    return NamedModel(route, parameter(head.path))
 
 
 def _find_name(route: Route, members: Members) -> NamedModel:

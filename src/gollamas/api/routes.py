@@ -164,7 +164,8 @@ class Redirect:
     location: bytes
 
 
-_BY_PATH: Final = {r.path.encode(): r for r in ROUTES if ":" not in r.path}
+# By the paths that hold no parameter, as clients write them.
+BY_PATH: Final = {r.path.encode(): r for r in ROUTES if ":" not in r.path}
 _MODEL: Final = next(r for r in ROUTES if r.kind is Kind.PATH)
 _BLOB: Final = next(r for r in ROUTES if r.path == "/api/blobs/:digest")
 _PREFIXES: Final = ((b"/v1/models/", _MODEL), (b"/api/blobs/", _BLOB))
@@ -172,13 +173,13 @@ _PREFIXES: Final = ((b"/v1/models/", _MODEL), (b"/api/blobs/", _BLOB))
 
 def find(path: bytes) -> Route | None:
     """The route of a path, still percent-encoded; None where Ollama has none there."""
-    route = _BY_PATH.get(path)
+    route = BY_PATH.get(path)
     if route is not None:
         return route
     for prefix, with_parameter in _PREFIXES:
         if path.startswith(prefix) and parameter(path):
             return with_parameter
-    return _BY_PATH.get(_decoded(path)) if b"%" in path else None
+    return BY_PATH.get(_decoded(path)) if b"%" in path else None
 
 
 def parameter(path: bytes) -> str:

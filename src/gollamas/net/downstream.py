@@ -102,10 +102,9 @@ class ClientConnection(asyncio.Protocol):
     """One client. The service answers by `answer`, `stream`, or by writing through `transport` itself."""
 
     __slots__ = (
-        "_clients", "_data", "_drained", "_is_begun", "_is_cancelled",
-        "_is_lingering", "_reader", "_stamp", "_task", "_unsent", "address",
-        "complete_at", "forwarded_line", "is_busy", "is_gone", "is_paused", "keep_alive", "now", "round",
-        "source", "transport",
+        "_clients", "_data", "_drained", "_is_begun", "_is_cancelled", "_is_lingering", "_reader", "_stamp",
+        "_task", "_unsent", "address", "complete_at", "forwarded_line", "is_busy", "is_gone", "is_paused",
+        "keep_alive", "now", "out", "round", "source", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -113,6 +112,7 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, clients: Group) -> None:
         self._clients = clients
         self.round = clients.round
+        self.out = self.round.writes.append  # HOT: a write of this round, with its transport
         self.now = clients.clock  # monotonic seconds
         self._reader = RequestReader(clients.service.on_head)
         self._data = b""  # read, not parsed yet
@@ -148,7 +148,10 @@ class ClientConnection(asyncio.Protocol):
             self._data += data
         else:
             self._data = data
-            self.round.has_request(self)
+            if self.round.open:
+                self.round.has_request(self)
+            elif self.parse():
+                self.serve()
 
     def eof_received(self) -> None:
         """A half-close is leaving, as for Go's server; the transport closes itself."""
@@ -283,7 +286,8 @@ class ClientConnection(asyncio.Protocol):
             return
         if len(rest) > MAX_HELD_BYTES:
             self.transport.resume_reading()
-        self.round.has_request(self)
+        if self.parse():
+            self.serve()
 
     def _refuse(self, error: ProxyError) -> None:
         """Answer a request that can't be read to its end, and let the client read why."""

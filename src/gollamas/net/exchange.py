@@ -37,7 +37,6 @@ from gollamas.wire.tail import counts
 
 # HOT: CPython 3.11 looks a member of an Enum up by a slow path (0.1 us).
 _UNANSWERED: Final = Outcome.UNANSWERED
-_PATH: Final = Kind.PATH
 # What the outcome of an answer that had begun means for the request.
 _ENDS: Final[Mapping[Outcome, End]] = {
     Outcome.BROKE_LATE: End.SERVER_BROKE,
@@ -239,18 +238,25 @@ class Exchange(Turn[Route]):
     def _request_head(self, target: Target, named: NamedModel, model: str, length: int) -> bytes:
         """The head for one attempt: its path is the route's, its Host the server's."""
         head = self.head
-        route = self.route
-        path = route.upstream
         via = self._extended_via() if b"via" in head.names else self.fleet.via
-        end = b"Content-Length: %d\r\n\r\n" % length
-        if route.kind is _PATH:
-            path = path.replace(b":model", quote(model, safe="").encode())
-            end = b"\r\n"
-        elif named.in_query:
-            path += b"?model=" + quote(model, safe="").encode()
+        if named.members is not None:  # HOT: the usual request has its model's name in the body alone
+            start, end = target.start(self.route), b"Content-Length: %d\r\n\r\n" % length
+        else:
+            start, end = self._start_with_name(target, named, model, length)
         lines = heads.forwarded(head, target.configured)
-        start = (head.method, b" ", target.prefix, path, target.start)
-        return b"".join((*start, *lines, via, self.client.forwarded_line, self.id_line, end))
+        return b"".join((start, *lines, via, self.client.forwarded_line, self.id_line, end))
+
+    def _start_with_name(
+        self, target: Target, named: NamedModel, model: str, length: int
+    ) -> tuple[bytes, bytes]:
+        """The first and the last lines of a head whose target holds the model's name, or that of a form."""
+        path = self.route.upstream
+        name = quote(model, safe="").encode()
+        if self.route.kind is Kind.PATH:
+            return target.start_with(self.head.method, path.replace(b":model", name)), b"\r\n"
+        if named.in_query:
+            path += b"?model=" + name
+        return target.start_with(self.head.method, path), b"Content-Length: %d\r\n\r\n" % length
 
     def _extended_via(self) -> bytes:
         chain = heads.via(self.head, self.fleet.pseudonym)

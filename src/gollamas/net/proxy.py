@@ -89,7 +89,7 @@ class Proxy:
     def serve(self, client: ClientConnection, head: Head, body: bytes) -> Later | None:
         """Answer one request, whatever happens to it."""
         request_id = self._id_of(head) if b"x-request-id" in head.names else self._new_id()
-        route = routes.find(head.path)
+        route = routes.BY_PATH.get(head.path) or routes.find(head.path)
         verdict = self._gate.judge(head)
         if verdict.status is None and route is not None and route.is_routed and head.method in route.allowed:
             exchange = Exchange(self._fleet, self._snapshot, client, head, route, request_id)

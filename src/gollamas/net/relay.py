@@ -96,7 +96,6 @@ class Relay:
         self._client = client = call.client
         self._connection = connection
         self._server_line = server_line
-        self._transport = client.transport
         self._editor: NameEditor | None = None  # HOT: what every piece reads does not stand in the class
         self._framing: str | None = None  # None until the head has gone out
         self._names: tuple[bytes, bytes] | None = None  # as the server was asked, as the client asked
@@ -104,7 +103,6 @@ class Relay:
         self._older = self._last = b""  # the ends of the last two pieces
         self.bytes_out = 0
         self.is_kept = not connection.is_fresh  # it had served before
-        self._write = client.round.writes.append
         self.reader = connection.reader
         self.sent_at = self._seen_at = now
         client.source = self
@@ -118,8 +116,13 @@ class Relay:
     def progress(self, reader: ResponseReader) -> None:
         framing = self._framing
         if framing is None:
-            if reader.has_head:
-                self._begin(reader)
+            if not reader.has_head:
+                return
+            if self.may_move_on and reader.status == BUSY_STATUS:
+                self._hold(reader)
+                return
+            pieces = reader.pieces
+            self._pass_on(reader, pieces.pop() if len(pieces) == 1 else reader.take())
             return
         if framing is not _CHUNKED:
             self._progress_unchunked(reader)
@@ -134,7 +137,8 @@ class Relay:
         self.bytes_out += size
         self._older = self._last
         self._last = data if size <= TAIL_BYTES else data[-TAIL_BYTES:]
-        self._write((self._transport, b"%x\r\n%b\r\n" % (size, data)))
+        client = self._client
+        client.out((client.transport, b"%x\r\n%b\r\n" % (size, data)))
 
     def _edit_or_end(self, data: bytes, is_complete: bool) -> None:
         """Send a piece in which a name is changed back, or the last one with the end behind it."""
@@ -148,7 +152,7 @@ class Relay:
         if is_complete:
             data += _LAST_CHUNK
         if data:
-            self._write((self._transport, data))
+            self._client.out((self._client.transport, data))
 
     def _progress_unchunked(self, reader: ResponseReader) -> None:
         data = reader.take()
@@ -158,7 +162,7 @@ class Relay:
                 data += self._editor.flush()
         if data:
             self._keep(data)
-            self._write((self._transport, data))
+            self._client.out((self._client.transport, data))
 
     def ended(self) -> None:
         if self.held is not None:
@@ -283,16 +287,13 @@ class Relay:
 
     # -- the head ------------------------------------------------------------------------------------
 
-    def _begin(self, reader: ResponseReader) -> None:
-        """Send the head, with whatever of the body came in the same read."""
-        if self.may_move_on and reader.status == BUSY_STATUS:
-            if self.held is None:
-                self.held = []
-                self._seen_at = self._client.now()
-                self._held_head = reader.keep_head()
-            self.held.append(reader.take())
-            return
-        self._pass_on(reader, reader.take() if reader.pieces else b"")
+    def _hold(self, reader: ResponseReader) -> None:
+        """Keep a busy answer back, for when nobody else is left."""
+        if self.held is None:
+            self.held = []
+            self._seen_at = self._client.now()
+            self._held_head = reader.keep_head()
+        self.held.append(reader.take())
 
     def pass_held_on(self) -> None:
         """Send the busy answer that was held back: nobody else is left."""
@@ -330,7 +331,7 @@ class Relay:
         else:
             call.let_go()
             self.reader.let_go()
-        self._write((self._transport, b"".join(parts)))
+        client.out((client.transport, b"".join(parts)))
 
     def _edit(self, used: bytes, asked: bytes, content_type: bytes, data: bytes, is_whole: bool) -> bytes:
         """Set an editor up where this answer carries its model's name."""

@@ -2,8 +2,8 @@
 
 A request passes through more code than a processor's caches hold. So what the sockets gave in one turn is
 collected, and each stage (parse, pass on, write, account; parse, serve) is done for all of it before the
-next: with 32 connections that takes a third off a request's time. Owns the order of the stages. While one
-request at most is open there is nothing to gather, and every read is worked off at once.
+next: with 32 connections that takes a third off a request's time. Owns the order of the stages. Where
+`open` says that there is nothing to gather, connections work their reads off at once, without a round.
 """
 
 import asyncio
@@ -48,18 +48,12 @@ class Round:
     def has_answer(self, connection: Reads) -> None:
         """Take a server's connection that has read."""
         self._reading.append(connection)
-        if self.open > 1:
-            self._soon()
-        else:
-            self.run()
+        self._soon()
 
     def has_request(self, client: Asks) -> None:
         """Take a client's connection that has read."""
         self._asking.append(client)
-        if self.open:
-            self._soon()
-        else:
-            self.run()
+        self._soon()
 
     def _soon(self) -> None:
         if not self._is_due:

@@ -23,22 +23,35 @@ from gollamas.wire.message import Answer, Head
 
 
 class Target:
-    """A server as a request's head is made for it; `line` tells the client of it."""
+    """A server as a request's head is made for it; `line` tells the client of it.
 
-    __slots__ = ("configured", "line", "prefix", "server", "start")
+    `configured` are names, in lower case, of fields that its configuration sets instead of the client.
+    """
+
+    __slots__ = ("_rest", "_starts", "configured", "line", "server")
 
     def __init__(self, server: Server, line: bytes) -> None:
         self.server = server
         self.line = line
-        self.prefix = server.prefix.encode()
         self.configured = frozenset(name.lower() for name, _ in server.fields)
         # What follows the path: our own fields and the configured ones, which may be secret.
-        self.start = b"".join(
+        self._rest = b"".join(
             (
                 b" HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity\r\n" % server.authority.encode(),
                 *(b"%b: %b\r\n" % field for field in server.fields),
             )
         )
+        self._starts: dict[Route, bytes] = {}
+
+    def start(self, route: Route) -> bytes:
+        """The first lines of a request on a route: they are the same for all of its requests."""
+        return self._starts.get(route) or self._starts.setdefault(
+            route, self.start_with(route.methods[0].encode(), route.upstream)
+        )
+
+    def start_with(self, method: bytes, path: bytes) -> bytes:
+        """The first lines of a request whose path is its own."""
+        return b"%b %b%b%b" % (method, self.server.prefix.encode(), path, self._rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

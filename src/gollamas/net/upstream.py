@@ -13,6 +13,7 @@ from gollamas.wire.response import BadAnswer, ResponseReader
 
 _SIZE: Final = 32 * 1024  # bounds what is held of an answer whose client does not keep up
 _BUFFER: Final = bytearray(_SIZE)
+_MOST_COPIED: Final = 64 * 1024  # bytes of a body whose copy costs less than a system call
 _VIEW: Final = memoryview(_BUFFER)
 
 
@@ -67,14 +68,14 @@ class ServerConnection(asyncio.BufferedProtocol):
         """Send a request; all that comes goes to `sink`."""
         self.reader.begin(is_head_request=is_head_request)
         self._sink = sink
-        # HOT: one write is one system call; above 64 KiB the copy costs more than the call.
         transport = self.transport
-        if len(body) < 65536 and not transport.is_closing():
-            transport.write(head + body)
-            return
-        for part in (head, body):
-            if not transport.is_closing():  # else `connection_lost` is on its way and tells the sink
-                transport.write(part)
+        if transport.is_closing():
+            return  # `connection_lost` is on its way and tells the sink
+        if len(body) < _MOST_COPIED:
+            transport.write(head + body)  # HOT: one write is one system call
+        else:
+            transport.write(head)
+            transport.write(body)
 
     def pause(self) -> None:
         """Stop reading."""
@@ -102,8 +103,8 @@ class ServerConnection(asyncio.BufferedProtocol):
         return _BUFFER
 
     def buffer_updated(self, nbytes: int) -> None:
-        if nbytes == _SIZE or self._data:
-            # More of it follows in this turn: without a look at the client it would pile up.
+        if self._round.open <= 1 or nbytes == _SIZE or self._data:
+            # Where more of it follows in this turn, it would pile up without a look at the client.
             self._data += _VIEW[:nbytes]
             self._work_off()
         else:

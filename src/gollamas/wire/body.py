@@ -14,7 +14,8 @@ Members = dict[str, msgspec.Raw]
 _decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any_decoder: Final = msgspec.json.Decoder(msgspec.Raw)
 _text_decoder: Final = msgspec.json.Decoder(str)
-_encode: Final = msgspec.json.Encoder().encode
+# The body again: each key once, untouched members byte for byte.
+encode: Final = msgspec.json.Encoder().encode
 _BYTE: Final = re.compile(r"\(byte (\d+)\)")
 _TRAILING: Final = "trailing characters"
 # A \uD800 to \uDFFF without its other half: Go reads it as U+FFFD.
@@ -188,9 +189,4 @@ def plain_text(value: msgspec.Raw) -> str:
 
 def raw_text(text: str) -> msgspec.Raw:
     """A JSON string to put into members."""
-    return msgspec.Raw(_encode(text))
-
-
-def encode(members: Members) -> bytes:
-    """The body again: each key once, untouched members byte for byte."""
-    return _encode(members)
+    return msgspec.Raw(encode(text))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gollamas.events import End
+from gollamas.events import End, RequestEnded
 from tests.sockets.proxying import ROUTED, Running, one_server, runs
-from tests.sockets.raw import Message, Peer, chunk, chunked_head, get, post
+from tests.sockets.raw import Message, Peer, answer, chunk, chunked_head, get, post, says
 
 BODY = b'{"model":"llama3.2"}'
 HELD = 128 * 1024
@@ -171,6 +171,26 @@ async def test_a_stalled_client_does_not_hold_another_one_up() -> None:
         async with stalled(proxy, post("/api/generate", BODY)):
             await settled(flood)
             assert (await proxy.ask(get("/"))).status == 200
+
+
+@runs
+async def test_a_connection_serves_on_whose_last_answer_waits_for_its_client() -> None:
+    """An answer may end while its client is behind: nobody tells the connection when it has caught up."""
+    async with one_server() as (server, proxy):
+        listener = proxy.app._listener
+        assert listener is not None
+        for sock in listener._servers[0].sockets:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # clients' connections inherit it
+        server.handler = says(answer(b"a" * 1_000_000))
+        loop = asyncio.get_running_loop()
+        async with stalled(proxy, post("/api/generate", BODY)) as sock:
+            while not proxy.events.of(RequestEnded):
+                assert await loop.sock_recv(sock, 4096)
+            (client,) = listener.clients.live
+            assert client.is_paused
+            server.handler = says(answer())
+            assert (await proxy.ask(post("/api/chat", BODY))).status == 200
+            assert server.connections == 1
 
 
 @runs

@@ -173,6 +173,23 @@ async def test_leaving_while_a_connection_is_made_gives_everything_back(way: Cal
 
 
 @runs
+async def test_the_end_of_the_grace_period_answers_a_request_that_waits_for_a_connection() -> None:
+    with black_hole() as port:
+        async with running(a_config([RawServer("silent", port=port)])) as proxy:
+            client = await proxy.connect()
+            await client.send(post("/v1/messages", BODY))
+            while not list(proxy.app.in_flight()):
+                await proxy.ask(get("/"))
+            assert await proxy.app.stop(grace=0.01) == 1
+            got = await client.answer()
+            assert (got.status, got.get(b"connection")) == (503, b"close")
+            assert json.loads(got.body)["error"]["message"] == "gollamas is shutting down: try again"
+            assert list(proxy.app.in_flight()) == []
+            (event,) = [event for event in proxy.events.of(RequestEnded) if event.route == "/v1/messages"]
+            assert (event.status, event.end) == (503, End.REFUSED)
+
+
+@runs
 async def test_leaving_while_a_long_request_is_still_being_sent_ends_it_at_the_server() -> None:
     ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     body = b'{"model":"llama3.2","x":"' + b"a" * (32 << 20) + b'"}'

@@ -137,7 +137,7 @@ async def test_a_dead_server_delays_no_listing(path: str, trouble: str) -> None:
             assert (await proxy.ask(get(path))).status == 200
             slowest = max(slowest, loop.time() - began)
             await asyncio.sleep(0.05)
-        assert slowest < 0.35
+        assert slowest < 0.5  # the 300 ms that a listing waits, and what a busy machine adds
 
 
 @pytest.mark.parametrize("path", ["/api/tags", "/api/ps", "/v1/models"])

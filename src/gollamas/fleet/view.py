@@ -34,16 +34,15 @@ class ServerView:
 
     __slots__ = (
         "choices",
+        "has_listed",
         "health",
         "id",
         "in_flight",
         "in_flight_by_model",
         "installed",
-        "ps_at",
         "running",
         "server",
         "standing",
-        "tags_at",
         "version",
         "version_at",
         "why_down",
@@ -58,9 +57,8 @@ class ServerView:
         self.version: str | None = None  # the last that it said
         self.version_at: float | None = None
         self.installed: dict[str, Entry] = {}  # by key, in the server's order
-        self.tags_at: float | None = None
+        self.has_listed = False  # what it has installed, at least once
         self.running: dict[str, Entry] = {}
-        self.ps_at: float | None = None
         self.in_flight = 0
         self.in_flight_by_model: dict[str, int] = {}  # by key, no zeros
         # HOT: made once, so that a choice allocates nothing.
@@ -78,7 +76,7 @@ class ServerView:
 
     def lacks(self, key: str) -> bool:
         """Whether it said that it does not have this model; cloud names are never listed."""
-        return self.tags_at is not None and key not in self.installed and not names.is_cloud(key)
+        return self.has_listed and key not in self.installed and not names.is_cloud(key)
 
 
 class View:
@@ -133,26 +131,26 @@ class View:
         """Note that a request could not connect: the server is not used until a probe succeeds."""
         self._failed(server_id, why, Saw.REFUSAL)
 
-    def listed(self, server_id: str, entries: Iterable[Entry], now: float) -> None:
+    def listed(self, server_id: str, entries: Iterable[Entry]) -> None:
         """Note that `/api/tags` was answered."""
         server = self.servers.get(server_id)
         if server is None:
             return
         before = server.installed
-        server.installed, server.tags_at = _by_key(entries), now
+        server.installed, server.has_listed = _by_key(entries), True
         self._index(self._installed_on, _installed, before.keys() ^ server.installed.keys())
         for key, entry in server.installed.items():
             known = before.get(key)
             if known is None or known.digest != entry.digest:
                 self._compare(server, entry)
 
-    def ran(self, server_id: str, entries: Iterable[Entry], now: float) -> None:
+    def ran(self, server_id: str, entries: Iterable[Entry]) -> None:
         """Note that `/api/ps` was answered."""
         server = self.servers.get(server_id)
         if server is None:
             return
         before = server.running
-        server.running, server.ps_at = _by_key(entries), now
+        server.running = _by_key(entries)
         self._index(self._running_on, _running, before.keys() ^ server.running.keys())
 
     def installed_on(self, key: str) -> tuple[str, ...]:
@@ -169,11 +167,6 @@ class View:
             return ()
         loaded = self.running_on(key)
         return loaded if self._expose is Expose.RUNNING else self.installed_on(key) or loaded
-
-    def is_loaded(self, server_id: str, key: str) -> bool:
-        """Whether this server said last that it has this model loaded."""
-        server = self.servers.get(server_id)
-        return server is not None and key in server.running
 
     @property
     def any_up(self) -> bool:

@@ -14,7 +14,7 @@ from email.utils import formatdate
 from typing import Any, Final, Protocol, cast
 
 from gollamas.errors import ProxyError
-from gollamas.net.rounds import FEW, Round
+from gollamas.net.rounds import Round
 from gollamas.wire.message import Answer, CutOff, Field, Fields, Head
 from gollamas.wire.request import RequestReader
 from gollamas.wire.response import head_bytes, status_line
@@ -148,7 +148,7 @@ class ClientConnection(asyncio.Protocol):
             self._data += data
         else:
             self._data = data
-            if self.round.open > FEW:
+            if self.round.open > self.round.few:
                 self.round.has_request(self)
             elif self.parse():
                 self.serve()

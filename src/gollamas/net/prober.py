@@ -307,7 +307,7 @@ class Prober:
     def found(self, server: Server, path: str, listed: Iterable[Entry]) -> None:
         """Write a listing into the view, unless the server was let go meanwhile."""
         if self._is_current(server):
-            (self._view.listed if path == TAGS else self._view.ran)(server.id, listed, _now())
+            (self._view.listed if path == TAGS else self._view.ran)(server.id, listed)
 
     def _is_current(self, server: Server) -> bool:
         watch = self._watches.get(server.id)

@@ -38,10 +38,11 @@ class Asks(Protocol):
 class Round:
     """The reads and writes of one turn. No method of what it is given may raise."""
 
-    __slots__ = ("_asking", "_is_due", "_reading", "open", "writes")
+    __slots__ = ("_asking", "_is_due", "_reading", "few", "open", "writes")
 
     def __init__(self) -> None:
         self.open = 0  # requests that are being answered
+        self.few = FEW
         self.writes: list[tuple[asyncio.Transport, bytes]] = []  # to be added to, for `flush`
         self._reading: list[Reads] = []
         self._asking: list[Asks] = []

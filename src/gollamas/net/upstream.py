@@ -8,7 +8,7 @@ the callback; what it says is worked off in the round of its turn.
 import asyncio
 from typing import Final, Protocol, cast
 
-from gollamas.net.rounds import FEW, Round
+from gollamas.net.rounds import Round
 from gollamas.wire.response import BadAnswer, ResponseReader
 
 _SIZE: Final = 32 * 1024  # bounds what is held of an answer whose client does not keep up
@@ -103,7 +103,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         return _BUFFER
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._round.open <= FEW or nbytes == _SIZE or self._data:
+        if self._round.open <= self._round.few or nbytes == _SIZE or self._data:
             # Where more of it follows in this turn, it would pile up without a look at the client.
             self._data += _VIEW[:nbytes]
             self._work_off()

@@ -30,8 +30,8 @@ def tags_body(*models: tuple[str, str, str]) -> bytes:
 def see(view: View, server_id: str, tags: bytes = b'{"models":[]}', ps: bytes = b'{"models":[]}') -> None:
     """Let a server be up and answer both listings."""
     view.answered(server_id, "0.32.15", 1.0)
-    view.listed(server_id, entries.read(tags, "modified_at"), 1.0)
-    view.ran(server_id, entries.read(ps, "expires_at"), 1.0)
+    view.listed(server_id, entries.read(tags, "modified_at"))
+    view.ran(server_id, entries.read(ps, "expires_at"))
 
 
 def shown(answer: Answer) -> list[str]:

@@ -46,7 +46,7 @@ def test_fewest_in_flight_goes_before_order() -> None:
 def test_a_loaded_model_goes_before_fewest_in_flight() -> None:
     """A server that has the model loaded is taken though it is busier."""
     view = fleet("a", "b")
-    view.ran("b", [entry(MODEL)], 1.0)
+    view.ran("b", [entry(MODEL)])
     view.servers["b"].in_flight = 7
     assert choose(view, ("a", "b"), KEY, ()) == ("b", LOADED)
 
@@ -54,8 +54,8 @@ def test_a_loaded_model_goes_before_fewest_in_flight() -> None:
 def test_a_server_known_to_lack_the_model_goes_last() -> None:
     """A server that listed its models without this one is taken after one that has it."""
     view = fleet("a", "b")
-    view.listed("a", [entry("other")], 1.0)
-    view.listed("b", [entry(MODEL)], 1.0)
+    view.listed("a", [entry("other")])
+    view.listed("b", [entry(MODEL)])
     assert choose(view, ("a", "b"), KEY, ()) == ("b", INSTALLED)
     assert choose(view, ("a", "b"), KEY, {"b"}) == ("a", ONLY)
 
@@ -63,7 +63,7 @@ def test_a_server_known_to_lack_the_model_goes_last() -> None:
 def test_a_cloud_model_is_lacked_by_nobody() -> None:
     """A server does not list cloud names, so that it lists none says nothing."""
     view = fleet("a", "b")
-    view.listed("a", [], 1.0)
+    view.listed("a", [])
     assert choose(view, ("a", "b"), key_of("gpt-oss:120b-cloud"), ()) == ("a", ORDER)
 
 
@@ -100,7 +100,7 @@ def test_the_choice_is_the_first_by_all_criteria(
         if health == "down":
             view.connect_failed(server_id, "refused", 0.0)
         if loaded:
-            view.ran(server_id, [entry(MODEL)], 0.0)
+            view.ran(server_id, [entry(MODEL)])
         view.servers[server_id].in_flight = in_flight
     candidates = order[:count]
     usable = [one for one in candidates if one not in tried and state[one][0] != "down"]

@@ -61,7 +61,7 @@ def test_what_is_no_name_is_told_from_what_is_unknown(text: str) -> None:
 def test_a_model_that_is_not_configured_is_unknown(text: str) -> None:
     """Under `configured` nobody is asked about it."""
     view = view_of(MADE)
-    view.listed("a", [entry(text)], 1.0)
+    view.listed("a", [entry(text)])
     found = Routing(MADE).find(text, view)
     assert isinstance(found, Unknown)
     assert not found.may_look_up
@@ -71,7 +71,7 @@ def test_cloud_names_are_routed_only_where_configured() -> None:
     """A cloud name that a server lists is not routed under the widest `expose`."""
     made = config({"gpt-oss:120b-cloud": ["a"]}, servers=["b"], expose=Expose.INSTALLED)
     view = view_of(made)
-    view.listed("b", [entry("x:cloud"), entry("x:8b-cloud")], 1.0)
+    view.listed("b", [entry("x:cloud"), entry("x:8b-cloud")])
     assert isinstance(Routing(made).find("GPT-OSS:120b-cloud", view), Found)
     for text in ("x:cloud", "x:8b-Cloud"):
         found = Routing(made).find(text, view)
@@ -86,8 +86,8 @@ def test_the_wider_expose_routes_what_servers_have() -> None:
     missing = routing.find("best", view)
     assert isinstance(missing, Unknown)
     assert (missing.key, missing.may_look_up) == (key_of("n"), True)
-    view.listed("b", [entry("n"), entry("m")], 1.0)
-    view.listed("a", [entry("n"), entry("m")], 1.0)
+    view.listed("b", [entry("n"), entry("m")])
+    view.listed("a", [entry("n"), entry("m")])
     for text, candidates, alias in (
         ("N", ("a", "b"), None),
         ("best", ("a", "b"), "best"),
@@ -101,7 +101,7 @@ def test_the_wider_expose_routes_what_servers_have() -> None:
 def test_the_spelling_of_the_server_is_used_where_case_counts() -> None:
     """`/api/embeddings` gets the listed name where the client's differs in more than what is left out."""
     view, routing = view_of(MADE), Routing(MADE)
-    view.listed("a", [entry("Llama3.2:latest")], 1.0)
+    view.listed("a", [entry("Llama3.2:latest")])
     for text, on_a in (
         ("llama3.2", "Llama3.2:latest"),
         ("Llama3.2", "Llama3.2"),

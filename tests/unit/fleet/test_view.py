@@ -39,27 +39,22 @@ def test_a_server_that_is_gone_changes_nothing() -> None:
     view.answered("b", "0.1.0", 1.0)
     view.silent("b", "slow")
     view.connect_failed("b", "refused", 1.0)
-    view.listed("b", [entry("m")], 1.0)
-    view.ran("b", [entry("m")], 1.0)
-    assert (events, view.installed_on(KEY), view.running_on(KEY), view.is_loaded("b", KEY)) == (
-        [],
-        (),
-        (),
-        False,
-    )
+    view.listed("b", [entry("m")])
+    view.ran("b", [entry("m")])
+    assert (events, view.installed_on(KEY), view.running_on(KEY)) == ([], (), ())
 
 
 def test_who_has_a_model_follows_what_servers_say() -> None:
     """Holders stand in configuration order, come and go with each answer."""
     view = view_of(config({"m": ["b", "a"]}))
-    view.listed("a", [entry("m"), entry("M:latest", "b" * 64)], 1.0)
-    view.listed("b", [entry("m"), entry("n")], 2.0)
-    view.ran("a", [entry("m")], 3.0)
+    view.listed("a", [entry("m"), entry("M:latest", "b" * 64)])
+    view.listed("b", [entry("m"), entry("n")])
+    view.ran("a", [entry("m")])
     assert view.installed_on(KEY) == ("b", "a")
     assert view.servers["a"].installed[KEY].name == "m"
-    assert (view.running_on(KEY), view.is_loaded("a", KEY), view.is_loaded("b", KEY)) == (("a",), True, False)
-    view.listed("b", [], 4.0)
-    view.ran("a", [], 4.0)
+    assert view.running_on(KEY) == ("a",)
+    view.listed("b", [])
+    view.ran("a", [])
     assert (view.installed_on(KEY), view.installed_on(key_of("n")), view.running_on(KEY)) == (("a",), (), ())
 
 
@@ -69,7 +64,7 @@ def test_a_new_configuration_keeps_the_servers_that_stayed() -> None:
     view = view_of(before)
     for server_id in "abc":
         view.answered(server_id, "0.1.0", 1.0)
-        view.listed(server_id, [entry("m")], 1.0)
+        view.listed(server_id, [entry("m")])
     servers = {
         "d": replace(before.servers["a"], id="d"),
         "b": replace(before.servers["b"], port=1),
@@ -83,8 +78,8 @@ def test_a_new_configuration_keeps_the_servers_that_stayed() -> None:
 
 def told(view: View, events: list[Event]) -> list[DigestsDiffer]:
     for server_id, digest in (("a", "1"), ("b", "2"), ("a", "1"), ("b", "2")):
-        view.listed(server_id, [], 1.0)
-        view.listed(server_id, [entry("m", digest * 64)], 1.0)
+        view.listed(server_id, [])
+        view.listed(server_id, [entry("m", digest * 64)])
     return [event for event in events if isinstance(event, DigestsDiffer)]
 
 
@@ -93,7 +88,7 @@ def test_differing_contents_are_said_once_per_pair() -> None:
     events: list[Event] = []
     view = view_of(config({"m": ["a", "b"]}), events)
     assert told(view, events) == [DigestsDiffer("m", ("a", "b"))]
-    view.listed("a", [entry("m", "3" * 64)], 2.0)
+    view.listed("a", [entry("m", "3" * 64)])
     assert [event.servers for event in events if isinstance(event, DigestsDiffer)] == [("a", "b"), ("b", "a")]
 
 
@@ -113,7 +108,7 @@ def test_what_is_offered_follows_expose() -> None:
         (Expose.INSTALLED, ("a", "b"), ("a",)),
     ):
         view = view_of(config({}, servers=["a", "b"], expose=expose))
-        view.listed("a", [entry("m"), entry("n")], 1.0)
-        view.listed("b", [entry("m")], 1.0)
-        view.ran("b", [entry("m")], 1.0)
+        view.listed("a", [entry("m"), entry("n")])
+        view.listed("b", [entry("m")])
+        view.ran("b", [entry("m")])
         assert (view.offered_on(KEY), view.offered_on(key_of("n"))) == (loaded, there)

@@ -1,0 +1,24 @@
+"""Every test of a request's way runs twice: as on a quiet proxy, and as on one with many requests open."""
+
+import pytest
+
+from gollamas.net import rounds
+
+# What these look at does not pass through a round, or they start programs of their own.
+ASIDE = {
+    "test_binding", "test_demo", "test_listings", "test_metrics", "test_prober",
+    "test_shutdown", "test_simulate",
+}  # fmt: skip
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have each read worked off at once, and gathered in the round of its turn."""
+    if metafunc.module.__name__.rpartition(".")[2] not in ASIDE:
+        metafunc.fixturenames.append("few")
+        metafunc.parametrize("few", [rounds.FEW, -1], ids=["at once", "in rounds"], indirect=True)
+
+
+@pytest.fixture
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set how many requests may be open before reads are gathered."""
+    monkeypatch.setattr(rounds, "FEW", request.param)

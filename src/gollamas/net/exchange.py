@@ -59,6 +59,8 @@ class Exchange(Turn[Route]):
     named: NamedModel | None = None  # the body's members; let go when an answer begins
     _unloads = False
     _found: Found
+    _attempt: tuple[ServerConnection, Target, float]  # the connection, its server, when it was there
+    _ended_at: float | None = None
     _lease: Lease | None = None
     _relay: Relay | None = None
     _busy: tuple[Relay, Lease] | None = None  # the last answer that was held back
@@ -136,7 +138,8 @@ class Exchange(Turn[Route]):
         except ServerRefused as why:
             fleet.view.connect_failed(lease.server, why.text, fleet.clock())
             return self._move_on(lease, why.text)
-        self._send(connection, lease, target, fleet.clock())
+        self._attempt = connection, target, fleet.clock()
+        self._send()
         return None
 
     # -- what a client's connection calls while nothing has been sent ---------------------------------
@@ -174,13 +177,23 @@ class Exchange(Turn[Route]):
         connection = fleet.pool.take(lease.server)
         if connection is None:
             return self._dial(lease, target)
-        self._send(connection, lease, target, fleet.clock() if self.tried else now)
+        self._attempt = connection, target, fleet.clock() if self.tried else now
+        self.client.round.then(self._send)
         return None
 
-    def _send(self, connection: ServerConnection, lease: Lease, target: Target, now: float) -> None:
-        """Send the request over one connection; what comes back goes through a relay."""
-        named = self.named
+    def _send(self) -> None:
+        """Send the request over its connection; what comes back goes through a relay."""
+        connection, target, now = self._attempt
+        try:
+            self._send_on(connection, target, now)
+        except Exception as error:  # noqa: BLE001 - as in `begin`
+            connection.abort()
+            self._failed(error)
+
+    def _send_on(self, connection: ServerConnection, target: Target, now: float) -> None:
+        named, lease = self.named, self._lease
         assert named is not None  # noqa: S101 - it is let go only when an answer has begun
+        assert lease is not None  # noqa: S101 - an attempt holds one
         model = self._found.model
         if self.route.minds_case:
             model = self._found.name_minding_case(self.fleet.view, lease.server)
@@ -195,12 +208,8 @@ class Exchange(Turn[Route]):
             relay.renames(model, named.name)
         if len(self.candidates) > 1:
             relay.may_move_on = self._is_another_usable(lease.server)
-        try:
-            body = inference.prepare(named, model)
-            connection.send(self._request_head(target, named, model, len(body)), body, relay)
-        except BaseException:
-            connection.abort()
-            raise
+        body = inference.prepare(named, model)
+        connection.send(self._request_head(target, named, model, len(body)), body, relay)
         if client.is_paused:
             connection.pause()
 
@@ -233,7 +242,7 @@ class Exchange(Turn[Route]):
         relay, lease = self._busy
         self.event.server, self.event.why = lease.server, lease.why
         relay.pass_held_on()
-        self._passed(relay)
+        self.passed(relay)
 
     def _request_head(self, target: Target, named: NamedModel, model: str, length: int) -> bytes:
         """The head for one attempt: its path is the route's, its Host the server's."""
@@ -287,11 +296,14 @@ class Exchange(Turn[Route]):
     def passed(self, relay: Relay) -> None:
         """The whole answer has gone out."""
         try:
-            self._passed(relay)
+            self._count(relay)
         except Exception as error:  # noqa: BLE001 - as in `begin`
             self._failed(error)
+            return
+        self._ended_at = relay.ended_at
+        self.client.round.then(self._end)
 
-    def _passed(self, relay: Relay) -> None:
+    def _count(self, relay: Relay) -> None:
         event = self.event
         event.bytes_out = relay.bytes_out
         telling = self.route.telling
@@ -302,7 +314,6 @@ class Exchange(Turn[Route]):
                 if spent is None and relay.is_events:  # a whole answer does not tell its time
                     spent = self.fleet.clock() - self.client.complete_at - (event.first_byte_s or 0.0)
                 event.tokens_per_s = tokens_out / spent if spent else None
-        self._end(relay.ended_at)
 
     def ended(self, relay: Relay, outcome: Outcome) -> None:
         """An attempt has ended before its answer's end: so has the request, or another attempt follows."""
@@ -374,10 +385,10 @@ class Exchange(Turn[Route]):
         if (not lease.is_loaded or self._unloads) and self.event.status is not None and self.route.loads:
             fleet.changed(lease.server)
 
-    def _end(self, now: float | None = None) -> None:
+    def _end(self) -> None:
         self._leave()
         self._relay = self._busy = None  # HOT: else each request would leave its cycle to the collector
-        self.end(now)
+        self.end(self._ended_at)
 
 
 Step = Coroutine[Any, Any, "Step | None"]  # what waits, and names what waits next

@@ -102,9 +102,9 @@ class ClientConnection(asyncio.Protocol):
     """One client. The service answers by `answer`, `stream`, or by writing through `transport` itself."""
 
     __slots__ = (
-        "_clients", "_data", "_drained", "_is_begun", "_is_cancelled", "_is_lingering", "_reader", "_stamp",
-        "_task", "_unsent", "address", "complete_at", "forwarded_line", "is_busy", "is_gone", "is_paused",
-        "keep_alive", "now", "out", "round", "source", "transport",
+        "_clients", "_data", "_drained", "_is_begun", "_is_cancelled", "_is_lingering", "_reader",
+        "_reads_on", "_stamp", "_task", "_unsent", "address", "complete_at", "forwarded_line", "is_busy",
+        "is_gone", "is_paused", "keep_alive", "now", "out", "round", "source", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -121,6 +121,7 @@ class ClientConnection(asyncio.Protocol):
         self._is_begun = False  # a part of a request has come
         self._is_cancelled = False
         self._is_lingering = False
+        self._reads_on = False  # what came behind a request is about to be read
         self._unsent = 0
         self.address = ""
         self.complete_at = 0.0  # when the request that is being answered was complete
@@ -142,16 +143,17 @@ class ClientConnection(asyncio.Protocol):
         self._clients.made(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.is_busy or self._is_lingering:
+        if self.is_busy or self.is_paused or self._is_lingering:
             self._hold(data)
-        elif self._data:
-            self._data += data
-        else:
-            self._data = data
-            if self.round.open > self.round.few:
+            return
+        is_first = not self._data
+        self._data += data
+        # What comes in many reads is worked off at once, or a turn could pile megabytes up.
+        if self.round.open > self.round.few and len(self._data) <= MAX_HELD_BYTES:
+            if is_first:
                 self.round.has_request(self)
-            elif self.parse():
-                self.serve()
+        elif self.parse():
+            self.serve()
 
     def eof_received(self) -> None:
         """A half-close is leaving, as for Go's server; the transport closes itself."""
@@ -175,6 +177,8 @@ class ClientConnection(asyncio.Protocol):
             self.source.resume()
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+        if self._reads_on:
+            asyncio.get_running_loop().call_soon(self._read_on)
 
     # -- requests ------------------------------------------------------------------------------------
 
@@ -182,6 +186,8 @@ class ClientConnection(asyncio.Protocol):
         """Keep what comes while an answer goes out; what a refused client still sends is dropped."""
         if self._is_lingering:
             return
+        if not self.is_busy:
+            self.is_busy = self._reads_on = True  # until the client has read what it was sent
         reader = self._reader
         reader.rest += data
         if len(reader.rest) > MAX_HELD_BYTES:
@@ -190,23 +196,32 @@ class ClientConnection(asyncio.Protocol):
     def parse(self) -> bool:
         """Parse what was read; whether a request is complete."""
         data, self._data = self._data, b""
-        if self.is_gone:
+        if self.is_busy or self.is_gone or self._is_lingering:
+            self._reader.rest = data + self._reader.rest  # where there is any, it waits for `_read_on`
             return False
         try:
             if self._reader.feed(data):
                 self.is_busy = True
                 self.round.open += 1
                 return True
-        except ProxyError as error:
-            self._refuse(error)
-        except Exception as defect:  # noqa: BLE001 - nobody else would end the connection
-            self.transport.abort()
-            self._tell("reading a request", defect)
-        else:
             self._read_in_part()
+        except Exception as error:  # noqa: BLE001 - nobody else would end the connection
+            self._reading_failed(error)
         return False
 
-    def _tell(self, where: str, defect: Exception) -> None:
+    def _reading_failed(self, error: Exception) -> None:
+        if isinstance(error, ProxyError):
+            try:
+                self._refuse(error)
+            except Exception as defect:  # noqa: BLE001 - as in `parse`
+                error = defect
+            else:
+                return
+        self.transport.abort()
+        self.tell("reading a request", error)
+
+    def tell(self, where: str, defect: Exception) -> None:
+        """Have a defect logged that nobody can answer for."""
         asyncio.get_running_loop().call_exception_handler({"message": where, "exception": defect})
 
     def _read_in_part(self) -> None:
@@ -233,7 +248,7 @@ class ClientConnection(asyncio.Protocol):
         except Exception as defect:  # noqa: BLE001 - no client waits for an answer that can't come
             self.transport.abort()
             self.finished()
-            self._tell("serving a request", defect)
+            self.tell("serving a request", defect)
             return
         if later is not None:
             self.run(later)
@@ -274,20 +289,25 @@ class ClientConnection(asyncio.Protocol):
             return
         reader = self._reader
         reader.next()
-        self.is_busy = self._is_begun = False
+        self._is_begun = False
         if reader.rest:
             # Not now: this call may stand in the one that read the request.
+            self._reads_on = True
             asyncio.get_running_loop().call_soon(self._read_on)
+        else:
+            self.is_busy = False
 
     def _read_on(self) -> None:
-        """Read what came behind the last request."""
-        rest = self._reader.rest
-        if self.is_busy or self.is_gone or not rest:
+        """Read what came behind the last request, once its answer is with the client."""
+        if self.is_paused or self.is_gone or not self._reads_on:
             return
-        if len(rest) > MAX_HELD_BYTES:
-            self.transport.resume_reading()
+        self.is_busy = self._reads_on = False
+        reader = self._reader
+        was_held_up = len(reader.rest) > MAX_HELD_BYTES
         if self.parse():
             self.serve()
+        if was_held_up and len(reader.rest) <= MAX_HELD_BYTES:
+            self.transport.resume_reading()
 
     def _refuse(self, error: ProxyError) -> None:
         """Answer a request that can't be read to its end, and let the client read why."""
@@ -383,17 +403,21 @@ class ClientConnection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """End what has waited for too long (RFC 9110, section 15.5.9, for 408)."""
-        limits = self._clients.limits
-        waited = now - self._stamp
         if self.is_paused or self.transport.is_closing():
-            self._check_writing(now, limits.write_timeout)
+            self._check_writing(now, self._clients.limits.write_timeout)
         elif self._is_lingering:
-            if waited > LINGER_SECONDS:
+            if now - self._stamp > LINGER_SECONDS:
                 self.transport.abort()
-        elif self.is_busy:
-            if self.source is not None:
-                self.source.check(now)
-        elif self._reader.in_body:
+        elif not self.is_busy:
+            self._check_reading(now - self._stamp)
+        elif self.source is not None:
+            self.source.check(now)
+
+    def _check_reading(self, waited: float) -> None:
+        limits = self._clients.limits
+        if self._data:
+            return  # it has just read
+        if self._reader.in_body:
             if waited > limits.body_timeout:
                 self._refuse(_TooLate("the request body did not come in time"))
         elif not self._reader.is_idle:

@@ -78,19 +78,19 @@ class Exchange(Turn[Route]):
             found = self.snapshot.routing.find(name, self.fleet.view)
             if not isinstance(found, Found):
                 return self._later(self._look_up(name, found))
-            return self._go(found)
+            step = self._go(found, self.client.complete_at)
+            return None if step is None else self._later(step)
         except Exception as error:  # noqa: BLE001 - one request's defect must not end its connection unanswered
             self._failed(error)
             return None
 
-    def _go(self, found: Found) -> Later | None:
+    def _go(self, found: Found, now: float) -> "Step | None":
         """Begin with the attempts, now that it is known where the request may go."""
         self._found = found
         self.key = found.key
         self.candidates = found.candidates
         self.event.alias = found.alias
-        step = self._next_attempt()
-        return None if step is None else self._later(step)
+        return self._next_attempt(now)
 
     # -- waiting -------------------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ class Exchange(Turn[Route]):
             if await self.fleet.look_up(found.key):
                 again = self.snapshot.routing.find(name, view)
                 if isinstance(again, Found):
-                    return self._go(again)
+                    return self._go(again, self.fleet.clock())
             if (error := cannot_tell(view)) is not None:
                 raise error
         parsed = names.parse(name)
@@ -163,10 +163,9 @@ class Exchange(Turn[Route]):
 
     # -- attempts ------------------------------------------------------------------------------------
 
-    def _next_attempt(self) -> "Step | None":
+    def _next_attempt(self, now: float) -> "Step | None":
         """Bind a server and send it the request, where a connection is there; else dial one."""
         fleet = self.fleet
-        now = self.client.complete_at
         lease = fleet.admission.enter(self, now)
         if not isinstance(lease, Lease):
             assert isinstance(lease, Refuse)  # noqa: S101 - this form of admission never lets one wait
@@ -177,7 +176,7 @@ class Exchange(Turn[Route]):
         connection = fleet.pool.take(lease.server)
         if connection is None:
             return self._dial(lease, target)
-        self._attempt = connection, target, fleet.clock() if self.tried else now
+        self._attempt = connection, target, now
         self.client.round.then(self._send)
         return None
 
@@ -230,7 +229,7 @@ class Exchange(Turn[Route]):
                 moves_on=is_next,
             )
         )
-        return self._next_attempt()
+        return self._next_attempt(fleet.clock())
 
     def _is_another_usable(self, server_id: str) -> bool:
         return choose(self.fleet.view, self.candidates, self.key, {*self.tried, server_id}) is not None
@@ -365,6 +364,7 @@ class Exchange(Turn[Route]):
         if self._relay is not None:
             self._relay.abort()
         self._leave()
+        self.event.wait_s = None  # of the attempt that answered: none did
         self.fail(error)
         self._end()
 
@@ -372,6 +372,8 @@ class Exchange(Turn[Route]):
         if self._relay is not None:
             self._relay.abort()
         self.left()
+        if self.event.status is None:
+            self.event.wait_s = None
         self._end()
 
     def _leave(self) -> None:

@@ -306,7 +306,7 @@ class Relay:
         client = self._client
         call = self._call
         call.named = None
-        now = client.now()
+        now = self._seen_at = client.now()
         event = call.event
         event.first_byte_s = now - client.complete_at
         event.status = status = reader.status

@@ -103,8 +103,11 @@ class Round:
 
     def flush(self) -> None:
         """Write what is to be written; a transport that is closing takes nothing."""
-        writes = self.writes
+        writes = self.writes[:]
+        self.writes.clear()
         for transport, data in writes:
             if not transport.is_closing():
-                transport.write(data)
-        writes.clear()
+                try:
+                    transport.write(data)
+                except Exception:  # noqa: BLE001 - one transport's trouble is not the others'
+                    transport.abort()

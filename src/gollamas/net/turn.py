@@ -164,5 +164,6 @@ class Turn(Generic[R_co]):
         event.total_s = now - client.complete_at
         try:
             self.fleet.emit(event)
-        finally:
-            client.finished(now)
+        except Exception as defect:  # noqa: BLE001 - the connection goes on whatever listens to events
+            client.tell("telling of a request", defect)
+        client.finished(now)

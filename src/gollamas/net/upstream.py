@@ -103,7 +103,9 @@ class ServerConnection(asyncio.BufferedProtocol):
         return _BUFFER
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._round.open <= self._round.few or nbytes == _SIZE or self._data:
+        if self._sink is None:
+            self.abort()  # bytes that nobody asked for
+        elif self._round.open <= self._round.few or nbytes == _SIZE or self._data:
             # Where more of it follows in this turn, it would pile up without a look at the client.
             self._data += _VIEW[:nbytes]
             self._work_off()

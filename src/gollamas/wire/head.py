@@ -9,11 +9,10 @@ from typing import Final
 
 from gollamas.errors import Blame, ProxyError
 from gollamas.wire.fields import connection_names, without
-from gollamas.wire.message import Head
+from gollamas.wire.message import MAX_FIELDS, Head
 
 MAX_HEAD_BYTES: Final = 16 * 1024
 MAX_TARGET_BYTES: Final = 8 * 1024
-MAX_FIELDS: Final = 100
 
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%\-]+)(?::([0-9]{0,5}))?")
 _TARGET_REFUSED: Final = re.compile(rb"[^\x21-\x7e]|[#\\]|%00|%(?![0-9A-Fa-f]{2})")

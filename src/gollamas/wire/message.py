@@ -12,6 +12,8 @@ from gollamas.wire.fields import NOT_FOR_SERVERS
 Field = tuple[bytes, bytes]
 Fields = list[Field]
 
+MAX_FIELDS: Final = 100  # of a head
+
 _NONE: Final[frozenset[bytes]] = frozenset()
 _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
@@ -66,7 +68,8 @@ class Head:
     def _repeat(self, lower: bytes, value: bytes) -> None:
         """A list is one value (RFC 9110, section 5.3); what frames a request or names its host is no list."""
         self.repeats += 1
-        self.names[lower] += b", " + value
+        if self.repeats < MAX_FIELDS:  # else it is refused, and joining so many would take long
+            self.names[lower] += b", " + value
         if lower in _ONCE:
             self.repeated = lower
 

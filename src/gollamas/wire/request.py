@@ -15,7 +15,7 @@ from gollamas.errors import BodyTooLarge
 from gollamas.wire import head as heads
 from gollamas.wire.fields import FORBIDDEN_TRAILERS
 from gollamas.wire.head import BadHead
-from gollamas.wire.message import Head
+from gollamas.wire.message import MAX_FIELDS, Head
 
 _MAX_EMPTY_LINES: Final = 16  # CRLFs before a request line: RFC 9112, section 2.2, asks to pass over one
 _MAX_EXTENSIONS: Final = 16 * 1024  # bytes of all chunk extensions of one body
@@ -258,7 +258,7 @@ class RequestReader:
                 return False
             match = _FIELD_LINE.fullmatch(data[at:end])
             count += 1
-            if match is None or match[1].lower() in FORBIDDEN_TRAILERS or count > heads.MAX_FIELDS:
+            if match is None or match[1].lower() in FORBIDDEN_TRAILERS or count > MAX_FIELDS:
                 raise BadHead("malformed or forbidden trailer")
             at = end + 2
         _refuse_long_trailers(at + 2)

@@ -15,10 +15,9 @@ import httptools
 
 from gollamas.wire.fields import NOT_FOR_CLIENTS, connection_names, without
 from gollamas.wire.head import BadHead, check_coding, content_length
-from gollamas.wire.message import Fields
+from gollamas.wire.message import MAX_FIELDS, Fields
 
 MAX_HEAD_BYTES: Final = 32 * 1024
-MAX_FIELDS: Final = 100
 _H: Final = ord("H")
 _MAX_INTERIM: Final = 10
 _T = TypeVar("_T")
@@ -169,7 +168,8 @@ class ResponseReader:
         names = self.names
         if lower in names:
             self._repeats += 1
-            names[lower] += b", " + value
+            if self._repeats < MAX_FIELDS:
+                names[lower] += b", " + value
         else:
             names[lower] = value
         if lower not in NOT_FOR_CLIENTS:

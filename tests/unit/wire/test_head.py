@@ -6,7 +6,7 @@ from gollamas.errors import Blame
 from gollamas.wire import head as heads
 from gollamas.wire.fields import connection_names
 from gollamas.wire.head import BadHead, check_coding, content_length, forwarded, via
-from gollamas.wire.message import Fields, Head
+from gollamas.wire.message import MAX_FIELDS, Fields, Head
 from tests.recorded import make_head
 
 HOST = (b"Host", b"a")
@@ -123,9 +123,7 @@ def test_each_refusal_has_its_status_and_closes(
 
 
 def test_limits_themselves_are_allowed() -> None:
-    head = check(
-        b"GET", b"/" * heads.MAX_TARGET_BYTES, "1.1", [HOST] + [(b"X", b"")] * (heads.MAX_FIELDS - 1)
-    )
+    head = check(b"GET", b"/" * heads.MAX_TARGET_BYTES, "1.1", [HOST] + [(b"X", b"")] * (MAX_FIELDS - 1))
     assert len(head.path) == 8192
     assert len(head.lines) == 99
 

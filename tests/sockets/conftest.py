@@ -14,11 +14,10 @@ ASIDE = {
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Have each read worked off at once, and gathered in the round of its turn."""
     if metafunc.module.__name__.rpartition(".")[2] not in ASIDE:
-        metafunc.fixturenames.append("few")
         metafunc.parametrize("few", [rounds.FEW, -1], ids=["at once", "in rounds"], indirect=True)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set how many requests may be open before reads are gathered."""
-    monkeypatch.setattr(rounds, "FEW", request.param)
+    monkeypatch.setattr(rounds, "FEW", getattr(request, "param", rounds.FEW))

@@ -161,6 +161,9 @@ async def running(config: Config) -> AsyncIterator[Running]:
         await asyncio.sleep(0)
     assert not (crashed := events.of(Crashed)), f"a defect of ours was met: {crashed}"
     assert list(app.in_flight()) == [], "a lease was not given back"
+    assert app._round.open == 0, "a request was not counted out"
+    ended = [id(event) for event in events.of(RequestEnded)]
+    assert len(ended) == len(set(ended)), "a request was told of twice"
     assert dict(app.connections()) == {"client": 0, "server": 0}, "a connection was left open"
     left = {task.get_name() for task in asyncio.all_tasks() - before if "Peer" not in repr(task)}
     assert not {name for name in left if not name.startswith("Task-")}, "a task outlives the proxy"

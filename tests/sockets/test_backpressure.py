@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gollamas.events import End, RequestEnded
+from gollamas.net.downstream import ClientConnection
 from tests.sockets.proxying import ROUTED, Running, one_server, runs
 from tests.sockets.raw import Message, Peer, answer, chunk, chunked_head, get, post, says
 
@@ -173,21 +174,46 @@ async def test_a_stalled_client_does_not_hold_another_one_up() -> None:
             assert (await proxy.ask(get("/"))).status == 200
 
 
+def send_little(proxy: Running) -> None:
+    """Have the kernel take little for clients to come."""
+    assert proxy.app._listener is not None
+    for sock in proxy.app._listener._servers[0].sockets:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # what is accepted inherits it
+
+
+def only_client(proxy: Running) -> ClientConnection:
+    assert proxy.app._listener is not None
+    (client,) = proxy.app._listener.clients.live
+    return client
+
+
+@runs
+async def test_answers_of_our_own_do_not_pile_up_for_a_client_that_does_not_read() -> None:
+    loop = asyncio.get_running_loop()
+    async with one_server() as (_, proxy):
+        send_little(proxy)
+        async with stalled(proxy, get("/") * 5000) as sock:
+            await proxy.events.until(lambda: only_client(proxy).is_paused)
+            answered = len(proxy.events.of(RequestEnded))
+            for _ in range(300):
+                await asyncio.sleep(0)
+            assert len(proxy.events.of(RequestEnded)) <= answered + 1
+            seen = b""
+            while seen.count(b"Ollama is running") < 5000:
+                seen += await loop.sock_recv(sock, 1 << 16)
+
+
 @runs
 async def test_a_connection_serves_on_whose_last_answer_waits_for_its_client() -> None:
     """An answer may end while its client is behind: nobody tells the connection when it has caught up."""
     async with one_server() as (server, proxy):
-        listener = proxy.app._listener
-        assert listener is not None
-        for sock in listener._servers[0].sockets:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # clients' connections inherit it
+        send_little(proxy)
         server.handler = says(answer(b"a" * 1_000_000))
         loop = asyncio.get_running_loop()
         async with stalled(proxy, post("/api/generate", BODY)) as sock:
             while not proxy.events.of(RequestEnded):
                 assert await loop.sock_recv(sock, 4096)
-            (client,) = listener.clients.live
-            assert client.is_paused
+            assert only_client(proxy).is_paused
             server.handler = says(answer())
             assert (await proxy.ask(post("/api/chat", BODY))).status == 200
             assert server.connections == 1

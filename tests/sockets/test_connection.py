@@ -1,9 +1,12 @@
 """One client's connection: kept or ended, its requests in order, `Expect`, HEAD and upgrades."""
 
 import asyncio
+import random
+from typing import cast
 
 import pytest
 
+from gollamas.net.rounds import Round
 from tests.sockets.proxying import one_server, runs
 from tests.sockets.raw import Message, Peer, answer, get, post
 from tests.sockets.test_framing import BODY, CL, TE, WHOLE, hosted, is_refused
@@ -182,3 +185,57 @@ async def test_a_long_request_sent_behind_one_that_is_being_answered_is_read_who
             assert (await client.answer()).status == 200
         await sending
         assert [len(request.body) for request in server.requests] == [len(BODY), len(long), len(BODY)]
+
+
+@runs
+async def test_requests_that_come_in_pieces_behind_one_another_keep_their_bodies() -> None:
+    async def echo(request: Message, peer: Peer) -> None:
+        await peer.send(answer(request.body))
+
+    bodies = [b'{"model":"llama3.2","n":%d}' % n for n in range(1000)]
+    data = b"".join(post("/api/chat", body) for body in bodies)
+    chance = random.Random(7)  # noqa: S311 - the same pieces every time
+
+    async def send() -> None:
+        at = 0
+        while at < len(data):
+            end = at + chance.randrange(1, 700)
+            client.writer.write(data[at:end])  # not drained: a piece comes in every turn of the loop
+            at = end
+            await asyncio.sleep(0)
+
+    async with one_server() as (server, proxy):
+        server.handler = echo
+        client = await proxy.connect()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(send())
+            for body in bodies:
+                assert (await client.answer()).body == body
+
+
+@runs
+async def test_no_clock_ends_a_connection_that_has_just_read() -> None:
+    async with one_server(client_idle_timeout=60) as (_, proxy):
+        client = await proxy.connect()
+        await client.ask(get("/"))
+        assert proxy.app._listener is not None
+        (connection,) = proxy.app._listener.clients.live
+        connection.data_received(post("/api/embed", BODY))
+        connection.check(asyncio.get_running_loop().time() + 1e6)
+        assert (await client.answer()).status == 200
+
+
+@runs
+async def test_a_transport_that_takes_nothing_keeps_no_write_from_the_others() -> None:
+    async with one_server() as (server, _):
+        ends = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+        (_, broken), (reader, writer) = ends
+        broken.transport.write_eof()  # it is not closing, and refuses every write
+        one = Round()
+        for end, data in ((broken, b"x"), (writer, post("/api/chat", BODY))):
+            one.writes.append((cast("asyncio.Transport", end.transport), data))
+        one.flush()
+        assert one.writes == []
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        for _, end in ends:
+            end.close()

@@ -241,3 +241,17 @@ async def test_a_silent_stream_of_one_client_leaves_the_others_alone() -> None:
         assert (await slow).status == 504
         one.handler = says(answer())
         assert (await proxy.ask(post("/api/chat", STREAM))).status == 200
+
+
+@runs
+async def test_the_idle_clock_of_an_answer_begins_at_its_head() -> None:
+    async def slow(_: Message, peer: Peer) -> None:
+        await asyncio.sleep(0.9)
+        await peer.send(chunked_head())
+        await asyncio.sleep(0.3)
+        await peer.send(chunk(b"{}\n") + chunk(b""))
+
+    async with one_server(idle_timeout=0.6, first_byte_timeout=5.0) as (server, proxy):
+        server.handler = slow
+        got = await proxy.ask(post("/api/chat", b'{"model":"llama3.2"}'))
+        assert (got.is_whole, got.body) == (True, b"{}\n")

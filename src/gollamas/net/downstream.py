@@ -146,13 +146,18 @@ class ClientConnection(asyncio.Protocol):
         if self.is_busy or self.is_paused or self._is_lingering:
             self._hold(data)
             return
-        is_first = not self._data
-        self._data += data
-        # What comes in many reads is worked off at once, or a turn could pile megabytes up.
-        if self.round.open > self.round.few and len(self._data) <= MAX_HELD_BYTES:
-            if is_first:
-                self.round.has_request(self)
-        elif self.parse():
+        round_ = self.round
+        if self._data:
+            self._data += data
+            if len(self._data) <= MAX_HELD_BYTES:
+                return
+        else:
+            self._data = data
+            if round_.open > round_.few and len(data) <= MAX_HELD_BYTES:
+                round_.has_request(self)
+                return
+        # What comes in large or many reads does not wait for its turn, which could pile megabytes up.
+        if self.parse():
             self.serve()
 
     def eof_received(self) -> None:

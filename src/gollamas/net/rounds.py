@@ -54,17 +54,18 @@ class Round:
     def has_answer(self, connection: Reads) -> None:
         """Take a server's connection that has read."""
         self._reading.append(connection)
-        self._soon()
+        if not self._is_due:
+            self._soon()
 
     def has_request(self, client: Asks) -> None:
         """Take a client's connection that has read."""
         self._asking.append(client)
-        self._soon()
+        if not self._is_due:
+            self._soon()
 
     def _soon(self) -> None:
-        if not self._is_due:
-            self._is_due = True
-            asyncio.get_running_loop().call_soon(self.run)
+        self._is_due = True
+        asyncio.get_running_loop().call_soon(self.run)
 
     def then(self, step: Callable[[], None]) -> None:
         """Take a step in the next stage; outside of a round, at once."""
@@ -103,11 +104,11 @@ class Round:
 
     def flush(self) -> None:
         """Write what is to be written; a transport that is closing takes nothing."""
-        writes = self.writes[:]
-        self.writes.clear()
+        writes = self.writes
         for transport, data in writes:
             if not transport.is_closing():
                 try:
                     transport.write(data)
                 except Exception:  # noqa: BLE001 - one transport's trouble is not the others'
                     transport.abort()
+        writes.clear()

@@ -204,6 +204,25 @@ async def test_answers_of_our_own_do_not_pile_up_for_a_client_that_does_not_read
 
 
 @runs
+async def test_a_last_answer_is_whole_whatever_its_client_has_sent_behind_the_request() -> None:
+    big = answer(b"a" * 2_000_000)
+    more = post("/api/chat", b'{"model":"llama3.2","x":"%b"}' % (b"x" * 30_000))
+    async with one_server() as (server, proxy):
+        server.handler = says(big)
+        loop = asyncio.get_running_loop()
+        async with stalled(proxy, post("/api/chat", BODY, b"Connection: close")) as sock:
+            sent = 0
+            try:
+                async with asyncio.timeout(1):  # until nobody takes any more
+                    while sent < 40:
+                        await loop.sock_sendall(sock, more)
+                        sent += 1
+            except TimeoutError:
+                pass
+            assert (await read_all(sock)).count(b"a" * 1000) == 2000
+
+
+@runs
 async def test_a_connection_serves_on_whose_last_answer_waits_for_its_client() -> None:
     """An answer may end while its client is behind: nobody tells the connection when it has caught up."""
     async with one_server() as (server, proxy):

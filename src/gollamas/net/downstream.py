@@ -290,7 +290,7 @@ class ClientConnection(asyncio.Protocol):
         if self.is_gone:
             return
         if not self.keep_alive or self._clients.is_draining:
-            self.transport.close()
+            self._end()
             return
         reader = self._reader
         reader.next()
@@ -301,6 +301,27 @@ class ClientConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._read_on)
         else:
             self.is_busy = False
+
+    def _end(self) -> None:
+        """End the connection behind its last answer."""
+        reader = self._reader
+        if len(reader.rest) <= MAX_HELD_BYTES or self.transport.is_closing():
+            self.transport.close()
+            return
+        # More of the client's bytes wait in the kernel: closing now would reset the connection, and the
+        # client could lose the end of its answer (RFC 9112, section 9.6).
+        reader.rest = b""
+        self._linger()
+        self.transport.resume_reading()
+
+    def _linger(self) -> None:
+        """Let the client read to the end; what it still sends is dropped."""
+        self._is_lingering = True
+        self._stamp = self.now()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
 
     def _read_on(self) -> None:
         """Read what came behind the last request, once its answer is with the client."""
@@ -320,12 +341,7 @@ class ClientConnection(asyncio.Protocol):
         head = self._reader.head
         answer = self._clients.service.refusal(error, head, self)
         self.answer(answer.status, answer.fields, answer.body if isinstance(answer.body, bytes) else b"")
-        self._is_lingering = True
-        self._stamp = self._clients.clock()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        else:
-            self.transport.close()
+        self._linger()
 
     # -- answers -------------------------------------------------------------------------------------
 
@@ -424,10 +440,10 @@ class ClientConnection(asyncio.Protocol):
             return  # it has just read
         if self._reader.in_body:
             if waited > limits.body_timeout:
-                self._refuse(_TooLate("the request body did not come in time"))
+                self._reading_failed(_TooLate("the request body did not come in time"))
         elif not self._reader.is_idle:
             if waited > limits.header_timeout:
-                self._refuse(_TooLate("the request's head did not come in time"))
+                self._reading_failed(_TooLate("the request's head did not come in time"))
         elif waited > limits.client_idle_timeout:
             self.transport.close()
 

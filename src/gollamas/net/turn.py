@@ -13,7 +13,7 @@ from gollamas.api.inference import MiddlewareRefused, PassthroughRefused
 from gollamas.api.routes import Route
 from gollamas.config.model import Config, Server
 from gollamas.errors import ProxyError
-from gollamas.events import Crashed, Emit, End, RequestEnded
+from gollamas.events import Crashed, Emit, End, Event, RequestEnded
 from gollamas.fleet.admit import Admission
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
@@ -127,7 +127,7 @@ class Turn(Generic[R_co]):
         """Answer with an error in the dialect of the route; one that nobody expected is told of, too."""
         event = self.event
         if not isinstance(error, ProxyError):
-            self.fleet.emit(Crashed("a request", error))
+            self._tell(Crashed("a request", error))
             if event.status is not None:
                 self.client.reset()
                 return
@@ -162,8 +162,12 @@ class Turn(Generic[R_co]):
             now = client.now()
         event = self.event
         event.total_s = now - client.complete_at
+        self._tell(event)
+        client.finished(now)
+
+    def _tell(self, event: Event) -> None:
+        """Emit an event; the connection goes on whatever listens to it."""
         try:
             self.fleet.emit(event)
-        except Exception as defect:  # noqa: BLE001 - the connection goes on whatever listens to events
-            client.tell("telling of a request", defect)
-        client.finished(now)
+        except Exception as defect:  # noqa: BLE001 - as above
+            self.client.tell("telling of a request", defect)

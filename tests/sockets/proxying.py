@@ -187,7 +187,11 @@ async def in_front_of(
 ) -> AsyncIterator[Running]:
     """Run a proxy in front of servers that listen already, once it has seen them up."""
     async with running(a_config(servers, models, aliases, **options)) as proxy:
-        await proxy.events.up(*(one for one in servers if one.version is not None))
+        up = [one for one in servers if one.version is not None]
+        await proxy.events.up(*up)
+        # Which server comes first depends on what it has: all or none must have said it.
+        while not all(proxy.app.view.servers[one.name].has_listed for one in up):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
         yield proxy
 
 

@@ -145,7 +145,7 @@ class App:
     async def stop(self, grace: float | None = None) -> int:
         """Drain for at most `grace` seconds, then end everything; return how many streams were cut."""
         self.drain()
-        assert self._listener is not None  # noqa: S101
+        assert self._listener is not None  # noqa: S101 - as in `drain`
         cut = await self._listener.finished(self._config.grace if grace is None else grace)
         if self._sweep is not None:
             self._sweep.cancel()

@@ -94,9 +94,9 @@ def _config(given: argparse.Namespace) -> Config:
 
 async def _demo(config: Config) -> int:
     from gollamas.net.listener import NotListening  # noqa: PLC0415 - the help needs no server
-    from gollamas.simulate.server import SimulatedOllama  # noqa: PLC0415
-    from gollamas.simulate.serving import serving  # noqa: PLC0415
-    from gollamas.simulate.settings import Settings  # noqa: PLC0415
+    from gollamas.simulate.server import SimulatedOllama  # noqa: PLC0415 - as above
+    from gollamas.simulate.serving import serving  # noqa: PLC0415 - as above
+    from gollamas.simulate.settings import Settings  # noqa: PLC0415 - as above
 
     stop = until_stopped()
     _hint_at_serve(os.environ)
@@ -134,7 +134,7 @@ def in_front_of(addresses: Mapping[str, Address], config: Config) -> Config:
     key = names.key_of("llama3.2")
     alias_key = names.key_of("gpt-4o")
     assert key is not None  # noqa: S101 - both are good names
-    assert alias_key is not None  # noqa: S101
+    assert alias_key is not None  # noqa: S101 - as above
     holders = tuple(name for name, models in _SERVERS.items() if "llama3.2" in models)
     return replace(
         config,
@@ -148,9 +148,9 @@ def in_front_of(addresses: Mapping[str, Address], config: Config) -> Config:
 
 def _app(config: Config) -> "App":
     from gollamas.admin.logwriter import LogWriter  # noqa: PLC0415 - the help needs no server
-    from gollamas.app import App  # noqa: PLC0415
-    from gollamas.observe.accesslog import AccessLog  # noqa: PLC0415
-    from gollamas.observe.kinds import level_of  # noqa: PLC0415
+    from gollamas.app import App  # noqa: PLC0415 - as above
+    from gollamas.observe.accesslog import AccessLog  # noqa: PLC0415 - as above
+    from gollamas.observe.kinds import level_of  # noqa: PLC0415 - as above
 
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     writer = LogWriter(sys.stderr.fileno())

@@ -9,12 +9,11 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable, Coroutine
 from email.utils import formatdate
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from gollamas.errors import ProxyError
-from gollamas.net.rounds import Round
+from gollamas.net.contracts import Group, Later, Source
 from gollamas.wire.message import Answer, CutOff, Field, Fields, Head
 from gollamas.wire.request import RequestReader
 from gollamas.wire.response import head_bytes, status_line
@@ -25,77 +24,9 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
 
 
-Later = Coroutine[Any, Any, None]  # what goes on in a task
-
-
-class Source(Protocol):
-    """Where the bytes of an answer come from, told what its client does."""
-
-    def pause(self) -> None:
-        """Stop reading: the client does not keep up."""
-
-    def resume(self) -> None:
-        """Read on."""
-
-    def client_left(self) -> None:
-        """End at once: nobody reads."""
-
-    def check(self, now: float) -> None:
-        """Look at the clocks of the answer."""
-
-    def shut_down(self) -> None:
-        """The grace period is over: tell the client what is missing and end."""
-
-
-class Service(Protocol):
-    """What a listener's connections are served by."""
-
-    def on_head(self, head: Head) -> int:
-        """Answer how long this request's body may be, in bytes, or raise a ProxyError."""
-
-    def serve(self, client: "ClientConnection", head: Head, body: bytes) -> Later | None:
-        """Begin to answer a request; `client.finished` is called once, behind the answer.
-
-        What has to wait before that is returned, to run as the connection's task.
-        """
-
-    def refusal(self, error: ProxyError, head: Head | None, client: "ClientConnection") -> Answer:
-        """Say in the right dialect why a request was not read to its end."""
-
-
-class Limits(Protocol):
-    """The clocks of a client, in seconds."""
-
-    @property
-    def header_timeout(self) -> float: ...
-    @property
-    def body_timeout(self) -> float: ...
-    @property
-    def write_timeout(self) -> float: ...
-    @property
-    def client_idle_timeout(self) -> float: ...
-
-
 def _date() -> Field:
     """When an answer of our own was made (RFC 9110, section 6.6.1)."""
     return b"Date", formatdate(usegmt=True).encode()
-
-
-class Group(Protocol):
-    """The connections of one listener, and what they share."""
-
-    service: Service
-    limits: Limits
-    round: Round
-    clock: Callable[[], float]  # monotonic seconds
-    spawn: Callable[[Later, str], asyncio.Task[None]]
-    is_draining: bool
-
-    def made(self, client: "ClientConnection") -> None:
-        """Count a connection in."""
-
-    def lost(self, client: "ClientConnection") -> None:
-        """Forget a connection."""
 
 
 class ClientConnection(asyncio.Protocol):

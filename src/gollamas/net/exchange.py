@@ -28,7 +28,7 @@ from gollamas.events import AttemptFailed, End
 from gollamas.fleet.admit import Lease, Refuse
 from gollamas.fleet.choose import choose
 from gollamas.fleet.routing import Found, Invalid, Unknown, cannot_tell
-from gollamas.net.downstream import Later
+from gollamas.net.contracts import Later
 from gollamas.net.relay import Outcome, Relay
 from gollamas.net.turn import Target, Turn
 from gollamas.net.upstream import ServerConnection

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Final
 
 from gollamas.config.model import Address
-from gollamas.net.downstream import ClientConnection, Later, Limits, Service
+from gollamas.net.contracts import Later, Limits, Service
+from gollamas.net.downstream import ClientConnection
 from gollamas.net.rounds import Round
 from gollamas.net.supervisor import Supervisor
 

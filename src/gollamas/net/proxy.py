@@ -18,7 +18,8 @@ from gollamas.api.gate import Gate, Verdict
 from gollamas.api.routes import Kind, Route
 from gollamas.errors import NotYetSupported, ProxyError
 from gollamas.events import End, RequestEnded
-from gollamas.net.downstream import ClientConnection, Later
+from gollamas.net.contracts import Later
+from gollamas.net.downstream import ClientConnection
 from gollamas.net.exchange import Exchange
 from gollamas.net.turn import Fleet, Snapshot, Turn
 from gollamas.wire.message import Answer, Head

@@ -6,7 +6,8 @@ Owns nothing but the way from a request to `ClientConnection.send`.
 from collections.abc import Awaitable, Callable
 
 from gollamas.errors import ProxyError
-from gollamas.net.downstream import ClientConnection, Later
+from gollamas.net.contracts import Later
+from gollamas.net.downstream import ClientConnection
 from gollamas.wire.message import Answer, Head, Request
 
 

@@ -19,7 +19,7 @@ _TARGET_REFUSED: Final = re.compile(rb"[^\x21-\x7e]|[#\\]|%00|%(?![0-9A-Fa-f]{2}
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
 _REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
 _CONNECTION_NAMES: Final = frozenset({b"connection", b"transfer-encoding", b"expect", b"upgrade"})
-_MAX_LENGTH_DIGITS: Final = 19
+MAX_LENGTH_DIGITS: Final = 19
 # HOT: what nearly every client writes.
 _PLAIN_TARGET: Final = re.compile(rb"/[A-Za-z0-9/._~-]{0,255}").fullmatch
 _PLAIN_HOST: Final = re.compile(rb"[A-Za-z0-9.-]+(?::[0-9]{1,4})?").fullmatch
@@ -97,7 +97,7 @@ def check(head: Head, version: str) -> None:
         _check_unusual(head, version, host)
     length = names.get(b"content-length")
     if length is not None:
-        head.length = int(length) if len(length) < 10 and length.isdigit() else content_length(length)
+        head.length = content_length(length)
 
 
 def _check_unusual(head: Head, version: str, host: bytes | None) -> None:
@@ -146,13 +146,13 @@ def _read_connection(head: Head, version: str) -> None:
 
 def content_length(value: bytes) -> int:
     """The value of a Content-Length field (RFC 9110, section 8.6): digits only, at most 64 bits."""
-    if value.isdigit() and len(value) < _MAX_LENGTH_DIGITS:
+    if value.isdigit() and len(value) < MAX_LENGTH_DIGITS:
         return int(value)
     digits = value.strip(b" \t")
     if not digits.isdigit():
         raise BadHead("Content-Length is no number")
     digits = digits.lstrip(b"0") or b"0"
-    if len(digits) > _MAX_LENGTH_DIGITS or int(digits) >= 1 << 63:
+    if len(digits) > MAX_LENGTH_DIGITS or int(digits) >= 1 << 63:
         raise LengthTooLarge("Content-Length is too large")
     return int(digits)
 

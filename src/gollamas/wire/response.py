@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 import httptools
 
 from gollamas.wire.fields import NOT_FOR_CLIENTS, connection_names, without
-from gollamas.wire.head import BadHead, check_coding, content_length
+from gollamas.wire.head import MAX_LENGTH_DIGITS, BadHead, check_coding, content_length
 from gollamas.wire.message import MAX_FIELDS, Fields
 
 MAX_HEAD_BYTES: Final = 32 * 1024
@@ -187,7 +187,12 @@ class ResponseReader:
         keeps_alive = self._is_1_1 or self._says_1_1()
         length = names.get(b"content-length")
         # HOT: the usual answer has a plain length and says nothing of the connection.
-        if length is not None and len(length) < 19 and length.isdigit() and _FRAMING.isdisjoint(names):
+        if (
+            length is not None
+            and len(length) < MAX_LENGTH_DIGITS
+            and length.isdigit()
+            and _FRAMING.isdisjoint(names)
+        ):
             self.length = int(length)
             ends = _LENGTH
         else:

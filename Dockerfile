@@ -1,14 +1,14 @@
 # syntax=docker/dockerfile:1
 
-# Everything is installed from wheels named by hash, so no stage needs a compiler.
-FROM python:3.13-slim-bookworm AS build
+# The compiler that this stage has compiles what a request passes through; dependencies come as wheels by hash.
+FROM python:3.13-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 COPY requirements.lock requirements-build.lock ./
 RUN python -m venv --without-pip /opt/gollamas \
     && python -m pip --python /opt/gollamas/bin/python install --require-hashes --only-binary :all: -r requirements.lock \
     && python -m pip install --require-hashes --only-binary :all: -r requirements-build.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY src ./src
 RUN python -m pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
     && python -m pip --python /opt/gollamas/bin/python install --no-deps --no-index /dist/*.whl

@@ -7,7 +7,11 @@
 PYTHON ?= $(shell scripts/quickest-python)
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+PURE := $(filter 1,$(GOLLAMAS_PURE))
+INSTALLED := $(VENV)/.installed
+BUILT := $(VENV)/.built$(PURE:1=-pure)
+# Of what may be compiled: setup.py names the modules.
+SOURCES := $(foreach layer,api fleet net observe wire,$(wildcard src/gollamas/$(layer)/*.py))
 UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
@@ -18,14 +22,21 @@ MEASURE := ../shared/bench/measure
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-setup: $(STAMP)  ## create .venv and install what the lock names
+setup: $(BUILT)  ## create .venv, install what the lock names, compile
 
-$(STAMP): requirements-dev.lock pyproject.toml
+$(INSTALLED): requirements-dev.lock
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { python="$(PYTHON)"; test -n "$$python" || { \
 		echo "gollamas needs Python 3.11 or later: make setup PYTHON=/path/to/python" >&2; exit 1; }; \
 		echo "$$python -m venv $(VENV)"; "$$python" -m venv --clear $(VENV); }
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(BUILT): $(INSTALLED) pyproject.toml setup.py $(SOURCES)
+	@find src \( -name '*.so' -o -name '*.pyd' \) -delete; rm -f $(VENV)/.built*
+	@$(if $(PURE),,echo "compiling what a request passes through: half a minute (GOLLAMAS_PURE=1 leaves it out)")
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(if $(PURE),,ls src/*.so >/dev/null 2>&1 || \
+		echo "not compiled: that needs a C compiler and Python's headers; all works, but slower" >&2)
 	@touch $@
 
 run: setup  ## three simulated Ollama servers and the proxy in front of them
@@ -56,3 +67,4 @@ lock:  ## write the locks anew from pyproject.toml (needs uv)
 	$(COMPILE) -o requirements.lock pyproject.toml
 	$(COMPILE) -o requirements-dev.lock -c requirements.lock --group dev pyproject.toml
 	$(COMPILE) -o requirements-build.lock -c requirements-dev.lock --group build
+	$(COMPILE) -o requirements-wheels.lock -c requirements-dev.lock --group wheels

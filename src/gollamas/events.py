@@ -7,7 +7,8 @@ are seconds, sizes are bytes of bodies.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+
+import msgspec
 
 
 class End(StrEnum):
@@ -21,11 +22,10 @@ class End(StrEnum):
     SHUT_DOWN = "shut_down"  # the grace period ended first
 
 
-@dataclass(init=False)
-class RequestEnded:
+class RequestEnded(msgspec.Struct):
     """One request, from its first byte to its end.
 
-    HOT: one is made for every request, so what it does not say stays the class's (0.4 us of 1.2).
+    HOT: one is made for every request; a Struct takes a tenth of a dataclass's time for that.
     """
 
     request_id: str
@@ -48,14 +48,6 @@ class RequestEnded:
     bytes_out: int = 0
     end: End = End.DONE
     attempts: int = 1
-
-    def __init__(self, request_id: str, client: str, method: str, route: str, **more: Any) -> None:
-        self.request_id = request_id
-        self.client = client
-        self.method = method
-        self.route = route
-        if more:
-            self.__dict__.update(more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 import gollamas
 from tests.meta.documents import ROOT, links_of, text_of, tracked_files
 
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock", "requirements-wheels.lock")
 PROJECT = tomllib.loads(text_of("pyproject.toml"))
 PINNED = re.compile(r"^(?P<pin>[a-zA-Z0-9._-]+==[^ ;\\]+)(?P<marker> ; [^\\]+)? \\$", re.MULTILINE)
 PAGES = (
@@ -74,6 +74,7 @@ def test_every_pin_has_hashes_and_no_address(lock: str) -> None:
         ("requirements.lock", [None]),
         ("requirements-dev.lock", [None, "dev", "build"]),
         ("requirements-build.lock", ["build"]),
+        ("requirements-wheels.lock", ["wheels"]),
     ],
 )
 def test_a_lock_satisfies_what_is_declared(lock: str, groups: list[str | None]) -> None:
@@ -84,7 +85,7 @@ def test_a_lock_satisfies_what_is_declared(lock: str, groups: list[str | None]) 
         assert wanted.specifier.contains(version, prereleases=True), wanted
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", LOCKS[:-1])  # the last one is for the workflow alone
 def test_a_lock_is_closed(lock: str) -> None:
     """What a pinned package needs here is pinned too."""
     pins = pins_of(lock)
@@ -155,19 +156,39 @@ def test_every_target_of_the_pages_is_there() -> None:
 
 def test_setup_does_nothing_twice(tmp_path: Path) -> None:
     """`make setup` installs by hash where the lock is newer than the environment, else nothing."""
-    for name in ("Makefile", "pyproject.toml", "requirements-dev.lock"):
+    for name in ("Makefile", "pyproject.toml", "setup.py", "requirements-dev.lock"):
         shutil.copy(ROOT / name, tmp_path)
+    compiled = tmp_path / "src/gollamas/net/relay.py"
+    compiled.parent.mkdir(parents=True)
+    compiled.touch()
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv/.installed").touch()
+    (tmp_path / ".venv/.built").touch()
 
-    def setup() -> str:
-        command = ["make", "--dry-run", "setup"]
+    def setup(*variables: str) -> str:
+        command = ["make", "--dry-run", "setup", "GOLLAMAS_PURE=", *variables]
         return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
 
     assert "pip" not in setup()
-    newer = (tmp_path / ".venv/.installed").stat().st_mtime + 1
+    assert "--editable ." in setup("GOLLAMAS_PURE=1")
+    newer = (tmp_path / ".venv/.built").stat().st_mtime + 1
+    os.utime(compiled, (newer, newer))
+    assert "--editable ." in setup()
+    assert "--require-hashes" not in setup()
     os.utime(tmp_path / "requirements-dev.lock", (newer, newer))
     assert "--require-hashes -r requirements-dev.lock" in setup()
+
+
+def test_what_is_compiled_is_there() -> None:
+    """Each module that setup.py names exists, and was compiled unless nothing was."""
+    (table,) = re.findall(r"^COMPILED = (\{.*?^\})", text_of("setup.py"), re.MULTILINE | re.DOTALL)
+    package = ROOT / "src/gollamas"
+    named = {
+        package / f"{layer}/{name}.py" for layer, names in ast.literal_eval(table).items() for name in names
+    }
+    assert all(path.exists() for path in named)
+    made = {path.with_name(path.name.partition(".")[0] + ".py") for path in package.rglob("*.so")}
+    assert made in (named, set())
 
 
 def test_setup_takes_the_quickest_python_that_works(tmp_path: Path) -> None:

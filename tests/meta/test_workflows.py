@@ -24,7 +24,7 @@ def test_the_tests_run_on_every_python(path: str) -> None:
     job = yaml_of(path)["jobs"]["test"]
     assert set(job["strategy"]["matrix"]["python"]) == PYTHONS
     assert steps_of(job, "actions/setup-python")[0]["with"]["python-version"] == "${{ matrix.python }}"
-    assert {"run": "bash .ci/run"} in job["steps"]
+    assert "bash .ci/run" in [step.get("run") for step in job["steps"]]
 
 
 def test_every_python_is_declared() -> None:
@@ -32,9 +32,11 @@ def test_every_python_is_declared() -> None:
     assert set(re.findall(r"Python :: (3\.\d+)", text_of("pyproject.toml"))) == PYTHONS
 
 
-def test_macos_and_windows_are_tried() -> None:
-    """The CI runs the suite on macOS and starts the program on Windows."""
+def test_macos_and_windows_are_tried_and_what_is_not_compiled() -> None:
+    """The CI runs the suite on macOS, and once without compiling, and starts the program on Windows."""
     jobs = yaml_of(CI)["jobs"]
+    assert any(row.get("pure") == "1" for row in jobs["test"]["strategy"]["matrix"]["include"])
+    assert {"GOLLAMAS_PURE": "${{ matrix.pure }}"} in [step.get("env") for step in jobs["test"]["steps"]]
     assert any(row["os"] == "macos-latest" for row in jobs["test"]["strategy"]["matrix"]["include"])
     assert jobs["windows"]["runs-on"] == "windows-latest"
 
@@ -67,17 +69,24 @@ def test_a_release_begins_with_a_tag() -> None:
 
 
 def test_the_package_is_published_after_the_tests() -> None:
-    """PyPI gets what `dist` built, by trusted publishing, when every version's tests have passed."""
+    """PyPI gets what was built, by trusted publishing, when every version's tests have passed."""
     jobs = yaml_of(RELEASE)["jobs"]
-    assert set(jobs["pypi"]["needs"]) == {"test", "dist"}
+    assert set(jobs["pypi"]["needs"]) == {"test", "dist", "wheels"}
     assert jobs["pypi"]["permissions"] == {"id-token": "write"}
     assert steps_of(jobs["pypi"], "pypa/gh-action-pypi-publish")
-    sent, taken = (
-        steps_of(jobs["dist"], "actions/upload-artifact"),
-        steps_of(jobs["pypi"], "actions/download-artifact"),
-    )
-    assert sent[0]["with"]["name"] == taken[0]["with"]["name"]
-    assert taken[0]["with"]["path"] == "dist/"  # where the publishing action looks
+    sent = [steps_of(jobs[name], "actions/upload-artifact")[0]["with"] for name in ("dist", "wheels")]
+    assert len({artifact["name"] for artifact in sent}) == len(sent)
+    taken = steps_of(jobs["pypi"], "actions/download-artifact")[0]["with"]
+    assert taken == {"merge-multiple": True, "path": "dist/"}  # all of them, where the action looks
+
+
+def test_every_machine_gets_a_compiled_wheel() -> None:
+    """Linux and macOS on both processors, and Windows; any other machine gets a plain wheel."""
+    jobs = yaml_of(RELEASE)["jobs"]
+    machines = jobs["wheels"]["strategy"]["matrix"]["os"]
+    assert [name.partition("-")[0] for name in machines] == ["ubuntu", "ubuntu", "macos", "macos", "windows"]
+    assert any(step.get("run", "").startswith("python -m cibuildwheel") for step in jobs["wheels"]["steps"])
+    assert any(step.get("env") == {"GOLLAMAS_PURE": "1"} for step in jobs["dist"]["steps"])
 
 
 def test_the_images_go_to_both_registries_for_both_machines() -> None:
@@ -105,6 +114,6 @@ def test_the_image_in_the_pages_is_the_one_that_is_published() -> None:
 
 def test_the_image_has_a_tested_python() -> None:
     """Both stages of the image start from one Python that the suite runs on."""
-    bases = {stage[0].rest.split()[0] for stage in stages_of("Dockerfile")}
+    bases = {stage[0].rest.split()[0].replace("-slim", "") for stage in stages_of("Dockerfile")}
     assert len(bases) == 1
-    assert re.fullmatch(r"python:(3\.\d+)-slim-\w+", bases.pop()).group(1) in PYTHONS  # type: ignore[union-attr]  # a mismatch fails here
+    assert re.fullmatch(r"python:(3\.\d+)-\w+", bases.pop()).group(1) in PYTHONS  # type: ignore[union-attr]  # a mismatch fails here

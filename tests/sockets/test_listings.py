@@ -126,6 +126,7 @@ async def test_a_dead_server_delays_no_listing(path: str, trouble: str) -> None:
         in_front_of(one, two, probe_interval=0.3) as proxy,
     ):
         loop = asyncio.get_running_loop()
+        await proxy.ask(get(path))  # the first one may wait for what no server has told yet
         if trouble == "gone":
             await two.shut()
         else:

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Sequence
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Final
 
 from gollamas import __version__
@@ -29,9 +30,15 @@ def run(argv: Sequence[str]) -> int:
     say(f"gollamas {__version__}")
     if full:
         say(f"{platform.python_implementation()} {platform.python_version()} on {platform.platform()}")
+        say(f"what a request passes through is {'compiled' if _is_compiled() else 'not compiled: slower'}")
         for package in _PACKAGES:
             say(f"{package} {_version_of(package)}")
     return 0
+
+
+def _is_compiled() -> bool:
+    spec = find_spec("gollamas.net.relay")
+    return spec is not None and spec.origin is not None and not spec.origin.endswith(".py")
 
 
 def _version_of(package: str) -> str:

@@ -395,4 +395,5 @@ class ClientConnection(asyncio.Protocol):
 class _TooLate(ProxyError):
     """A request that did not come to its end in time."""
 
-    status, closes = 408, True
+    status = 408
+    closes = True

@@ -55,7 +55,7 @@ class Exchange(Turn[Route]):
     model = ""
     key = ""
     candidates: Sequence[str] = ()
-    tried: Collection[str] = frozenset()
+    tried: Collection[str] = ()
     named: NamedModel | None = None  # the body's members; let go when an answer begins
     _unloads = False
     _found: Found

@@ -23,13 +23,13 @@ from gollamas import events
 OTHER: Final = "other"  # a model that is neither configured nor, under a wider `expose`, installed
 NO_STATUS: Final = "none"  # the client left before an answer
 
-FIRST_BYTE_BUCKETS: Final = (
+FIRST_BYTE_BUCKETS: Final[tuple[float, ...]] = (
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0,
 )  # fmt: skip
-REQUEST_BUCKETS: Final = (
+REQUEST_BUCKETS: Final[tuple[float, ...]] = (
     0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0,
 )  # fmt: skip
-WAIT_BUCKETS: Final = (
+WAIT_BUCKETS: Final[tuple[float, ...]] = (
     0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0,
 )  # fmt: skip
 

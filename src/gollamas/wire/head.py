@@ -28,7 +28,9 @@ _PLAIN_HOST: Final = re.compile(rb"[A-Za-z0-9.-]+(?::[0-9]{1,4})?").fullmatch
 class BadHead(ProxyError):
     """A head that is refused: 400 where a class below says nothing else; the connection closes."""
 
-    status, blame, closes = 400, Blame.CLIENT, True
+    status = 400
+    blame = Blame.CLIENT
+    closes = True
 
 
 class TargetTooLong(BadHead):

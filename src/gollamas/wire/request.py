@@ -252,7 +252,7 @@ class RequestReader:
         while (end := data.find(b"\r\n", at)) != at:
             if end < 0:
                 _refuse_long_trailers(len(data))
-                if b"\n" in data[at:] or b"\r" in data[at:-1]:
+                if data.find(b"\n", at) >= 0 or data.find(b"\r", at, len(data) - 1) >= 0:
                     raise BadHead("malformed trailer")
                 self.rest = data
                 return False

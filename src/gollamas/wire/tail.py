@@ -6,7 +6,7 @@ answer, and says None where the answer does not say; no tail is an error.
 
 import re
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -58,18 +58,20 @@ _REASON: Final = re.compile(rb'(?:,"done_reason":"[^"\\]*")?\}\s*')
 _DIGITS: Final = re.compile(rb"\d{1,18}")
 
 
-class _Metrics(msgspec.Struct):
-    """The members with which a native answer ends, in nanoseconds."""
-
-    total_duration: int
-    load_duration: int | None = None
-    prompt_eval_count: int | None = None
-    prompt_eval_duration: int | None = None
-    eval_count: int | None = None
-    eval_duration: int | None = None
-
-
-_METRICS: Final = msgspec.json.Decoder(_Metrics)
+# The members with which a native answer ends, in nanoseconds.
+_METRICS: Final[Any] = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "Metrics",
+        [
+            ("total_duration", int),
+            ("load_duration", int | None, None),
+            ("prompt_eval_count", int | None, None),
+            ("prompt_eval_duration", int | None, None),
+            ("eval_count", int | None, None),
+            ("eval_duration", int | None, None),
+        ],
+    )
+)
 
 
 def counts(tail: bytes, telling: Telling) -> Counts:

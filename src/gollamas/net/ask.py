@@ -91,7 +91,8 @@ class Ask:
         head = self._head(server, method, path, body)
         sink = _Collects(asyncio.get_running_loop().create_future())
         try:
-            connection.send(head, body or b"", sink, is_head_request=method == "HEAD")
+            connection.send(head, body or b"")
+            connection.expect(sink, is_head_request=method == "HEAD")
             await sink.done
         except asyncio.CancelledError:
             connection.abort()

@@ -35,7 +35,7 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_clients", "_data", "_drained", "_is_begun", "_is_cancelled", "_is_lingering", "_reader",
         "_reads_on", "_stamp", "_task", "_unsent", "address", "complete_at", "forwarded_line", "is_busy",
-        "is_gone", "is_paused", "keep_alive", "now", "out", "round", "source", "transport",
+        "is_gone", "is_paused", "keep_alive", "now", "round", "source", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -43,7 +43,6 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, clients: Group) -> None:
         self._clients = clients
         self.round = clients.round
-        self.out = self.round.writes.append  # HOT: a write of this round, with its transport
         self.now = clients.clock  # monotonic seconds
         self._reader = RequestReader(clients.service.on_head)
         self._data = b""  # read, not parsed yet
@@ -299,6 +298,10 @@ class ClientConnection(asyncio.Protocol):
         is_head_only = not has_length or self._reader.method == b"HEAD"
         if not self.transport.is_closing():
             self.transport.write(start if is_head_only else start + body)
+
+    def write(self, data: bytes) -> None:
+        """Send a part of an answer whose source pauses when the client does."""
+        self.round.write(self.transport, data)
 
     async def send(self, answer: Answer) -> None:
         """Send an answer, whole or piece by piece as its iterator gives them."""

@@ -196,19 +196,21 @@ class Exchange(Turn[Route]):
         model = self._found.model
         if self.route.minds_case:
             model = self._found.name_minding_case(self.fleet.view, lease.server)
-        event = self.event
-        event.server = lease.server
-        event.why = lease.why
-        event.model_used = model
-        client = self.client
-        event.wait_s = now - client.complete_at
+        body = inference.prepare(named, model)
+        connection.send(self._request_head(target, named, model, len(body)), body)
+        # HOT: what follows does not keep the server waiting.
         relay = self._relay = Relay(self, connection, target.line, now)
         if model != named.name:
             relay.renames(model, named.name)
         if len(self.candidates) > 1:
             relay.may_move_on = self._is_another_usable(lease.server)
-        body = inference.prepare(named, model)
-        connection.send(self._request_head(target, named, model, len(body)), body, relay)
+        connection.expect(relay)
+        client = self.client
+        event = self.event
+        event.server = lease.server
+        event.why = lease.why
+        event.model_used = model
+        event.wait_s = now - client.complete_at
         if client.is_paused:
             connection.pause()
 

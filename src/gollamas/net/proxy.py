@@ -45,7 +45,7 @@ class Proxy:
         self._fleet = fleet
         self._listings = listings
         self._ids = itertools.count(1)
-        self._id_prefix = secrets.token_hex(8)  # with the number 24 digits, as in Anthropic's ids
+        self._id_prefix = secrets.token_hex(6)  # with the number 24 digits, as in Anthropic's ids
         self.apply(snapshot, gate)
 
     def apply(self, snapshot: Snapshot, gate: Gate) -> None:
@@ -108,7 +108,7 @@ class Proxy:
         return given.decode() if given and _REQUEST_ID.fullmatch(given) else self._new_id()
 
     def _new_id(self) -> str:
-        return f"{self._id_prefix}{next(self._ids):08x}"
+        return self._id_prefix + next(self._ids).to_bytes(6, "big").hex()
 
     # -- answers of our own --------------------------------------------------------------------------
 

@@ -138,7 +138,7 @@ class Relay:
         self._older = self._last
         self._last = data if size <= TAIL_BYTES else data[-TAIL_BYTES:]
         client = self._client
-        client.out((client.transport, b"%x\r\n%b\r\n" % (size, data)))
+        client.write(b"%x\r\n%b\r\n" % (size, data))
 
     def _edit_or_end(self, data: bytes, is_complete: bool) -> None:
         """Send a piece in which a name is changed back, or the last one with the end behind it."""
@@ -152,7 +152,7 @@ class Relay:
         if is_complete:
             data += _LAST_CHUNK
         if data:
-            self._client.out((self._client.transport, data))
+            self._client.write(data)
 
     def _progress_unchunked(self, reader: ResponseReader) -> None:
         data = reader.take()
@@ -162,7 +162,7 @@ class Relay:
                 data += self._editor.flush()
         if data:
             self._keep(data)
-            self._client.out((self._client.transport, data))
+            self._client.write(data)
 
     def ended(self) -> None:
         if self.held is not None:
@@ -306,10 +306,7 @@ class Relay:
         client = self._client
         call = self._call
         call.named = None
-        now = self._seen_at = client.now()
-        event = call.event
-        event.first_byte_s = now - client.complete_at
-        event.status = status = reader.status
+        status = reader.status
         is_whole = reader.is_complete
         if self._names is not None:
             content_type = reader.names.get(b"content-type", b"")
@@ -324,14 +321,19 @@ class Relay:
         if data:
             self._keep(data)
             parts.append(b"%x\r\n%b\r\n" % (len(data), data) if framing is _CHUNKED else data)
+        if is_whole and framing is _CHUNKED:
+            parts.append(_LAST_CHUNK)
+        client.write(b"".join(parts))
+        # HOT: what follows does not keep the client waiting.
+        now = self._seen_at = client.now()
+        event = call.event
+        event.first_byte_s = now - client.complete_at
+        event.status = status
         if is_whole:
             self.ended_at = now
-            if framing is _CHUNKED:
-                parts.append(_LAST_CHUNK)
         else:
             call.let_go()
             self.reader.let_go()
-        client.out((client.transport, b"".join(parts)))
 
     def _edit(self, used: bytes, asked: bytes, content_type: bytes, data: bytes, is_whole: bool) -> bytes:
         """Set an editor up where this answer carries its model's name."""

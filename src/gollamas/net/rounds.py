@@ -40,16 +40,16 @@ class Asks(Protocol):
 class Round:
     """The reads and writes of one turn. No method of what it is given may raise."""
 
-    __slots__ = ("_asking", "_is_due", "_reading", "_steps", "few", "open", "writes")
+    __slots__ = ("_asking", "_is_due", "_is_gathering", "_reading", "_steps", "_writes", "few", "open")
 
     def __init__(self) -> None:
         self.open = 0  # requests that are being answered
         self.few = FEW
-        self.writes: list[tuple[asyncio.Transport, bytes]] = []  # to be added to, for `flush`
+        self._writes: list[tuple[asyncio.Transport, bytes]] = []
         self._reading: list[Reads] = []
         self._asking: list[Asks] = []
         self._steps: list[Callable[[], None]] | None = None  # of the next stage, while this one has another
-        self._is_due = False
+        self._is_due = self._is_gathering = False
 
     def has_answer(self, connection: Reads) -> None:
         """Take a server's connection that has read."""
@@ -81,7 +81,9 @@ class Round:
         if reading:
             self._reading = []
             parsed = [connection for connection in reading if connection.parse()]
+            self._is_gathering = True
             whole = [connection for connection in parsed if connection.pass_on()]
+            self._is_gathering = False
             self.flush()
             self._in_two_stages([connection.end for connection in whole])
         asking = self._asking
@@ -102,13 +104,26 @@ class Round:
         for step in second:
             step()
 
+    def write(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Write in the stage of its own; outside of a round, at once."""
+        if self._is_gathering:
+            self._writes.append((transport, data))
+        else:
+            _write(transport, data)
+
     def flush(self) -> None:
-        """Write what is to be written; a transport that is closing takes nothing."""
-        writes = self.writes
-        for transport, data in writes:
-            if not transport.is_closing():
-                try:
-                    transport.write(data)
-                except Exception:  # noqa: BLE001 - one transport's trouble is not the others'
-                    transport.abort()
-        writes.clear()
+        """Write what waits for its stage."""
+        writes = self._writes
+        if writes:
+            for transport, data in writes:
+                _write(transport, data)
+            writes.clear()
+
+
+def _write(transport: asyncio.Transport, data: bytes) -> None:
+    """A transport that is closing takes nothing."""
+    if not transport.is_closing():
+        try:
+            transport.write(data)
+        except Exception:  # noqa: BLE001 - one transport's trouble is not the others'
+            transport.abort()

@@ -64,10 +64,8 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._data = b""  # read, not parsed yet
         self._broken = ""  # why what was parsed is no answer
 
-    def send(self, head: bytes, body: bytes, sink: Sink, *, is_head_request: bool = False) -> None:
-        """Send a request; all that comes goes to `sink`."""
-        self.reader.begin(is_head_request=is_head_request)
-        self._sink = sink
+    def send(self, head: bytes, body: bytes) -> None:
+        """Send a request; who sends it says in the same turn, by `expect`, where its answer goes."""
         transport = self.transport
         if transport.is_closing():
             return  # `connection_lost` is on its way and tells the sink
@@ -76,6 +74,11 @@ class ServerConnection(asyncio.BufferedProtocol):
         else:
             transport.write(head)
             transport.write(body)
+
+    def expect(self, sink: Sink, *, is_head_request: bool = False) -> None:
+        """Give all that comes from now on to `sink`."""
+        self.reader.begin(is_head_request=is_head_request)
+        self._sink = sink
 
     def pause(self) -> None:
         """Stop reading."""
@@ -117,7 +120,6 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._work_off()
         if self._sink is not None and self.reader.finished():
             if self.pass_on():
-                self._round.flush()
                 self.end()
         elif self._sink is not None:
             self._fail("it closed the connection")
@@ -181,7 +183,6 @@ class ServerConnection(asyncio.BufferedProtocol):
     def _work_off(self) -> None:
         """Work off what was read, before its turn."""
         if self._data and self.parse() and self.pass_on():
-            self._round.flush()
             self.end()
         else:
             self._round.flush()

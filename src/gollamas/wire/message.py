@@ -63,7 +63,7 @@ class Head:
         else:
             names[lower] = value
         if lower not in NOT_FOR_SERVERS:
-            self.lines.append(b"%b: %b\r\n" % (name, value))
+            self.lines.append(name + b": " + value + b"\r\n")
 
     def _repeat(self, lower: bytes, value: bytes) -> None:
         """A list is one value (RFC 9110, section 5.3); what frames a request or names its host is no list."""

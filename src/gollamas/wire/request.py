@@ -44,7 +44,7 @@ class RequestReader:
 
     __slots__ = (
         "_coming", "_empty_lines", "_extension_bytes", "_left", "_limit", "_on_head", "_parser", "_pieces",
-        "_raw", "_size", "_state", "body", "head", "rest",
+        "_raw", "_ready", "_size", "_state", "body", "head", "rest",
     )  # fmt: skip
 
     def __init__(self, on_head: OnHead) -> None:
@@ -62,6 +62,8 @@ class RequestReader:
         self.body = b""
         self._coming: Head | None = None  # a head that is not complete yet
         self._parser: httptools.HttpRequestParser | None = None
+        # HOT: made while the client reads its answer, not while it waits for the next one.
+        self._ready: tuple[Head, httptools.HttpRequestParser] | None = _head_and_parser()
         self._state: Callable[[bytes], bool] | None = None
 
     @property
@@ -92,8 +94,9 @@ class RequestReader:
             self._state = self._read_head
             return self._read_head(data)
         # HOT: the usual head comes in one read.
-        head = self._coming = Head()
-        parser = httptools.HttpRequestParser(head)
+        head, parser = self._ready or _head_and_parser()
+        self._ready = None
+        self._coming = head
         try:
             parser.feed_data(data[:end])
         except _TROUBLE as why:
@@ -110,8 +113,8 @@ class RequestReader:
             data = self._skip_empty_lines(data)
             if not data:
                 return False
-            head = self._coming = Head()
-            parser = self._parser = httptools.HttpRequestParser(head)
+            head, parser = self._coming, self._parser = self._ready or _head_and_parser()
+            self._ready = None
             raw: bytes | bytearray = data
         else:
             raw = self._raw
@@ -136,7 +139,7 @@ class RequestReader:
         """The head is complete: check it, ask how long its body may be, begin with that."""
         method = head.method = parser.get_method()
         # llhttp also takes RTSP and ICE, and more than one blank between the parts of the first line.
-        start = b"%b %b HTTP/" % (method, head.path)
+        start = method + b" " + head.path + b" HTTP/"
         if not raw.startswith(start):
             raise BadHead("malformed request line")
         heads.check(head, "1.1" if raw.startswith(b"1.1\r", len(start)) else parser.get_http_version())
@@ -266,6 +269,12 @@ class RequestReader:
         self.body = b"".join(self._pieces)
         self._pieces = []
         return True
+
+
+def _head_and_parser() -> tuple[Head, httptools.HttpRequestParser]:
+    """Make an empty head and the parser that fills it."""
+    head = Head()
+    return head, httptools.HttpRequestParser(head)
 
 
 def _refuse(head: Head, parser: httptools.HttpRequestParser, why: Exception) -> None:

@@ -173,7 +173,7 @@ class ResponseReader:
         else:
             names[lower] = value
         if lower not in NOT_FOR_CLIENTS:
-            self.lines.append(b"%b: %b\r\n" % (name, value))
+            self.lines.append(name + b": " + value + b"\r\n")
 
     def on_headers_complete(self) -> None:
         status = self.status = self._parser.get_status_code()

@@ -300,8 +300,10 @@ async def test_an_answer_that_comes_before_the_request_is_through_is_passed_on()
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer(b"{}", status=b"400 Bad Request", more=b"Connection: close\r\n"))
-        await Peer(reader, writer).gone()
-        writer.close()
+        try:
+            await Peer(reader, writer).gone()
+        finally:
+            writer.close()
 
     async with RawServer() as server, running(a_config([server])) as proxy:
         await server.shut()

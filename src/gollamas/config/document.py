@@ -5,12 +5,13 @@ Owns the syntax of the file, not its meaning. Scalars stay as they were written,
 """
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from gollamas.config.faults import Findings
@@ -56,7 +57,9 @@ def read_document(text: str, file: str, environ: Mapping[str, str], findings: Fi
     """Give the document's value, None where there is none. Faults go to `findings`."""
     yaml = YAML(typ="safe", pure=True)
     try:
-        root = yaml.compose(text.removeprefix("\ufeff"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # it may be set anew (YAML 1.2.2, 7.1)
+            root = yaml.compose(text.removeprefix("\ufeff"))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}" if mark else file

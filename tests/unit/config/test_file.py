@@ -186,6 +186,12 @@ def test_a_merge_adds_what_is_not_there() -> None:
     assert "`<<` takes mappings only" in faults_of_yaml("servers: {a: {<<: x, url: 'http://a'}}")[0]
 
 
+def test_an_anchor_may_be_set_anew() -> None:
+    """An alias means the anchor's last place before it; nothing is said about the first one."""
+    servers = config_of_yaml("servers: {a: &x http://a:1, b: &x http://b:1, c: {url: *x}}").servers
+    assert servers["c"].url == "http://b:1"
+
+
 def test_plain_urls_may_be_a_list() -> None:
     """As on the command line: servers without ids, and all that they have."""
     config = config_of_yaml("servers: [http://a:1, 'b:2']")

@@ -3,15 +3,16 @@
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-# The quickest Python at hand that is new enough; another one: make setup PYTHON=/path/to/python
+# The quickest Python at hand that is new enough and can be compiled for; another one: make setup PYTHON=/path/to/python
 PYTHON ?= $(shell scripts/quickest-python)
 VENV := .venv
 BIN := $(VENV)/bin
 PURE := $(filter 1,$(GOLLAMAS_PURE))
 INSTALLED := $(VENV)/.installed
 BUILT := $(VENV)/.built$(PURE:1=-pure)
-# Of what may be compiled: setup.py names the modules.
-SOURCES := $(foreach layer,api fleet net observe wire,$(wildcard src/gollamas/$(layer)/*.py))
+# What is compiled (setup.py names the modules) has the types of all below it built in.
+SOURCES := $(filter-out $(foreach layer,admin cli simulate,src/gollamas/$(layer)/%), \
+	$(wildcard src/gollamas/*.py src/gollamas/*/*.py))
 UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
@@ -35,7 +36,7 @@ $(BUILT): $(INSTALLED) pyproject.toml setup.py $(SOURCES)
 	@find src \( -name '*.so' -o -name '*.pyd' \) -delete; rm -f $(VENV)/.built*
 	@$(if $(PURE),,echo "compiling what a request passes through: half a minute (GOLLAMAS_PURE=1 leaves it out)")
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@$(if $(PURE),,ls src/*.so >/dev/null 2>&1 || \
+	@$(if $(PURE),,find src -name '*.so' -o -name '*.pyd' | grep -q . || \
 		echo "not compiled: that needs a C compiler and Python's headers; all works, but slower" >&2)
 	@touch $@
 

@@ -1,12 +1,15 @@
 """Compiles what every request passes through to C, by mypyc; pyproject.toml says all else.
 
-GOLLAMAS_PURE=1 compiles nothing. Without a C compiler or Python's headers setuptools warns and goes on: the
-same modules run as the Python that they are, slower.
+GOLLAMAS_PURE=1 compiles nothing, GOLLAMAS_PURE=0 fails where it can't. Otherwise, without a C compiler or
+Python's headers, the same modules run as the Python that they are, slower.
 """
 
 import os
+import shutil
+from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 # By layer. What is left out is not asked for every request, or is a base of classes that stay Python.
 COMPILED = {
@@ -17,10 +20,26 @@ COMPILED = {
     "wire": ("body", "fields", "head", "message", "request", "response", "tail"),
 }
 _FLAGS = ("--config-file=", "--ignore-missing-imports")  # types are checked by `make check`
+_PURE = os.environ.get("GOLLAMAS_PURE")
+
+
+class _AllOrNothing(build_ext):
+    """Half of the modules would not start: they need one another."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except Exception as why:  # whatever a compiler fails by
+            if _PURE == "0":
+                raise
+            self.warn(f"not compiled, so it will be slower: {why}")
+            for name in [self.get_ext_fullpath(extension.name) for extension in self.extensions]:
+                Path(name).unlink(missing_ok=True)
+            self.extensions = []
 
 
 def _extensions() -> list[Extension]:
-    if os.environ.get("GOLLAMAS_PURE") == "1":
+    if _PURE == "1":
         return []
     from mypyc.build import mypycify  # noqa: PLC0415 - a build of Python alone needs no mypy
 
@@ -29,9 +48,9 @@ def _extensions() -> list[Extension]:
     extensions: list[Extension] = mypycify(
         [*_FLAGS, *modules], opt_level="1", debug_level="0", group_name="gollamas"
     )
-    for extension in extensions:
-        extension.optional = True
     return extensions
 
 
-setup(ext_modules=_extensions())
+for old in Path("build").glob("lib*"):  # what an earlier build left would go into this one
+    shutil.rmtree(old)
+setup(ext_modules=_extensions(), cmdclass={"build_ext": _AllOrNothing})

@@ -281,6 +281,9 @@ async def test_a_loop_through_itself_is_refused_with_508() -> None:
         assert via is not None
         again = await proxy.ask(post("/api/chat", BODY, b"Via: 1.0 other, " + via))
         assert again.status == 508
+        assert again.get(b"x-gollamas-server") == b"one"
+        event = await proxy.events.ended(2)
+        assert (event.server, event.why, event.model_used) == ("one", "only server", ROUTED)
         assert server.hits == 1
         other = await proxy.ask(post("/api/chat", BODY, b"Via: 1.0 other"))
         assert other.status == 200

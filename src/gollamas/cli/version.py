@@ -2,8 +2,7 @@
 
 import platform
 from collections.abc import Sequence
-from importlib import metadata
-from importlib.util import find_spec
+from importlib import import_module, metadata
 from typing import Final
 
 from gollamas import __version__
@@ -37,8 +36,8 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _is_compiled() -> bool:
-    spec = find_spec("gollamas.net.relay")
-    return spec is not None and spec.origin is not None and not spec.origin.endswith(".py")
+    found = import_module("gollamas.net.relay").__file__
+    return found is not None and not found.endswith(".py")
 
 
 def _version_of(package: str) -> str:

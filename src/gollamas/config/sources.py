@@ -21,7 +21,7 @@ _OF_SERVICE: Final = re.compile(
     r"GOLLAMAS_(PORT|SERVICE_)|GOLLAMAS_.*_(SERVICE_(HOST$|PORT)|PORT_\d+_(TCP|UDP|SCTP))"
 )
 _OF_SERVICE_URL: Final = re.compile(r"(tcp|udp|sctp)://")
-_OF_TESTS: Final = "GOLLAMAS_TEST_"
+_FOR_OTHERS: Final = ("GOLLAMAS_TEST_", "GOLLAMAS_PURE")  # read by the tests and by setup.py
 
 _KNOWN_VARIABLES: Final = tuple(
     variable for option in OPTIONS for variable in option.variables if variable.startswith(PREFIX)
@@ -137,7 +137,7 @@ def _meant(index: int, word: str) -> str:
 
 def _look_for_unknown_variables(environ: Mapping[str, str], findings: Findings) -> None:
     for name in sorted(environ):
-        if not name.startswith(PREFIX) or name in _KNOWN_VARIABLES or name.startswith(_OF_TESTS):
+        if not name.startswith(PREFIX) or name in _KNOWN_VARIABLES or name.startswith(_FOR_OTHERS):
             continue
         if _OF_SERVICE.match(name) or (name.endswith("_PORT") and _OF_SERVICE_URL.match(environ[name])):
             continue

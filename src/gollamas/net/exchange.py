@@ -49,7 +49,7 @@ class Exchange(Turn[Route]):
     """Serves one request that is routed by its model.
 
     It is the `Call` that relays read, the `Wanting` that admission reads, and its client's source while it
-    waits for a connection. HOT: what most requests do not change stands in the class.
+    waits for a connection.
     """
 
     model = ""
@@ -196,6 +196,10 @@ class Exchange(Turn[Route]):
         model = self._found.model
         if self.route.minds_case:
             model = self._found.name_minding_case(self.fleet.view, lease.server)
+        event = self.event
+        event.server = lease.server
+        event.why = lease.why
+        event.model_used = model
         body = inference.prepare(named, model)
         connection.send(self._request_head(target, named, model, len(body)), body)
         # HOT: what follows does not keep the server waiting.
@@ -206,10 +210,6 @@ class Exchange(Turn[Route]):
             relay.may_move_on = self._is_another_usable(lease.server)
         connection.expect(relay)
         client = self.client
-        event = self.event
-        event.server = lease.server
-        event.why = lease.why
-        event.model_used = model
         event.wait_s = now - client.complete_at
         if client.is_paused:
             connection.pause()

@@ -79,8 +79,7 @@ class Call(Protocol):
 class Relay:
     """The sink of a server's connection and the source of a client's.
 
-    `may_move_on` holds a 503 back. After the end `why` says in words what went wrong. HOT: what most answers
-    do not change stands in the class.
+    `may_move_on` holds a 503 back. After the end `why` says in words what went wrong.
     """
 
     held: list[bytes] | None = None
@@ -96,7 +95,7 @@ class Relay:
         self._client = client = call.client
         self._connection = connection
         self._server_line = server_line
-        self._editor: NameEditor | None = None  # HOT: what every piece reads does not stand in the class
+        self._editor: NameEditor | None = None
         self._framing: str | None = None  # None until the head has gone out
         self._names: tuple[bytes, bytes] | None = None  # as the server was asked, as the client asked
         self._is_done = self.may_move_on = False

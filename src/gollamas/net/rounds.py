@@ -82,8 +82,10 @@ class Round:
             self._reading = []
             parsed = [connection for connection in reading if connection.parse()]
             self._is_gathering = True
-            whole = [connection for connection in parsed if connection.pass_on()]
-            self._is_gathering = False
+            try:
+                whole = [connection for connection in parsed if connection.pass_on()]
+            finally:
+                self._is_gathering = False
             self.flush()
             self._in_two_stages([connection.end for connection in whole])
         asking = self._asking

@@ -222,6 +222,7 @@ def test_a_strange_variable_has_no_nearest() -> None:
         ("GOLLAMAS_ADMIN_PORT", "tcp://10.0.0.1:80"),
         ("GOLLAMAS_ADMIN_PORT_80_UDP_PORT", "80"),
         ("GOLLAMAS_TEST_OLLAMA", "http://h"),
+        ("GOLLAMAS_PURE", "1"),
         ("OTHER", "x"),
     ],
 )

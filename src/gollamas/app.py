@@ -25,9 +25,10 @@ from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
 from gollamas.net.ask import Ask
 from gollamas.net.listener import Listener, NotListening, bind, is_loopback
+from gollamas.net.own import Listings
 from gollamas.net.pool import Pool
 from gollamas.net.prober import PS, TAGS, Prober
-from gollamas.net.proxy import Listings, Proxy
+from gollamas.net.proxy import Proxy
 from gollamas.net.responder import Responder
 from gollamas.net.rounds import Round
 from gollamas.net.supervisor import Supervisor

@@ -10,11 +10,12 @@ import contextlib
 import socket
 import struct
 from email.utils import formatdate
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from gollamas.errors import ProxyError
 from gollamas.net.contracts import Group, Later, Source
-from gollamas.wire.message import Answer, CutOff, Field, Fields, Head
+from gollamas.net.supervisor import Cancellable
+from gollamas.wire.message import Fields, Head
 from gollamas.wire.request import RequestReader
 from gollamas.wire.response import head_bytes, status_line
 
@@ -24,17 +25,18 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
 
 
-def _date() -> Field:
-    """When an answer of our own was made (RFC 9110, section 6.6.1)."""
-    return b"Date", formatdate(usegmt=True).encode()
+def head_of(status: int, fields: Fields, ours: bytes) -> bytes:
+    """The head of an answer of our own, which says when it was made (RFC 9110, section 6.6.1)."""
+    date = (b"Date", formatdate(usegmt=True).encode())
+    return head_bytes(status_line(status), [*fields, date], ours)
 
 
 class ClientConnection(asyncio.Protocol):
     """One client. The service answers by `answer`, `stream`, or by writing through `transport` itself."""
 
     __slots__ = (
-        "_clients", "_data", "_drained", "_is_begun", "_is_cancelled", "_is_lingering", "_reader",
-        "_reads_on", "_stamp", "_task", "_unsent", "address", "complete_at", "forwarded_line", "is_busy",
+        "_clients", "_data", "_is_begun", "_is_lingering", "_reader", "_reads_on", "_running", "_stamp",
+        "_unsent", "address", "complete_at", "drained", "forwarded_line", "is_busy",
         "is_gone", "is_paused", "keep_alive", "now", "round", "source", "transport",
     )  # fmt: skip
 
@@ -46,10 +48,9 @@ class ClientConnection(asyncio.Protocol):
         self.now = clients.clock  # monotonic seconds
         self._reader = RequestReader(clients.service.on_head)
         self._data = b""  # read, not parsed yet
-        self._task: asyncio.Task[Any] | None = None
-        self._drained: asyncio.Future[None] | None = None
+        self._running: Cancellable | None = None
+        self.drained: asyncio.Future[None] | None = None  # of who waits until the client reads on
         self._is_begun = False  # a part of a request has come
-        self._is_cancelled = False
         self._is_lingering = False
         self._reads_on = False  # what came behind a request is about to be read
         self._unsent = 0
@@ -110,8 +111,8 @@ class ClientConnection(asyncio.Protocol):
         self.is_paused = False
         if self.source is not None:
             self.source.resume()
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
+        if self.drained is not None and not self.drained.done():
+            self.drained.set_result(None)
         if self._reads_on:
             asyncio.get_running_loop().call_soon(self._read_on)
 
@@ -190,27 +191,13 @@ class ClientConnection(asyncio.Protocol):
 
     def run(self, later: Later) -> None:
         """Run what has to wait; it is cancelled when the client leaves."""
-        self._is_cancelled = False
-        self._clients.spawn(self._run(later), "client")
-
-    async def _run(self, later: Later) -> None:
-        task = self._task = asyncio.current_task()
-        if self._is_cancelled and task is not None:
-            task.cancel()  # only now: else `later` would never begin, and could not tell of its end
-        try:
-            await later
-        except BaseException:
-            self.transport.abort()
-            raise
-        finally:
-            if self._task is task:
-                self._task = None
+        running = self._running = Cancellable(later, self.transport.abort)
+        self._clients.spawn(running.run(), "client")
 
     def cancel(self) -> None:
         """Cancel what `run` has begun, at its first wait."""
-        self._is_cancelled = True
-        if self._task is not None:
-            self._task.cancel()
+        if self._running is not None:
+            self._running.cancel()
 
     def finished(self, now: float | None = None) -> None:
         """The answer has gone out, or never will: read the next request, or end. `now` where it is known."""
@@ -294,7 +281,7 @@ class ClientConnection(asyncio.Protocol):
         """
         has_length = status >= 200 and status not in (204, 304)
         ours = lines + self.framing_lines(b"Content-Length: %d\r\n" % len(body) if has_length else b"")
-        start = head_bytes(status_line(status), [*fields, _date()], ours)
+        start = head_of(status, fields, ours)
         is_head_only = not has_length or self._reader.method == b"HEAD"
         if not self.transport.is_closing():
             self.transport.write(start if is_head_only else start + body)
@@ -302,41 +289,6 @@ class ClientConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send a part of an answer whose source pauses when the client does."""
         self.round.write(self.transport, data)
-
-    async def send(self, answer: Answer) -> None:
-        """Send an answer, whole or piece by piece as its iterator gives them."""
-        if isinstance(answer.body, bytes):
-            self.answer(answer.status, answer.fields, answer.body)
-            return
-        pieces = answer.body
-        head = self._reader.head
-        is_chunked = head is None or not head.is_http10
-        if not is_chunked:
-            self.keep_alive = False
-        framing = b"Transfer-Encoding: chunked\r\n" if is_chunked else b""
-        self.transport.write(
-            head_bytes(status_line(answer.status), [*answer.fields, _date()], self.framing_lines(framing))
-        )
-        try:
-            async for piece in pieces:
-                if piece:
-                    self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
-                    await self._until_drained()
-        except CutOff:
-            self.reset()
-            return
-        finally:
-            close = getattr(pieces, "aclose", None)
-            if close is not None:
-                await close()
-        if is_chunked:
-            self.transport.write(b"0\r\n\r\n")
-
-    async def _until_drained(self) -> None:
-        if self.is_paused:
-            self._drained = asyncio.get_running_loop().create_future()
-            await self._drained
-            self._drained = None
 
     def close(self) -> None:
         """End the connection behind what was written."""

@@ -2,12 +2,11 @@
 
 Owns the order of the attempts and the rule of when another server may be tried (RFC 9110, section 9.2.2).
 What a server answers passes in `relay`; which server it is, `fleet` says. A request for which a connection
-is there runs within the callbacks of both sides; whatever has to wait runs as its client's task.
+is there runs within the callbacks of both sides; whatever has to wait is in `waiting`.
 """
 
-import asyncio
-from collections.abc import Collection, Coroutine, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 from urllib.parse import quote
 
 from gollamas import names
@@ -20,18 +19,19 @@ from gollamas.errors import (
     ModelNotFound,
     ProxyError,
     ServerBroke,
-    ServerRefused,
     ServerTooSlow,
     ShuttingDown,
 )
 from gollamas.events import AttemptFailed, End
 from gollamas.fleet.admit import Lease, Refuse
 from gollamas.fleet.choose import choose
-from gollamas.fleet.routing import Found, Invalid, Unknown, cannot_tell
+from gollamas.fleet.routing import Found, Unknown, cannot_tell
+from gollamas.net import waiting
 from gollamas.net.contracts import Later
 from gollamas.net.relay import Outcome, Relay
 from gollamas.net.turn import Target, Turn
 from gollamas.net.upstream import ServerConnection
+from gollamas.net.waiting import Step
 from gollamas.wire import head as heads
 from gollamas.wire.tail import counts
 
@@ -75,16 +75,26 @@ class Exchange(Turn[Route]):
             named = self.named = inference.read(self.route, self.head, body)
             self.model = event.model = name = named.name
             self._unloads = named.unloads
-            found = self.snapshot.routing.find(name, self.fleet.view)
-            if not isinstance(found, Found):
-                return self._later(self._look_up(name, found))
-            step = self._go(found, self.client.complete_at)
+            step = self._first_step(name)
             return None if step is None else self._later(step)
         except Exception as error:  # noqa: BLE001 - one request's defect must not end its connection unanswered
-            self._failed(error)
+            self.failed(error)
             return None
 
-    def _go(self, found: Found, now: float) -> "Step | None":
+    def _first_step(self, name: str) -> Step | None:
+        """Find out where the request may go, and begin with the attempts if that is known."""
+        found = self.snapshot.routing.find(name, self.fleet.view)
+        if isinstance(found, Found):
+            return self._go(found, self.client.complete_at)
+        if isinstance(found, Unknown):
+            if found.may_look_up:
+                return waiting.look_up(self, found.key)
+            raise self._unknown()
+        if names.names_both_sources(name):
+            raise BadRequest(f'use either :local or :cloud, not both: "{name}"')
+        raise BadRequest("invalid model name")
+
+    def _go(self, found: Found, now: float) -> Step | None:
         """Begin with the attempts, now that it is known where the request may go."""
         self._found = found
         self.key = found.key
@@ -92,55 +102,47 @@ class Exchange(Turn[Route]):
         self.event.alias = found.alias
         return self._next_attempt(now)
 
-    # -- waiting -------------------------------------------------------------------------------------
-
-    async def _later(self, step: "Step") -> None:
-        """Take one step after another, each of which may name the next; ends before the answer does."""
-        self.client.source = self
-        try:
-            following: Step | None = step
-            while following is not None:
-                following = await following
-        except asyncio.CancelledError:
-            if self._is_cut:
-                self._failed(ShuttingDown("gollamas is shutting down: try again"))
-                return
-            self._left()
-            raise
-        except Exception as error:  # noqa: BLE001 - as in `begin`
-            self._failed(error)
-
-    async def _look_up(self, name: str, found: Unknown | Invalid) -> "Step | None":
-        """Ask the servers once for a name that nobody knew, where `expose` opens more than is configured."""
-        if isinstance(found, Invalid):
-            if names.names_both_sources(name):
-                raise BadRequest(f'use either :local or :cloud, not both: "{name}"')
-            raise BadRequest("invalid model name")
-        view = self.fleet.view
-        if found.may_look_up:
-            if await self.fleet.look_up(found.key):
-                again = self.snapshot.routing.find(name, view)
-                if isinstance(again, Found):
-                    return self._go(again, self.fleet.clock())
-            if (error := cannot_tell(view)) is not None:
-                raise error
+    def _unknown(self) -> ModelNotFound:
+        """Say that no server has the model, as Ollama says it on this route."""
+        name = self.model
         parsed = names.parse(name)
         route = self.route
         is_shown_whole = route.kind is Kind.PATH or route.reads_name
         shown = parsed.shortest if is_shown_whole and parsed is not None else name
-        raise ModelNotFound(route.not_found(shown))
+        return ModelNotFound(route.not_found(shown))
 
-    async def _dial(self, lease: Lease, target: Target) -> "Step | None":
-        """Make a connection for this attempt; a server that refuses one is down until a probe succeeds."""
-        fleet = self.fleet
-        try:
-            connection = await fleet.pool.dial(target.server)
-        except ServerRefused as why:
-            fleet.view.connect_failed(lease.server, why.text, fleet.clock())
-            return self._move_on(lease, why.text)
-        self._attempt = connection, target, fleet.clock()
+    # -- waiting: what `waiting` calls ---------------------------------------------------------------
+
+    def _later(self, step: Step) -> Later:
+        self.client.source = self
+        return waiting.steps(self, step)
+
+    def looked_up(self, *, is_known: bool) -> Step | None:
+        """Go on now that the servers were asked for the name; where `expose` opens more than configured."""
+        view = self.fleet.view
+        if is_known:
+            found = self.snapshot.routing.find(self.model, view)
+            if isinstance(found, Found):
+                return self._go(found, self.fleet.clock())
+        raise cannot_tell(view) or self._unknown()
+
+    def refused(self, lease: Lease, why: str) -> Step | None:
+        """Try the next server: the one that gave no connection is down until a probe succeeds."""
+        self.fleet.view.connect_failed(lease.server, why, self.fleet.clock())
+        return self._move_on(lease, why)
+
+    def connected(self, connection: ServerConnection, target: Target) -> None:
+        """Send the request over the connection that was made for it."""
+        self._attempt = connection, target, self.fleet.clock()
         self._send()
-        return None
+
+    def cancelled(self) -> bool:
+        """End, since the client left or the grace period is over; whether it was answered."""
+        if self._is_cut:
+            self.failed(ShuttingDown("gollamas is shutting down: try again"))
+        else:
+            self._left()
+        return self._is_cut
 
     # -- what a client's connection calls while nothing has been sent ---------------------------------
 
@@ -163,7 +165,7 @@ class Exchange(Turn[Route]):
 
     # -- attempts ------------------------------------------------------------------------------------
 
-    def _next_attempt(self, now: float) -> "Step | None":
+    def _next_attempt(self, now: float) -> Step | None:
         """Bind a server and send it the request, where a connection is there; else dial one."""
         fleet = self.fleet
         lease = fleet.admission.enter(self, now)
@@ -175,7 +177,7 @@ class Exchange(Turn[Route]):
         target = self.snapshot.targets[lease.server]
         connection = fleet.pool.take(lease.server)
         if connection is None:
-            return self._dial(lease, target)
+            return waiting.dial(self, lease, target)
         self._attempt = connection, target, now
         self.client.round.then(self._send)
         return None
@@ -187,7 +189,7 @@ class Exchange(Turn[Route]):
             self._send_on(connection, target, now)
         except Exception as error:  # noqa: BLE001 - as in `begin`
             connection.abort()
-            self._failed(error)
+            self.failed(error)
 
     def _send_on(self, connection: ServerConnection, target: Target, now: float) -> None:
         named, lease = self.named, self._lease
@@ -214,7 +216,7 @@ class Exchange(Turn[Route]):
         if client.is_paused:
             connection.pause()
 
-    def _move_on(self, lease: Lease, why: str) -> "Step | None":
+    def _move_on(self, lease: Lease, why: str) -> Step | None:
         """An attempt has failed before a byte went out: try the next server, if there is one."""
         fleet = self.fleet
         event = self.event
@@ -299,7 +301,7 @@ class Exchange(Turn[Route]):
         try:
             self._count(relay)
         except Exception as error:  # noqa: BLE001 - as in `begin`
-            self._failed(error)
+            self.failed(error)
             return
         self._ended_at = relay.ended_at
         self.client.round.then(self._end)
@@ -323,17 +325,16 @@ class Exchange(Turn[Route]):
         try:
             step = self._judge(outcome, relay, lease)
             if step is not None:
-                self.client.source = self
                 self.client.run(self._later(step))
         except Exception as error:  # noqa: BLE001 - as in `begin`
-            self._failed(error)
+            self.failed(error)
 
     def client_gone(self, relay: Relay) -> None:
         """The client left during an attempt."""
         self.event.bytes_out = relay.bytes_out
         self._left()
 
-    def _judge(self, outcome: Outcome, relay: Relay, lease: Lease) -> "Step | None":
+    def _judge(self, outcome: Outcome, relay: Relay, lease: Lease) -> Step | None:
         """What an outcome means: done, another attempt, or an error of ours."""
         replays = self.snapshot.config.replay_inference
         match outcome:
@@ -343,7 +344,7 @@ class Exchange(Turn[Route]):
             case Outcome.UNANSWERED if relay.is_kept and replays:
                 # The server closed it while we wrote. RFC 9112, section 9.3.1, leaves the repetition to the
                 # client, but asking a model twice changes nothing.
-                return self._dial(lease, self.snapshot.targets[lease.server])
+                return waiting.dial(self, lease, self.snapshot.targets[lease.server])
             case Outcome.UNANSWERED | Outcome.BROKE_EARLY:
                 if outcome is _UNANSWERED and relay.may_move_on and replays and not self._has_moved_on:
                     self._has_moved_on = True
@@ -361,7 +362,7 @@ class Exchange(Turn[Route]):
 
     # -- ends ----------------------------------------------------------------------------------------
 
-    def _failed(self, error: Exception) -> None:
+    def failed(self, error: Exception) -> None:
         """End with an answer of ours."""
         if self._relay is not None:
             self._relay.abort()
@@ -393,6 +394,3 @@ class Exchange(Turn[Route]):
         self._leave()
         self._relay = self._busy = None  # HOT: else each request would leave its cycle to the collector
         self.end(self._ended_at)
-
-
-Step = Coroutine[Any, Any, "Step | None"]  # what waits, and names what waits next

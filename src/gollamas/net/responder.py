@@ -1,14 +1,51 @@
 """A service whose answers are values: for the admin port and the simulated server.
 
-Owns nothing but the way from a request to `ClientConnection.send`.
+Owns the way from a request to its answer, and the sending of one that is made piece by piece.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from gollamas.errors import ProxyError
 from gollamas.net.contracts import Later
-from gollamas.net.downstream import ClientConnection
-from gollamas.wire.message import Answer, Head, Request
+from gollamas.net.downstream import ClientConnection, head_of
+from gollamas.wire.message import Answer, CutOff, Head, Request
+
+
+async def send(client: ClientConnection, answer: Answer) -> None:
+    """Send an answer, whole or piece by piece as its iterator gives them."""
+    pieces = answer.body
+    if isinstance(pieces, bytes):
+        client.answer(answer.status, answer.fields, pieces)
+        return
+    head = client.head
+    is_chunked = head is None or not head.is_http10
+    if not is_chunked:
+        client.keep_alive = False
+    framing = b"Transfer-Encoding: chunked\r\n" if is_chunked else b""
+    transport = client.transport
+    transport.write(head_of(answer.status, answer.fields, client.framing_lines(framing)))
+    try:
+        async for piece in pieces:
+            if piece:
+                transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
+                await _until_it_reads(client)
+    except CutOff:
+        client.reset()
+        return
+    finally:
+        close = getattr(pieces, "aclose", None)
+        if close is not None:
+            await close()
+    if is_chunked:
+        transport.write(b"0\r\n\r\n")
+
+
+async def _until_it_reads(client: ClientConnection) -> None:
+    if client.is_paused:
+        client.drained = asyncio.get_running_loop().create_future()
+        await client.drained
+        client.drained = None
 
 
 class Responder:
@@ -44,7 +81,7 @@ class Responder:
             answer = await self._respond(request)
         except ProxyError as error:
             answer = self._refuse(error)
-        await client.send(answer)
+        await send(client, answer)
 
     def refusal(self, error: ProxyError, head: Head | None, client: ClientConnection) -> Answer:  # noqa: ARG002
         """Say why a request was not read to its end."""

@@ -4,7 +4,7 @@ Owns which tasks live. One that fails is told of, the others go on; whoever clos
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from gollamas.events import Crashed, Emit
@@ -36,3 +36,35 @@ class Supervisor:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+
+
+class Cancellable:
+    """Runs one coroutine, which is cancelled at its first wait, not before: else it could tell nobody.
+
+    `failed` is called where it ends by an exception, a cancellation among them.
+    """
+
+    def __init__(self, later: Coroutine[Any, Any, None], failed: Callable[[], None]) -> None:
+        self._later = later
+        self._failed = failed
+        self._task: asyncio.Task[None] | None = None
+        self._is_cancelled = False
+
+    async def run(self) -> None:
+        """Run it to its end."""
+        task = self._task = asyncio.current_task()
+        if self._is_cancelled and task is not None:
+            task.cancel()
+        try:
+            await self._later
+        except BaseException:
+            self._failed()
+            raise
+        finally:
+            self._task = None
+
+    def cancel(self) -> None:
+        """Have it end; one that has ended is left alone."""
+        self._is_cancelled = True
+        if self._task is not None:
+            self._task.cancel()

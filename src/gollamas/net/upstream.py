@@ -35,6 +35,9 @@ class Home(Protocol):
 
     round: Round
 
+    def made(self, connection: "ServerConnection") -> None:
+        """Count it in, when it is ready for its first request."""
+
     def give(self, connection: "ServerConnection") -> None:
         """Take it for the next request: its answer was whole and it stays open."""
 

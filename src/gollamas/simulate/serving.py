@@ -15,7 +15,7 @@ from gollamas.errors import ProxyError
 from gollamas.events import Crashed, Event
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.listener import Listener, bind
-from gollamas.net.responder import Responder
+from gollamas.net.responder import Responder, send
 from gollamas.net.supervisor import Supervisor
 from gollamas.simulate.faults import Part
 from gollamas.simulate.server import SimulatedOllama
@@ -93,7 +93,7 @@ class _Service(Responder):
             client.transport.write(b"".join((start, *lines, length, answer.body)))
             client.reset()
             return
-        await client.send(answer)
+        await send(client, answer)
 
 
 def _refused(error: ProxyError) -> Answer:

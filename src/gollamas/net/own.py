@@ -1,0 +1,105 @@
+"""Answers of our own: the gate's verdicts, wrong paths, listings.
+
+Owns what is answered where no single server is asked for one model. A listing waits until what is known is
+fresh, so each answer is a coroutine; that is why it stays Python where `proxy` is compiled.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gollamas.api import dialects, listing, routes
+from gollamas.api.gate import Verdict
+from gollamas.api.routes import Kind, Route
+from gollamas.config.model import Config
+from gollamas.errors import NotYetSupported
+from gollamas.fleet.view import View
+from gollamas.net.turn import Turn
+from gollamas.wire.message import Answer, Head
+
+_STATUS: Final = b'{"cloud":{"disabled":true,"source":"config"}}'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listings:
+    """What makes a listing fresh before it is answered."""
+
+    tags: Callable[[], Awaitable[None]]
+    ps: Callable[[], Awaitable[None]]
+    version: Callable[[], Awaitable[None]]
+
+
+class Own:
+    """Answers from the view, by the configuration that a request began with."""
+
+    def __init__(self, view: View, listings: Listings) -> None:
+        self._view = view
+        self._listings = listings
+
+    async def answer(self, turn: Turn[Route | None], verdict: Verdict) -> None:
+        """Answer what no server is asked for one model: the gate's verdict, a wrong path, a listing."""
+        head, route = turn.head, turn.route
+        try:
+            if verdict.status is not None:
+                allow = [(b"Allow", route.allow)] if route is not None and head.method == b"OPTIONS" else []
+                answer = Answer(verdict.status, allow)
+            elif route is None or head.method not in route.allowed:
+                answer = _no_route(head, route)
+            else:
+                answer = await self._of_route(route, turn.snapshot.config)
+            turn.answer(answer)
+        except asyncio.CancelledError:
+            turn.left()
+            raise
+        except Exception as error:  # noqa: BLE001 - one request's defect must not end its connection unanswered
+            turn.fail(error)
+        finally:
+            turn.end()
+
+    async def _of_route(self, route: Route, config: Config) -> Answer:
+        """Answer what no single server is asked for."""
+        view = self._view
+        match route.kind:
+            case Kind.ROOT:
+                return Answer(200, [dialects.TEXT], b"Ollama is running")
+            case Kind.STATUS:
+                return Answer(200, [dialects.JSON], _STATUS)
+            case Kind.TAGS:
+                await self._listings.tags()
+                return listing.tags(config, view)
+            case Kind.MODELS:
+                await self._listings.tags()
+                return listing.openai_models(config, view)
+            case Kind.PS:
+                await self._listings.ps()
+                return listing.ps(config, view)
+            case Kind.VERSION:
+                await self._listings.version()
+                return listing.version(view)
+            case _:
+                raise not_yet(route)
+
+
+def not_yet(route: Route) -> NotYetSupported:
+    """Say that a path is Ollama's and not served yet."""
+    return NotYetSupported(f"gollamas does not serve {route.path} yet: send it to an Ollama server directly")
+
+
+def _no_route(head: Head, route: Route | None) -> Answer:
+    """What Ollama answers where it has no such route, or the route not this method."""
+    if route is not None:
+        return Answer(405, [(b"Allow", route.allow), dialects.TEXT_PLAIN], b"405 method not allowed")
+    other = routes.redirect(head.path, head.method, head.query)
+    if other is None:
+        return Answer(404, [dialects.TEXT_PLAIN], b"404 page not found")
+    fields = [(b"Location", other.location)]
+    if head.method not in (b"GET", b"HEAD"):
+        return Answer(other.status, fields)
+    text = "Moved Permanently" if other.status == 301 else "Temporary Redirect"
+    target = other.location.decode("latin-1").replace("&", "&amp;")
+    return Answer(
+        other.status,
+        [(b"Content-Type", b"text/html; charset=utf-8"), *fields],
+        f'<a href="{target}">{text}</a>.\n\n'.encode(),
+    )

@@ -32,7 +32,7 @@ def head_of(status: int, fields: Fields, ours: bytes) -> bytes:
 
 
 class ClientConnection(asyncio.Protocol):
-    """One client. The service answers by `answer`, `stream`, or by writing through `transport` itself."""
+    """One client. The service answers by `answer`, piece by piece by `write`, or on `transport` itself."""
 
     __slots__ = (
         "_clients", "_data", "_is_begun", "_is_lingering", "_reader", "_reads_on", "_running", "_stamp",

@@ -187,8 +187,6 @@ class ServerConnection(asyncio.BufferedProtocol):
         """Work off what was read, before its turn."""
         if self._data and self.parse() and self.pass_on():
             self.end()
-        else:
-            self._round.flush()
 
     def _defect(self, defect: Exception) -> None:
         self._fail("an internal error: see the log of gollamas")

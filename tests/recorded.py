@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from gollamas.wire import head as heads
 from gollamas.wire.message import Fields, Head, Request
 
 FOLDER: Final = Path(__file__).parents[2] / "shared" / "recorded"
@@ -65,13 +66,12 @@ class Case:
         return parse_reply(self.raw_response, is_head=self.raw_request.startswith(b"HEAD "))
 
 
-def make_head(method: bytes, path: bytes, fields: Fields, query: bytes = b"") -> Head:
+def make_head(method: bytes, path: bytes, fields: Fields, query: bytes = b"", version: str = "1.1") -> Head:
     """Make a request's head without a connection."""
     head = Head()
-    head.method, head.query = method, query
-    head.on_url(path)
-    for name, value in fields:
-        head.on_header(name, value)
+    lines = b"".join(b"%b: %b\r\n" % field for field in fields)
+    heads.split(head, b"%b %b HTTP/%b\r\n%b" % (method, path, version.encode(), lines))
+    head.query = query
     return head
 
 

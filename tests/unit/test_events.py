@@ -18,17 +18,18 @@ from gollamas.events import (
     Stopped,
     Warned,
 )
+from tests.happened import request_ended
 
 
 def request(**more: Any) -> RequestEnded:
     """Make the least that is said of a request, and more."""
-    return RequestEnded(request_id="1", client="::1", method="POST", route="/api/chat", **more)
+    return request_ended(request_id="1", client="::1", method="POST", route="/api/chat", **more)
 
 
 def test_a_request_says_nothing_that_is_not_known() -> None:
     said = request()
     known = {"request_id", "client", "method", "route", "total_s", "bytes_in", "bytes_out", "end", "attempts"}
-    assert {name for name in said.__struct_fields__ if getattr(said, name) is not None} == known
+    assert {name for name in (one.name for one in fields(said)) if getattr(said, name) is not None} == known
     assert (said.total_s, said.bytes_in, said.bytes_out, said.end, said.attempts) == (0.0, 0, 0, End.DONE, 1)
 
 

@@ -77,14 +77,13 @@ class Gate:
 
     def judge(self, head: Head) -> Verdict:
         """Decide on a request. The order is Ollama's: CORS first, the Host filter second."""
-        names = head.names
-        host = names.get(b"host")
+        host = head.host
+        origin = None if head.is_plain else head.names.get(b"origin")
         # HOT: what nearly every client writes.
-        if b"origin" not in names and (
+        if origin is None and (
             not self._is_loopback or not host or (host in self._own and head.method != b"OPTIONS")
         ):
             return _PASS
-        origin = names.get(b"origin")
         verdict = self._judge_origin(head, origin, host) if origin is not None else _PASS
         if verdict.status is not None or not self._is_loopback or not host:
             return verdict

@@ -74,7 +74,7 @@ def read(route: Route, head: Head, body: bytes) -> NamedModel:
     """Find the model that a request names; raises a ProxyError in Ollama's words."""
     if route.kind is not _BODY:
         return _read_form(route, head, body) if route.kind is Kind.FORM else _read_path(route, head)
-    if b"content-encoding" in head.names:
+    if not head.is_plain and b"content-encoding" in head.names:
         body = _plain(route, head, body)
     try:
         members = bodies.members_of(body)

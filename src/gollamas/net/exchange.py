@@ -35,8 +35,6 @@ from gollamas.net.waiting import Step
 from gollamas.wire import head as heads
 from gollamas.wire.tail import counts
 
-# HOT: CPython 3.11 looks a member of an Enum up by a slow path (0.1 us).
-_UNANSWERED: Final = Outcome.UNANSWERED
 # What the outcome of an answer that had begun means for the request.
 _ENDS: Final[Mapping[Outcome, End]] = {
     Outcome.BROKE_LATE: End.SERVER_BROKE,
@@ -179,7 +177,10 @@ class Exchange(Turn[Route]):
         if connection is None:
             return waiting.dial(self, lease, target)
         self._attempt = connection, target, now
-        self.client.round.then(self._send)
+        if self.client.round.has_stages:
+            self.client.round.then(self._send)
+        else:
+            self._send()
         return None
 
     def _send(self) -> None:
@@ -250,13 +251,13 @@ class Exchange(Turn[Route]):
     def _request_head(self, target: Target, named: NamedModel, model: str, length: int) -> bytes:
         """The head for one attempt: its path is the route's, its Host the server's."""
         head = self.head
-        via = self._extended_via() if b"via" in head.names else self.fleet.via
+        via = self.fleet.via if head.is_plain or b"via" not in head.names else self._extended_via()
         if named.members is not None:  # HOT: the usual request has its model's name in the body alone
             start, end = target.start(self.route), b"Content-Length: %d\r\n\r\n" % length
         else:
             start, end = self._start_with_name(target, named, model, length)
-        lines = heads.forwarded(head, target.configured)
-        return b"".join((start, *lines, via, self.client.forwarded_line, self.id_line, end))
+        ours = (via, self.client.forwarded_line, self.id_line, end)
+        return b"".join([start, *heads.forwarded(head, target.configured), *ours])
 
     def _start_with_name(
         self, target: Target, named: NamedModel, model: str, length: int
@@ -273,9 +274,7 @@ class Exchange(Turn[Route]):
     def _extended_via(self) -> bytes:
         chain = heads.via(self.head, self.fleet.pseudonym)
         if chain is None:
-            raise LoopDetected(
-                "this request has passed through this proxy before: a server's URL leads back here"
-            )
+            raise LoopDetected("this request has been here before: a server's URL leads back to this proxy")
         return b"Via: %b\r\n" % chain
 
     # -- what a relay calls --------------------------------------------------------------------------
@@ -293,8 +292,7 @@ class Exchange(Turn[Route]):
 
     def let_go(self) -> None:
         """Free what only another attempt would need: a stream lives long."""
-        head = self.head
-        head.lines, head.names = [], {}
+        self.head.let_go()
 
     def passed(self, relay: Relay) -> None:
         """The whole answer has gone out."""
@@ -304,16 +302,21 @@ class Exchange(Turn[Route]):
             self.failed(error)
             return
         self._ended_at = relay.ended_at
-        self.client.round.then(self._end)
+        if self.client.round.has_stages:
+            self.client.round.then(self._end)
+        else:
+            self._end()
 
     def _count(self, relay: Relay) -> None:
         event = self.event
         event.bytes_out = relay.bytes_out
         telling = self.route.telling
         if telling is not None:
-            tokens_in, tokens_out, spent, _, _ = counts(relay.tail, telling)
-            event.tokens_in, event.tokens_out = tokens_in, tokens_out
+            said = counts(relay.tail, telling)
+            event.tokens_in = said.tokens_in
+            event.tokens_out = tokens_out = said.tokens_out
             if tokens_out:
+                spent = said.eval_seconds
                 if spent is None and relay.is_events:  # a whole answer does not tell its time
                     spent = self.fleet.clock() - self.client.complete_at - (event.first_byte_s or 0.0)
                 event.tokens_per_s = tokens_out / spent if spent else None
@@ -346,7 +349,7 @@ class Exchange(Turn[Route]):
                 # client, but asking a model twice changes nothing.
                 return waiting.dial(self, lease, self.snapshot.targets[lease.server])
             case Outcome.UNANSWERED | Outcome.BROKE_EARLY:
-                if outcome is _UNANSWERED and relay.may_move_on and replays and not self._has_moved_on:
+                if outcome is Outcome.UNANSWERED and relay.may_move_on and replays and not self._has_moved_on:
                     self._has_moved_on = True
                     return self._move_on(lease, relay.why)
                 raise ServerBroke(f"server {lease.server} gave no answer: {relay.why}")

@@ -16,7 +16,7 @@ from gollamas.net.downstream import ClientConnection
 from gollamas.net.upstream import ServerConnection
 from gollamas.wire.lines import NameEditor, shape_of
 from gollamas.wire.message import Head
-from gollamas.wire.response import STATUS_LINES, AnswerHead, Ends, ResponseReader, end_to_end, status_line
+from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end, status_line
 from gollamas.wire.tail import TAIL_BYTES
 
 BUSY_STATUS: Final = 503  # Ollama's answer when its queue is full: another server may do it
@@ -315,14 +315,14 @@ class Relay:
         else:
             framing, line = self._framing_for(reader, len(data) if is_whole else None)
         self._framing = framing
-        parts = [STATUS_LINES.get(status) or status_line(status), *end_to_end(reader)]
-        parts += (call.lines, self._server_line, client.framing_lines(line), b"\r\n")
         if data:
             self._keep(data)
-            parts.append(b"%x\r\n%b\r\n" % (len(data), data) if framing is _CHUNKED else data)
+            if framing is _CHUNKED:
+                data = b"%x\r\n%b\r\n" % (len(data), data)
         if is_whole and framing is _CHUNKED:
-            parts.append(_LAST_CHUNK)
-        client.write(b"".join(parts))
+            data += _LAST_CHUNK
+        lines = (call.lines, self._server_line, client.framing_lines(line), b"\r\n")
+        client.write(b"".join([status_line(status), *end_to_end(reader), *lines, data]))
         # HOT: what follows does not keep the client waiting.
         now = self._seen_at = client.now()
         event = call.event

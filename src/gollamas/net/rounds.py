@@ -40,7 +40,17 @@ class Asks(Protocol):
 class Round:
     """The reads and writes of one turn. No method of what it is given may raise."""
 
-    __slots__ = ("_asking", "_is_due", "_is_gathering", "_reading", "_steps", "_writes", "few", "open")
+    __slots__ = (
+        "_asking",
+        "_is_due",
+        "_is_gathering",
+        "_reading",
+        "_steps",
+        "_writes",
+        "few",
+        "has_stages",
+        "open",
+    )
 
     def __init__(self) -> None:
         self.open = 0  # requests that are being answered
@@ -48,7 +58,8 @@ class Round:
         self._writes: list[tuple[asyncio.Transport, bytes]] = []
         self._reading: list[Reads] = []
         self._asking: list[Asks] = []
-        self._steps: list[Callable[[], None]] | None = None  # of the next stage, while this one has another
+        self._steps: list[Callable[[], None]] = []  # of the next stage
+        self.has_stages = False  # a stage is done that has another behind it
         self._is_due = self._is_gathering = False
 
     def has_answer(self, connection: Reads) -> None:
@@ -68,11 +79,8 @@ class Round:
         asyncio.get_running_loop().call_soon(self.run)
 
     def then(self, step: Callable[[], None]) -> None:
-        """Take a step in the next stage; outside of a round, at once."""
-        if self._steps is None:
-            step()
-        else:
-            self._steps.append(step)
+        """Take a step in the next stage, where `has_stages`."""
+        self._steps.append(step)
 
     def run(self) -> None:
         """Work off all that was read."""
@@ -96,13 +104,13 @@ class Round:
 
     def _in_two_stages(self, first: list[Callable[[], None]]) -> None:
         """Take these steps, then those that they leave to `then`."""
-        second: list[Callable[[], None]] = []
-        self._steps = second
+        second = self._steps = []
+        self.has_stages = True
         try:
             for step in first:
                 step()
         finally:
-            self._steps = None
+            self.has_stages = False
         for step in second:
             step()
 

@@ -108,7 +108,7 @@ class Turn(Generic[R_co]):
         self.client = client
         self.head = head
         self.route = route
-        self.lines = self.id_line = b"X-Request-Id: " + request_id.encode() + b"\r\n"
+        self.lines = self.id_line = b"X-Request-Id: %b\r\n" % request_id.encode()
         self.event = RequestEnded(
             request_id, client.address, head.method.decode(), "other" if route is None else route.path
         )

@@ -80,7 +80,8 @@ class ServerConnection(asyncio.BufferedProtocol):
 
     def expect(self, sink: Sink, *, is_head_request: bool = False) -> None:
         """Give all that comes from now on to `sink`."""
-        self.reader.begin(is_head_request=is_head_request)
+        if is_head_request:
+            self.reader.begin(is_head_request=True)
         self._sink = sink
 
     def pause(self) -> None:
@@ -113,10 +114,11 @@ class ServerConnection(asyncio.BufferedProtocol):
             self.abort()  # bytes that nobody asked for
         elif self._round.open <= self._round.few or nbytes == _SIZE or self._data:
             # Where more of it follows in this turn, it would pile up without a look at the client.
-            self._data += _VIEW[:nbytes]
+            data = _VIEW[:nbytes].tobytes()
+            self._data = self._data + data if self._data else data
             self._work_off()
         else:
-            self._data = bytes(_VIEW[:nbytes])
+            self._data = _VIEW[:nbytes].tobytes()
             self._round.has_answer(self)
 
     def eof_received(self) -> None:
@@ -177,7 +179,9 @@ class ServerConnection(asyncio.BufferedProtocol):
             return
         self._sink = None
         self.is_fresh = False
-        if self.reader.keeps_alive and not self.is_closed:
+        reader = self.reader
+        if reader.keeps_alive and not self.is_closed:
+            reader.begin()  # HOT: now, and not while a client waits
             self._home.give(self)
         else:
             self.abort()

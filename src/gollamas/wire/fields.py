@@ -1,6 +1,6 @@
 """Which header fields pass through a proxy, and which stay on one hop (RFC 9110, section 7.6.1).
 
-Owns the names; who reads heads collects the lines that pass while llhttp names each field.
+Owns the names. Who reads a head asks once for each of its fields, by `name_of`, what becomes of it.
 """
 
 from collections.abc import Set as AbstractSet
@@ -21,12 +21,12 @@ _HOP_BY_HOP: Final = frozenset(
     }
 )
 # What a server is told anew, or never: it sees our Host, no Origin, no coding but identity.
-NOT_FOR_SERVERS: Final = _HOP_BY_HOP | {
+_NOT_FOR_SERVERS: Final = _HOP_BY_HOP | {
     b"host", b"origin", b"content-length", b"content-encoding", b"accept-encoding", b"expect",
     b"via", b"x-request-id", b"x-forwarded-for", b"forwarded",
 }  # fmt: skip
 # What a client is told anew: the answer is framed by us, CORS is answered by us, and two names are ours.
-NOT_FOR_CLIENTS: Final = (
+_NOT_FOR_CLIENTS: Final = (
     _HOP_BY_HOP
     | {b"content-length", b"x-request-id", b"x-gollamas-server"}
     | frozenset(
@@ -41,6 +41,13 @@ NOT_FOR_CLIENTS: Final = (
         )
     )
 )
+# What says something to a proxy itself; all else only passes through, or does not.
+_FOR_US: Final = frozenset(
+    {b"connection", b"content-encoding", b"content-length", b"expect", b"host", b"origin"}
+    | {b"transfer-encoding", b"upgrade", b"via", b"x-request-id"}
+)
+# What servers often write, beside those above.
+_USUAL: Final = frozenset({b"content-type", b"date", b"server"})
 # Fields that Connection can't take away: what they say is needed on every hop.
 _ALWAYS_KEPT: Final = frozenset(
     {b"authorization", b"host", b"content-length", b"content-type", b"close", b"keep-alive"}
@@ -50,6 +57,52 @@ FORBIDDEN_TRAILERS: Final = frozenset(
     {b"transfer-encoding", b"content-length", b"host", b"authorization", b"content-encoding"}
     | {b"content-type", b"content-range", b"trailer", b"cookie", b"expect", b"te", b"via"}
 )
+
+
+class FieldName:
+    """The name of a field, in lower case, and what becomes of its line."""
+
+    __slots__ = ("for_clients", "for_servers", "for_us", "lower")
+
+    def __init__(self, lower: bytes) -> None:
+        self.lower = lower
+        self.for_servers = lower not in _NOT_FOR_SERVERS
+        self.for_clients = lower not in _NOT_FOR_CLIENTS
+        self.for_us = lower in _FOR_US
+
+
+# HOT: as they are usually written, so that one look-up says all of a name.
+_KNOWN: Final = {
+    spelt: known
+    for known in map(FieldName, _NOT_FOR_SERVERS | _NOT_FOR_CLIENTS | _FOR_US | _USUAL)
+    for spelt in (known.lower, known.lower.title())
+}
+HOST: Final = _KNOWN[b"host"]
+CONNECTION: Final = _KNOWN[b"connection"]
+CONTENT_LENGTH: Final = _KNOWN[b"content-length"]
+
+
+def name_of(written: bytes) -> FieldName:
+    """What a name is, however its letters are written."""
+    known = _KNOWN.get(written)
+    if known is not None:
+        return known
+    lower = written.lower()
+    return _KNOWN.get(lower) or FieldName(lower)
+
+
+def _sizes_by_letter(names: AbstractSet[bytes]) -> list[int]:
+    """By a name's first letter: a bit for each length that one of these names has."""
+    sizes = [0] * 256
+    for name in names:
+        for letter in (name[:1], name[:1].upper()):
+            sizes[letter[0]] |= 1 << len(name)
+    return sizes
+
+
+# HOT: most names differ from all of these in that, and need no look-up: their lines go to servers.
+SIZES_TO_LOOK_UP: Final = _sizes_by_letter(_NOT_FOR_SERVERS | _FOR_US)
+MOST_TO_LOOK_UP: Final = max(map(len, _NOT_FOR_SERVERS | _FOR_US))
 
 
 def connection_names(value: bytes) -> frozenset[bytes]:

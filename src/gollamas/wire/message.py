@@ -4,74 +4,87 @@ Owns shapes only; `head` decides what is acceptable, `request` and `response` ma
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
-
-from gollamas.wire.fields import NOT_FOR_SERVERS
 
 Field = tuple[bytes, bytes]
 Fields = list[Field]
 
 MAX_FIELDS: Final = 100  # of a head
 
+_BLANK: Final = 0x20
+_COLON: Final = 0x3A
 _NONE: Final[frozenset[bytes]] = frozenset()
-_ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
+
+
+def colon_in(line: bytes) -> int:
+    """Where a field's name ends in its line."""
+    at = 0
+    while line[at] != _COLON:  # HOT: `index` reads its arguments first, which takes longer
+        at += 1
+    return at
+
+
+def value_in(line: bytes, colon: int) -> bytes:
+    """What stands behind the colon of a field's line, without the blanks in front of it."""
+    start = colon + 2
+    if line[colon + 1] == _BLANK and line[start] > _BLANK:
+        return line[start:-2]  # HOT: nearly every field
+    return line[colon + 1 : -2].lstrip(b" \t")
 
 
 @dataclass(slots=True, init=False)
 class Head:
-    """A request's head: llhttp fills it as it comes, `head.check` reads what it says and finds it sound."""
+    """A request's head: `head.split` fills it, `head.check` reads what it says and finds it sound."""
 
     method: bytes
     path: bytes  # of the origin form, still percent-encoded; the whole target until it is checked
     query: bytes  # without the question mark
-    names: dict[bytes, bytes]  # values by name in lower case; those of a repeated name joined by ", "
-    lines: list[bytes]  # of the fields that are for servers, as they were sent, with CRLF
-    repeats: int  # fields whose name had come before
-    repeated: bytes  # one of their names, where it must stand once
+    host: bytes | None
+    fields: list[bytes]  # the lines of all fields, as they were sent, with their CRLF
+    lines: list[bytes]  # those of them that are for servers
+    is_plain: bool  # HTTP/1.1, and no field but Host and Content-Length says anything to a proxy
     is_http10: bool
     keep_alive: bool
     hop_names: frozenset[bytes]  # what Connection names beside close and keep-alive
+    length_text: bytes | None  # of Content-Length
     length: int  # of the body, where it is not chunked
     is_chunked: bool
     expects_continue: bool
+    _names: dict[bytes, bytes] | None = field(compare=False, repr=False)
 
     def __init__(self) -> None:
-        self.method = self.path = self.query = self.repeated = b""
-        self.names = {}
+        self.method = self.path = self.query = b""
+        self.host = self.length_text = None
+        self.fields = []
         self.lines = []
-        self.repeats = self.length = 0
+        self.length = 0
         self.is_http10 = self.is_chunked = self.expects_continue = False
-        self.keep_alive = True
+        self.keep_alive = self.is_plain = True
         self.hop_names = _NONE
+        self._names = None
+
+    @property
+    def names(self) -> dict[bytes, bytes]:
+        """Values by name in lower case; those of a repeated name joined by ", " (RFC 9110, section 5.3)."""
+        names = self._names
+        if names is None:
+            names = self._names = {}
+            for line in self.fields:
+                colon = colon_in(line)
+                lower, value = line[:colon].lower(), value_in(line, colon)
+                names[lower] = names[lower] + b", " + value if lower in names else value
+        return names
 
     def get(self, name: bytes) -> bytes | None:
         """The field of this name, which is given in lower case."""
         return self.names.get(name)
 
-    def on_url(self, part: bytes) -> None:
-        """Take a part of the target; httptools calls it by this name."""
-        self.path += part
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field; httptools calls it by this name."""
-        # HOT: the one pass over the fields; every later question is a look-up.
-        lower = name.lower()
-        names = self.names
-        if lower in names:
-            self._repeat(lower, value)
-        else:
-            names[lower] = value
-        if lower not in NOT_FOR_SERVERS:
-            self.lines.append(name + b": " + value + b"\r\n")
-
-    def _repeat(self, lower: bytes, value: bytes) -> None:
-        """A list is one value (RFC 9110, section 5.3); what frames a request or names its host is no list."""
-        self.repeats += 1
-        if self.repeats < MAX_FIELDS:  # else it is refused, and joining so many would take long
-            self.names[lower] += b", " + value
-        if lower in _ONCE:
-            self.repeated = lower
+    def let_go(self) -> None:
+        """Forget the fields."""
+        self.fields = []
+        self.lines = []
+        self._names = None
 
 
 @dataclass(slots=True)

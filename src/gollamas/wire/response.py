@@ -1,33 +1,32 @@
 """Answers of a server out of the bytes of its connection, and heads of answers into bytes (RFC 9112).
 
 Owns where an answer ends: by length, by chunks, or by the connection's end, which llhttp does not tell.
-One reader serves a connection: `begin` before each request, `feed` with what came, `finished` at the end of
+One reader serves a connection: `begin` behind each answer, `feed` with what came, `finished` at the end of
 the connection. Bodies collect in `pieces`, each read's worth at a time.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Final
 
 import httptools
 
-from gollamas.wire.fields import NOT_FOR_CLIENTS, connection_names, without
-from gollamas.wire.head import MAX_LENGTH_DIGITS, BadHead, check_coding, content_length
+from gollamas.wire.fields import CONTENT_LENGTH, connection_names, name_of, without
+from gollamas.wire.head import BadHead, check_coding, content_length
 from gollamas.wire.message import MAX_FIELDS, Fields
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 _H: Final = ord("H")
 _MAX_INTERIM: Final = 10
-_T = TypeVar("_T")
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
-_FRAMING: Final = frozenset({b"connection", b"transfer-encoding"})
 _BODILESS: Final = frozenset({204, 304})
 
 STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
+
+_OK: Final = STATUS_LINES[200]
 
 
 class Ends(Enum):
@@ -68,8 +67,9 @@ class ResponseReader:
     """Reads the answers of one connection, one after another."""
 
     __slots__ = (
-        "_head_bytes", "_interim", "_is_1_1", "_is_head_request", "_parse", "_parser", "_repeats", "ends",
-        "has_head", "is_complete", "keeps_alive", "length", "lines", "names", "on_body", "pieces", "status",
+        "_head_bytes", "_interim", "_is_1_1", "_is_head_request", "_is_plain", "_parse", "_parser",
+        "_repeats", "ends", "has_head", "is_complete", "keeps_alive", "length", "lines", "names", "on_body",
+        "pieces", "status",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -80,9 +80,9 @@ class ResponseReader:
         self.length = 0
         self._is_1_1 = False
         self._is_head_request = True  # makes the first `begin` build a parser
-        self.begin(is_head_request=False)
+        self.begin()
 
-    def begin(self, *, is_head_request: bool) -> None:
+    def begin(self, *, is_head_request: bool = False) -> None:
         """Expect an answer; to HEAD it has no body whatever its fields say (RFC 9110, section 9.3.2)."""
         if self._is_head_request:
             self._parser = httptools.HttpResponseParser(self)
@@ -91,6 +91,7 @@ class ResponseReader:
         self.lines: list[bytes] = []  # of the fields that are for clients, as they were sent, with CRLF
         self.names: dict[bytes, bytes] = {}  # values by name in lower case, joined where one is repeated
         self.has_head = self.is_complete = self.keeps_alive = False
+        self._is_plain = True  # no field but Content-Length says anything to a proxy
         self._head_bytes = self._interim = self._repeats = 0
         self.pieces.clear()
 
@@ -164,7 +165,8 @@ class ResponseReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.has_head:
             return  # a trailer, which is dropped
-        lower = name.lower()
+        known = name_of(name)
+        lower = known.lower
         names = self.names
         if lower in names:
             self._repeats += 1
@@ -172,8 +174,10 @@ class ResponseReader:
                 names[lower] += b", " + value
         else:
             names[lower] = value
-        if lower not in NOT_FOR_CLIENTS:
-            self.lines.append(name + b": " + value + b"\r\n")
+        if known.for_us and known is not CONTENT_LENGTH:
+            self._is_plain = False
+        if known.for_clients:
+            self.lines.append(b"%b: %b\r\n" % (name, value))
 
     def on_headers_complete(self) -> None:
         status = self.status = self._parser.get_status_code()
@@ -187,13 +191,8 @@ class ResponseReader:
         keeps_alive = self._is_1_1 or self._says_1_1()
         length = names.get(b"content-length")
         # HOT: the usual answer has a plain length and says nothing of the connection.
-        if (
-            length is not None
-            and len(length) < MAX_LENGTH_DIGITS
-            and length.isdigit()
-            and _FRAMING.isdisjoint(names)
-        ):
-            self.length = int(length)
+        if length is not None and self._is_plain:
+            self.length = _length(length)
             ends = _LENGTH
         else:
             keeps_alive = self._keeps_alive(names.get(b"connection"), is_1_1=keeps_alive)
@@ -214,7 +213,7 @@ class ResponseReader:
         self._interim += 1
         if status < 100 or status >= 200 or status == 101 or self._interim > _MAX_INTERIM:
             return False
-        self.lines, self.names, self._repeats = [], {}, 0
+        self.lines, self.names, self._repeats, self._is_plain = [], {}, 0, True
         self._is_1_1 = False  # the next line says its own
         return True
 
@@ -246,18 +245,26 @@ class ResponseReader:
         if coding is not None:
             if not is_1_1 or length is not None:
                 raise BadAnswer("its framing is ambiguous")
-            _checked(check_coding, coding)
+            _check_coding(coding)
             return Ends.CHUNKED
         if length is None:
             return _CLOSE
-        self.length = _checked(content_length, length)
+        self.length = _length(length)
         return _LENGTH
 
 
-def _checked(check: Callable[[bytes], _T], value: bytes) -> _T:
-    """Read a field as a request's would be; what is wrong with it is the server's fault."""
+def _length(value: bytes) -> int:
+    """The length that a field says; what is wrong with it is the server's fault."""
     try:
-        return check(value)
+        return content_length(value)
+    except BadHead as why:
+        raise BadAnswer(why.text) from why
+
+
+def _check_coding(value: bytes) -> None:
+    """As `_length`."""
+    try:
+        check_coding(value)
     except BadHead as why:
         raise BadAnswer(why.text) from why
 
@@ -270,7 +277,7 @@ def _ends_with_head(data: bytes) -> bool:
 
 def status_line(status: int) -> bytes:
     """The first line of an answer. Its reason is the standard one: clients don't read it (RFC 9112, 4)."""
-    return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    return _OK if status == 200 else STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
 def end_to_end(head: ResponseReader | AnswerHead) -> list[bytes]:

@@ -5,8 +5,9 @@ answer, and says None where the answer does not say; no tail is an error.
 """
 
 import re
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -41,14 +42,30 @@ def telling_of(route: str) -> Telling | None:
     return _TELLINGS.get(route)
 
 
-class Counts(NamedTuple):
+@dataclass(slots=True, init=False)
+class Counts:
     """What the end of an answer says; None where it does not."""
 
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-    eval_seconds: float | None = None  # spent on tokens_out
-    load_seconds: float | None = None  # until the model was ready; about 1 ms when it was loaded
-    done: bool = False  # the answer ended as its dialect ends one, not only its bytes
+    tokens_in: int | None
+    tokens_out: int | None
+    eval_seconds: float | None  # spent on tokens_out
+    load_seconds: float | None  # until the model was ready; about 1 ms when it was loaded
+    done: bool  # the answer ended as its dialect ends one, not only its bytes
+
+    def __init__(
+        self,
+        tokens_in: int | None = None,
+        tokens_out: int | None = None,
+        eval_seconds: float | None = None,
+        load_seconds: float | None = None,
+        *,
+        done: bool = False,
+    ) -> None:
+        self.tokens_in = tokens_in
+        self.tokens_out = tokens_out
+        self.eval_seconds = eval_seconds
+        self.load_seconds = load_seconds
+        self.done = done
 
 
 _NATIVE: Final = Telling.NATIVE  # HOT: CPython 3.11 looks a member of an Enum up by a slow path
@@ -94,13 +111,13 @@ def _native(tail: bytes) -> Counts:
     # HOT: 2 us. All counts follow `total_duration` (api/types.go, Metrics), behind generated text, tool
     # arguments, log probabilities and `context`; so what follows is small, flat and ends the line. Members
     # of these names inside tool arguments are followed by more than one brace, which is no object.
-    place = tail.rfind(b',"total_duration":')
-    if place < 0:
+    _, found, metrics = tail.rpartition(b',"total_duration":')
+    if not found:
         # loads, unloads and the last word of a stream without metrics: nothing but the reason follows
         place = tail.rfind(b'"done":true')
         return _DONE if place >= 0 and _REASON.fullmatch(tail, place + 11) else _NOTHING
     try:
-        said = _METRICS.decode(b"{" + tail[place + 1 :])
+        said = _METRICS.decode(b'{"total_duration":' + metrics)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _NOTHING
     spent, load = said.eval_duration, said.load_duration
@@ -109,7 +126,7 @@ def _native(tail: bytes) -> Counts:
         said.eval_count,
         None if spent is None else spent * _NANOSECONDS,
         None if load is None else load * _NANOSECONDS,
-        True,
+        done=True,
     )
 
 
@@ -124,7 +141,7 @@ def _usage(tail: bytes, word_in: bytes, word_out: bytes, end: bytes) -> Counts:
     place = tail.rfind(b'"usage":{')
     if place < 0:
         return _DONE if is_stream else _NOTHING
-    return Counts(_number(tail, word_in, place), _number(tail, word_out, place), None, None, True)
+    return Counts(_number(tail, word_in, place), _number(tail, word_out, place), done=True)
 
 
 def _number(tail: bytes, word: bytes, place: int) -> int | None:

@@ -148,7 +148,9 @@ def test_a_preflight_is_answered_whatever_it_asks_for(is_loopback: bool) -> None
 
 def test_no_origin_can_put_a_line_of_its_own_into_an_answer() -> None:
     for origin in ("http://localhost:\r\nX: y", "app://\n"):
-        verdict = gate(is_loopback=False).judge(head("proxy", origin))
+        asked = head("proxy", "http://localhost")
+        asked.names[b"origin"] = origin.encode()
+        verdict = gate(is_loopback=False).judge(asked)
         assert (verdict.status, verdict.lines) == (403, b"")
 
 

@@ -14,6 +14,7 @@ from gollamas.config.options import LEVELS
 from gollamas.observe import textlines
 from gollamas.observe.accesslog import AccessLog
 from gollamas.observe.kinds import KINDS, Level, level_of
+from tests.happened import request_ended
 
 ISSUED_KEYS = [
     "time",
@@ -50,7 +51,7 @@ def request(**changes: object) -> events.RequestEnded:
         "route": "/api/chat",
         "status": 200,
     }
-    return events.RequestEnded(**(said | changes))  # type: ignore[arg-type]  # a test names members freely
+    return request_ended(**(said | changes))
 
 
 FULL = request(

@@ -14,8 +14,8 @@ HOST = (b"Host", b"a")
 
 def check(method: bytes, target: bytes, version: str, fields: Fields) -> Head:
     """Check a head of these parts."""
-    head = make_head(method, target, fields)
-    heads.check(head, version)
+    head = make_head(method, target, fields, version=version)
+    heads.check(head)
     return head
 
 

@@ -70,10 +70,10 @@ def test_words_that_look_like_counts_do_not_fool() -> None:
     assert counts(spoken, Telling.NATIVE).tokens_out == 6
     text = b'{"choices":[{"text":"\\"usage\\":{\\"prompt_tokens\\":99}"}],'
     choice = text + b'"usage":{"prompt_tokens":1,"completion_tokens":2}}'
-    assert counts(choice, Telling.OPENAI)[:2] == (1, 2)
+    assert counts(choice, Telling.OPENAI) == Counts(1, 2, done=True)
     tool = b'{"content":[{"input":{"usage":{"input_tokens":99,"output_tokens":98}}}],'
     block = tool + b'"usage":{"input_tokens":1,"output_tokens":2}}'
-    assert counts(block, Telling.MESSAGES)[:2] == (1, 2)
+    assert counts(block, Telling.MESSAGES) == Counts(1, 2, done=True)
 
 
 CHUNK = b'data: {"id":"c","choices":[{"delta":{"content":"x"}}]}\n\n'

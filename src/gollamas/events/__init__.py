@@ -6,48 +6,24 @@ are seconds, sizes are bytes of bodies.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
-import msgspec
+from gollamas.events.ended import End, RequestEnded
 
-
-class End(StrEnum):
-    """How a request ended."""
-
-    DONE = "done"  # the whole answer went out
-    REFUSED = "refused"  # answered by us with an error
-    CLIENT_LEFT = "client_left"  # the client closed its connection first
-    SERVER_BROKE = "server_broke"  # the server ended in the middle of its answer
-    TIMED_OUT = "timed_out"  # the server was silent for too long in the middle of its answer
-    SHUT_DOWN = "shut_down"  # the grace period ended first
-
-
-class RequestEnded(msgspec.Struct):
-    """One request, from its first byte to its end.
-
-    HOT: one is made for every request; a Struct takes a tenth of a dataclass's time for that.
-    """
-
-    request_id: str
-    client: str  # the client's address
-    method: str
-    route: str  # path of the route table, "other" for a path that is none
-    status: int | None = None  # None when the client left before an answer
-    model: str | None = None  # as the client wrote it
-    model_used: str | None = None  # as the server was asked
-    alias: str | None = None  # the alias that was followed
-    server: str | None = None  # the id of the server that answered
-    why: str | None = None  # why that server was chosen
-    wait_s: float | None = None  # from the complete request to the attempt that answered
-    first_byte_s: float | None = None  # from the complete request to the first byte of the answer
-    total_s: float = 0.0  # from the complete request to the end
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-    tokens_per_s: float | None = None
-    bytes_in: int = 0
-    bytes_out: int = 0
-    end: End = End.DONE
-    attempts: int = 1
+__all__ = [
+    "AttemptFailed",
+    "Crashed",
+    "DigestsDiffer",
+    "Draining",
+    "Emit",
+    "End",
+    "Event",
+    "RequestEnded",
+    "ServerWentDown",
+    "ServerWentUp",
+    "Started",
+    "Stopped",
+    "Warned",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

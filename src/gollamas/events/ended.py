@@ -1,0 +1,62 @@
+"""The event of every request.
+
+Owns what is said of one that has ended. A file of its own, since it is compiled: one is made, and most of
+its members are set, while a client waits.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class End(StrEnum):
+    """How a request ended."""
+
+    DONE = "done"  # the whole answer went out
+    REFUSED = "refused"  # answered by us with an error
+    CLIENT_LEFT = "client_left"  # the client closed its connection first
+    SERVER_BROKE = "server_broke"  # the server ended in the middle of its answer
+    TIMED_OUT = "timed_out"  # the server was silent for too long in the middle of its answer
+    SHUT_DOWN = "shut_down"  # the grace period ended first
+
+
+_DONE: Final = End.DONE  # HOT: CPython 3.11 looks a member of an Enum up by a slow path
+
+
+@dataclass(slots=True, init=False)
+class RequestEnded:
+    """One request, from its first byte to its end. What is not known when it is made is set as it comes."""
+
+    request_id: str
+    client: str  # the client's address
+    method: str
+    route: str  # path of the route table, "other" for a path that is none
+    status: int | None  # None when the client left before an answer
+    model: str | None  # as the client wrote it
+    model_used: str | None  # as the server was asked
+    alias: str | None  # the alias that was followed
+    server: str | None  # the id of the server that answered
+    why: str | None  # why that server was chosen
+    wait_s: float | None  # from the complete request to the attempt that answered
+    first_byte_s: float | None  # from the complete request to the first byte of the answer
+    total_s: float  # from the complete request to the end
+    tokens_in: int | None
+    tokens_out: int | None
+    tokens_per_s: float | None
+    bytes_in: int
+    bytes_out: int
+    end: End
+    attempts: int
+
+    def __init__(self, request_id: str, client: str, method: str, route: str) -> None:
+        self.request_id = request_id
+        self.client = client
+        self.method = method
+        self.route = route
+        self.status = self.tokens_in = self.tokens_out = None
+        self.model = self.model_used = self.alias = self.server = self.why = None
+        self.wait_s = self.first_byte_s = self.tokens_per_s = None
+        self.total_s = 0.0
+        self.bytes_in = self.bytes_out = 0
+        self.end = _DONE
+        self.attempts = 1

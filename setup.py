@@ -18,7 +18,7 @@ COMPILED = {
     "events": ("ended",),
     "fleet": ("admit", "choose", "routing", "view"),
     "net": ("downstream", "exchange", "pool", "proxy", "relay", "rounds", "turn", "upstream"),
-    "observe": ("metrics",),
+    "observe": ("accesslog", "metrics", "observers"),
     "wire": ("body", "fields", "head", "message", "request", "response", "tail"),
 }
 _FLAGS = ("--config-file=", "--ignore-missing-imports")  # types are checked by `make check`

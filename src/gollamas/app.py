@@ -36,6 +36,7 @@ from gollamas.net.turn import Fleet, Snapshot, Target
 from gollamas.observe.accesslog import AccessLog
 from gollamas.observe.kinds import level_of
 from gollamas.observe.metrics import Metrics
+from gollamas.observe.observers import Observers
 from gollamas.observe.textlines import wants_colour
 
 _LONGEST_SWEEP: Final = 1.0  # seconds between two looks at all clocks
@@ -50,27 +51,23 @@ class App:
     def __init__(self, config: Config, *, log: Callable[[Event], None]) -> None:
         clock = time.monotonic
         self._clock = clock
-        self._log = log
         self._config = config
         self._hostname = socket.gethostname()
         self._pseudonym = f"gollamas-{token_hex(4)}"
         self._is_draining = False
+        self._metrics = Metrics(self, self._label, __version__)
+        self._emit = Observers(self._metrics, log)
         self._tasks = Supervisor(self._emit)
         self.view = View(self._emit)
         self._ask = Ask(config.connect_timeout, f"gollamas/{__version__}")
         self._prober = Prober(self.view, self._ask, self._tasks, self._emit, interval=config.probe_interval)
         self._round = Round()
         self._pool = Pool(config.connect_timeout, self._round)
-        self._metrics = Metrics(self, self._label, __version__)
         self._listener: Listener | None = None
         self._admin: Listener | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self.address = config.listen  # with the port that was bound
         self.admin_address: Address | None = None
-
-    def _emit(self, event: Event) -> None:
-        self._metrics(event)
-        self._log(event)
 
     def _on_defect(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Tell of an exception in a callback, which has no task to end."""

@@ -132,8 +132,7 @@ class Round:
 
 def _write(transport: asyncio.Transport, data: bytes) -> None:
     """A transport that is closing takes nothing."""
-    if not transport.is_closing():
-        try:
-            transport.write(data)
-        except Exception:  # noqa: BLE001 - one transport's trouble is not the others'
-            transport.abort()
+    try:
+        transport.write(data)
+    except Exception:  # noqa: BLE001 - one transport's trouble is not the others'
+        transport.abort()

@@ -70,13 +70,14 @@ class ServerConnection(asyncio.BufferedProtocol):
     def send(self, head: bytes, body: bytes) -> None:
         """Send a request; who sends it says in the same turn, by `expect`, where its answer goes."""
         transport = self.transport
-        if transport.is_closing():
-            return  # `connection_lost` is on its way and tells the sink
-        if len(body) < _MOST_COPIED:
-            transport.write(head + body)  # HOT: one write is one system call
-        else:
-            transport.write(head)
-            transport.write(body)
+        try:
+            if len(body) < _MOST_COPIED:
+                transport.write(head + body)  # HOT: one write is one system call
+            else:
+                transport.write(head)
+                transport.write(body)
+        except RuntimeError:
+            transport.abort()  # it is closing: `connection_lost` is on its way and tells the sink
 
     def expect(self, sink: Sink, *, is_head_request: bool = False) -> None:
         """Give all that comes from now on to `sink`."""

@@ -23,7 +23,7 @@ class AccessLog:
     In: where lines go, the wall clock in seconds since 1970, the least level, JSON or text, colour.
     """
 
-    __slots__ = ("_colour", "_is_json", "_level", "_lost", "_now", "_second", "_stamp", "_write")
+    __slots__ = ("_colour", "_is_json", "_lost", "_now", "_second", "_stamp", "_wanted", "_write")
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class AccessLog:
     ) -> None:
         self._write = write
         self._now = now
-        self._level = level
+        self._wanted = frozenset(kind for kind in KINDS if KINDS[kind].level >= level)
         self._is_json = is_json
         self._colour = colour
         self._lost = 0
@@ -45,11 +45,11 @@ class AccessLog:
 
     def wants(self, event_type: type[events.Event]) -> bool:
         """Whether events of this type are written; who asks first need not make them."""
-        return KINDS[event_type].level >= self._level
+        return event_type in self._wanted
 
     def __call__(self, event: events.Event) -> None:
         """Write an event, or pass it over."""
-        if KINDS[type(event)].level < self._level:
+        if type(event) not in self._wanted:
             return
         time = self._time()
         if self._lost:

@@ -100,9 +100,20 @@ def _sizes_by_letter(names: AbstractSet[bytes]) -> list[int]:
     return sizes
 
 
-# HOT: most names differ from all of these in that, and need no look-up: their lines go to servers.
-SIZES_TO_LOOK_UP: Final = _sizes_by_letter(_NOT_FOR_SERVERS | _FOR_US)
-MOST_TO_LOOK_UP: Final = max(map(len, _NOT_FOR_SERVERS | _FOR_US))
+# HOT: most names differ from all of these in that, and need no look-up: their lines pass.
+_SIZES_IN_REQUESTS: Final = _sizes_by_letter(_NOT_FOR_SERVERS | _FOR_US)
+_SIZES_IN_ANSWERS: Final = _sizes_by_letter(_NOT_FOR_CLIENTS | _FOR_US)
+_MOST: Final = max(map(len, _KNOWN))
+
+
+def passes_to_server(line: bytes, colon: int) -> bool:
+    """Whether a field's line passes, as its name's first letter and length tell; else ask `name_of`."""
+    return colon > _MOST or not _SIZES_IN_REQUESTS[line[0]] >> colon & 1
+
+
+def passes_to_client(line: bytes, colon: int) -> bool:
+    """As `passes_to_server`, for an answer."""
+    return colon > _MOST or not _SIZES_IN_ANSWERS[line[0]] >> colon & 1
 
 
 def connection_names(value: bytes) -> frozenset[bytes]:

@@ -13,10 +13,9 @@ from gollamas.wire.fields import (
     CONNECTION,
     CONTENT_LENGTH,
     HOST,
-    MOST_TO_LOOK_UP,
-    SIZES_TO_LOOK_UP,
     connection_names,
     name_of,
+    passes_to_server,
     without,
 )
 from gollamas.wire.message import MAX_FIELDS, Head, colon_in, value_in
@@ -112,7 +111,7 @@ def split(head: Head, raw: bytes) -> None:
     # HOT: the one pass over the fields.
     for line in lines:
         colon = colon_in(line)
-        if colon > MOST_TO_LOOK_UP or not SIZES_TO_LOOK_UP[line[0]] >> colon & 1:
+        if passes_to_server(line, colon):
             kept.append(line)
             continue
         name = name_of(line[:colon])
@@ -220,19 +219,26 @@ def _read_connection(head: Head) -> None:
         head.keep_alive = False  # no upgrade is followed: what comes next may be no HTTP
 
 
+def plain_length(value: bytes) -> int:
+    """What less than nineteen digits say; -1 where it is anything else. HOT: `int` takes longer."""
+    size = len(value)
+    if not 0 < size < _MAX_LENGTH_DIGITS:
+        return -1
+    number = at = 0
+    while at < size:
+        digit = value[at] - _ZERO
+        if not 0 <= digit <= 9:
+            return -1
+        number = number * 10 + digit
+        at += 1
+    return number
+
+
 def content_length(value: bytes) -> int:
     """The value of a Content-Length field (RFC 9110, section 8.6): digits only, at most 64 bits."""
-    size = len(value)
-    if 0 < size < _MAX_LENGTH_DIGITS:
-        number = at = 0
-        while at < size:
-            digit = value[at] - _ZERO
-            if not 0 <= digit <= 9:
-                break
-            number = number * 10 + digit
-            at += 1
-        if at == size:
-            return number  # HOT: nearly every length
+    number = plain_length(value)
+    if number >= 0:
+        return number
     digits = value.strip(b" \t")
     if not digits.isdigit():
         raise BadHead("Content-Length is no number")

@@ -12,15 +12,16 @@ Fields = list[Field]
 
 MAX_FIELDS: Final = 100  # of a head
 
+END_OF_HEAD: Final = b"\r\n\r\n"
 _BLANK: Final = 0x20
 _COLON: Final = 0x3A
 _NONE: Final[frozenset[bytes]] = frozenset()
 
 
 def colon_in(line: bytes) -> int:
-    """Where a field's name ends in its line."""
-    at = 0
-    while line[at] != _COLON:  # HOT: `index` reads its arguments first, which takes longer
+    """Where a field's name ends in its line; the line's length where no name does."""
+    at, size = 0, len(line)
+    while at < size and line[at] != _COLON:  # HOT: `find` reads its arguments first, which takes longer
         at += 1
     return at
 
@@ -31,6 +32,16 @@ def value_in(line: bytes, colon: int) -> bytes:
     if line[colon + 1] == _BLANK and line[start] > _BLANK:
         return line[start:-2]  # HOT: nearly every field
     return line[colon + 1 : -2].lstrip(b" \t")
+
+
+def names_of(lines: list[bytes]) -> dict[bytes, bytes]:
+    """Values by name in lower case; those of a repeated name joined by ", " (RFC 9110, section 5.3)."""
+    names: dict[bytes, bytes] = {}
+    for line in lines:
+        colon = colon_in(line)
+        lower, value = line[:colon].lower(), value_in(line, colon)
+        names[lower] = names[lower] + b", " + value if lower in names else value
+    return names
 
 
 @dataclass(slots=True, init=False)
@@ -66,14 +77,10 @@ class Head:
 
     @property
     def names(self) -> dict[bytes, bytes]:
-        """Values by name in lower case; those of a repeated name joined by ", " (RFC 9110, section 5.3)."""
+        """The values of all fields: `names_of`."""
         names = self._names
         if names is None:
-            names = self._names = {}
-            for line in self.fields:
-                colon = colon_in(line)
-                lower, value = line[:colon].lower(), value_in(line, colon)
-                names[lower] = names[lower] + b", " + value if lower in names else value
+            names = self._names = names_of(self.fields)
         return names
 
     def get(self, name: bytes) -> bytes | None:

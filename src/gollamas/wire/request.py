@@ -15,7 +15,7 @@ from gollamas.errors import BodyTooLarge
 from gollamas.wire import head as heads
 from gollamas.wire.fields import FORBIDDEN_TRAILERS
 from gollamas.wire.head import BadHead
-from gollamas.wire.message import MAX_FIELDS, Head
+from gollamas.wire.message import END_OF_HEAD, MAX_FIELDS, Head
 
 _MAX_EMPTY_LINES: Final = 16  # CRLFs before a request line: RFC 9112, section 2.2, asks to pass over one
 _MAX_EXTENSIONS: Final = 16 * 1024  # bytes of all chunk extensions of one body
@@ -29,7 +29,6 @@ _CHUNK_LINE: Final = re.compile(
 _CHUNK_START: Final = re.compile(rb"[0-9A-Fa-f]{0,16}(?:[;\r]|$)")  # of a line whose end has not come
 _FIELD_LINE: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 
-_END_OF_HEAD: Final = b"\r\n\r\n"
 _CODING: Final = re.compile(rb"\r\nTransfer-Encoding:([^\r\n]*)", re.IGNORECASE)
 
 _Parser: Final = httptools.HttpRequestParser
@@ -58,6 +57,7 @@ class RequestReader:
         self._size = 0  # bytes of the body so far
         self._empty_lines = 0
         self._raw: bytes | bytearray = _NOTHING
+        self._ready: httptools.HttpRequestParser | None = None  # stands where a request begins
         self._pieces: list[bytes] = []
         self.next()
 
@@ -68,7 +68,8 @@ class RequestReader:
         self._coming: Head | None = None  # a head that is not checked yet
         self._parser: httptools.HttpRequestParser | None = None  # of a head that is not complete yet
         # HOT: made while the client reads its answer, not while it waits for the next one.
-        self._ready: httptools.HttpRequestParser | None = _Parser(_NOBODY)
+        if self._ready is None:
+            self._ready = _Parser(_NOBODY)
         self._state: Callable[[bytes], bool] | None = None
 
     @property
@@ -95,19 +96,21 @@ class RequestReader:
         if self._state is not None:
             return self._state(data)
         # HOT: `find` reads its arguments first, which takes longer.
-        parts = data.split(_END_OF_HEAD, 1)
+        parts = data.split(END_OF_HEAD, 1)
         if len(parts) < 2 or data[0] < 0x21 or self._empty_lines:
             self._state = self._read_head
             return self._read_head(data)
         # HOT: the usual head comes in one read.
         parser = self._ready or _Parser(_NOBODY)
         self._ready = None
-        raw = parts[0] + _END_OF_HEAD
+        raw = parts[0] + END_OF_HEAD
         try:
-            parser.feed_data(raw)
-        except _TROUBLE as why:
-            _refuse(raw, parser, why)
-        return self._end_head(raw, parts[1])
+            parser.feed_data(data)
+        except _TROUBLE:
+            # What is wrong may stand behind the head, or be left of the last request.
+            _judge(_Parser(_NOBODY), raw, raw)
+            return self._end_head(raw, parts[1], None)
+        return self._end_head(raw, parts[1], parser)
 
     def _read_head(self, data: bytes) -> bool:
         """A head that comes in several reads, or behind empty lines: every part is parsed as it comes."""
@@ -124,22 +127,22 @@ class RequestReader:
             raw = self._raw
             before = len(raw)
             raw += data
-        end = raw.find(_END_OF_HEAD, before - 3 if before > 3 else 0) + 4
+        end = raw.find(END_OF_HEAD, before - 3 if before > 3 else 0) + 4
         is_whole = end > 3
-        try:
-            parser.feed_data(data[: end - before] if is_whole else data)
-        except _TROUBLE as why:
-            _refuse(bytes(raw), parser, why)
+        _judge(parser, data[: end - before] if is_whole else data, raw)
         if not is_whole:
             _refuse_large_head(raw)
             self._raw = raw if before else bytearray(raw)
             return False
         self._raw, self._empty_lines = _NOTHING, 0
         self._parser = None  # its memory is not needed while the answer streams
-        return self._end_head(bytes(raw[:end]), bytes(raw[end:]))
+        return self._end_head(bytes(raw[:end]), bytes(raw[end:]), None)
 
-    def _end_head(self, raw: bytes, body: bytes) -> bool:
-        """The head is complete: check it, ask how long its body may be, begin with that."""
+    def _end_head(self, raw: bytes, body: bytes, parser: httptools.HttpRequestParser | None) -> bool:
+        """The head is complete: check it, ask how long its body may be, begin with that.
+
+        `parser` has read all that came, and found nothing wrong with it.
+        """
         _refuse_large_head(raw)
         head = self._coming = Head()
         heads.split(head, raw[:-2])
@@ -150,6 +153,7 @@ class RequestReader:
         if head.is_chunked or length > limit or len(body) != length:
             return self._begin_body(head, body, limit)
         self.body = body  # HOT: the usual body comes in the same read
+        self._ready = parser  # it stands where the next request begins
         return True
 
     def _begin_body(self, head: Head, start: bytes, limit: int) -> bool:
@@ -272,18 +276,25 @@ class RequestReader:
         return True
 
 
-def _refuse(raw: bytes, parser: httptools.HttpRequestParser, why: Exception) -> None:
-    """Say what llhttp found wrong with a head; an upgrade is not followed, so it is nothing wrong."""
-    if isinstance(why, httptools.HttpParserUpgrade):
-        return  # CONNECT is refused by `heads.check`
-    if isinstance(why, httptools.HttpParserInvalidMethodError):
+def _judge(parser: httptools.HttpRequestParser, data: bytes, raw: bytes | bytearray) -> None:
+    """Have llhttp read a head, or more of one; say what it finds wrong. `raw` is all of it so far."""
+    try:
+        parser.feed_data(data)
+    except httptools.HttpParserUpgrade:
+        pass  # not followed, so it is nothing wrong; CONNECT is refused by `heads.check`
+    except httptools.HttpParserInvalidMethodError as why:
         raise heads.UnknownMethod("unknown method") from why
+    except httptools.HttpParserError as why:
+        _refuse(raw, parser, why)
+
+
+def _refuse(raw: bytes | bytearray, parser: httptools.HttpRequestParser, why: Exception) -> None:
     text = str(why)
     if "Content-Length overflow" in text:
         raise heads.LengthTooLarge("Content-Length is too large") from why
     coding = _CODING.search(raw) if text.startswith("Request has invalid `Transfer-Encoding`") else None
     if coding is not None and parser.get_http_version() == "1.1":
-        heads.check_coding(coding[1])
+        heads.check_coding(bytes(coding[1]))
     raise BadHead(f"malformed request: {why}") from why
 
 

@@ -12,14 +12,16 @@ from typing import Final
 
 import httptools
 
-from gollamas.wire.fields import CONTENT_LENGTH, connection_names, name_of, without
-from gollamas.wire.head import BadHead, check_coding, content_length
-from gollamas.wire.message import MAX_FIELDS, Fields
+from gollamas.wire.fields import CONTENT_LENGTH, connection_names, name_of, passes_to_client, without
+from gollamas.wire.head import BadHead, check_coding, content_length, plain_length
+from gollamas.wire.message import END_OF_HEAD, MAX_FIELDS, Fields, colon_in, names_of, value_in
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 _H: Final = ord("H")
 _MAX_INTERIM: Final = 10
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
+_OK_11: Final = b"HTTP/1.1 200 "
+_NOBODY: Final = object()
 _BODILESS: Final = frozenset({204, 304})
 
 STATUS_LINES: Final = {
@@ -48,6 +50,7 @@ class AnswerHead:
     ends: Ends
     length: int
     is_complete: bool
+    is_plain: bool = True  # `lines` are those for clients
 
 
 # HOT: CPython 3.11 looks a member of an Enum up by a slow path (0.1 us).
@@ -67,9 +70,9 @@ class ResponseReader:
     """Reads the answers of one connection, one after another."""
 
     __slots__ = (
-        "_head_bytes", "_interim", "_is_1_1", "_is_head_request", "_is_plain", "_parse", "_parser",
-        "_repeats", "ends", "has_head", "is_complete", "keeps_alive", "length", "lines", "names", "on_body",
-        "pieces", "status",
+        "_fields", "_head_bytes", "_interim", "_is_1_1", "_is_head_request", "_judge", "_names", "_parse",
+        "_parser", "_repeats", "ends", "has_head", "is_complete", "is_plain", "keeps_alive", "length",
+        "lines", "on_body", "pieces", "status",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -80,6 +83,7 @@ class ResponseReader:
         self.length = 0
         self._is_1_1 = False
         self._is_head_request = True  # makes the first `begin` build a parser
+        self._judge: httptools.HttpResponseParser | None = None  # of answers that come whole
         self.begin()
 
     def begin(self, *, is_head_request: bool = False) -> None:
@@ -87,11 +91,14 @@ class ResponseReader:
         if self._is_head_request:
             self._parser = httptools.HttpResponseParser(self)
             self._parse = self._parser.feed_data
+        if self._judge is None:
+            self._judge = httptools.HttpResponseParser(_NOBODY)
         self._is_head_request = is_head_request
         self.lines: list[bytes] = []  # of the fields that are for clients, as they were sent, with CRLF
-        self.names: dict[bytes, bytes] = {}  # values by name in lower case, joined where one is repeated
+        self._fields: list[bytes] = []  # the lines of all of them, where the answer came whole
+        self._names: dict[bytes, bytes] | None = None
         self.has_head = self.is_complete = self.keeps_alive = False
-        self._is_plain = True  # no field but Content-Length says anything to a proxy
+        self.is_plain = True  # no field but Content-Length says anything to a proxy
         self._head_bytes = self._interim = self._repeats = 0
         self.pieces.clear()
 
@@ -105,6 +112,8 @@ class ResponseReader:
                     self._parse(data)
                 return
             if not self._head_bytes:
+                if not self._is_head_request and data.startswith(_OK_11) and self._read_whole(data):
+                    return
                 self._is_1_1 = data.startswith(b"HTTP/1.1 ")
                 if not self._is_1_1 and data and data[0] != _H:
                     raise BadAnswer("it is not HTTP: another protocol")  # llhttp takes RTSP and ICE too
@@ -118,6 +127,65 @@ class ResponseReader:
         elif self._is_head_request and not _ends_with_head(data):
             self.pieces.clear()
             self.keeps_alive = False
+
+    def _read_whole(self, data: bytes) -> bool:
+        """Read an answer that came whole, with a plain length; whether it did.
+
+        HOT: small answers do. llhttp judges one without a call for each of its parts; any other is read anew
+        by its calls.
+        """
+        parts = data.split(END_OF_HEAD, 1)
+        if len(parts) < 2 or len(parts[0]) > MAX_HEAD_BYTES:
+            return False
+        fields = (parts[0] + b"\r\n").splitlines(True)
+        fields.pop(0)
+        lines = self.lines
+        length = -1
+        for line in fields:
+            colon = colon_in(line)
+            if passes_to_client(line, colon):
+                lines.append(line)
+                continue
+            name = name_of(line[:colon])
+            if name is CONTENT_LENGTH and length < 0:
+                length = plain_length(value_in(line, colon))
+            elif name.for_us:
+                length = -1
+                break
+            elif name.for_clients:
+                lines.append(line)
+        body = parts[1]
+        if length != len(body) or len(fields) > MAX_FIELDS or not self._is_sound(data):
+            self.lines = []
+            return False
+        self._fields = fields
+        self._head_bytes = len(data)
+        self.status = 200
+        self.ends, self.length = _LENGTH, length
+        self.has_head = self.is_complete = self.keeps_alive = True
+        if body:
+            self.pieces.append(body)
+        return True
+
+    def _is_sound(self, data: bytes) -> bool:
+        """Whether llhttp finds nothing wrong with a whole answer."""
+        judge = self._judge
+        if judge is None:
+            return False
+        try:
+            judge.feed_data(data)
+        except httptools.HttpParserError:
+            self._judge = None
+            return False
+        return True
+
+    @property
+    def names(self) -> dict[bytes, bytes]:
+        """Values by name in lower case, joined where one is repeated."""
+        names = self._names
+        if names is None:
+            names = self._names = names_of(self._fields)
+        return names
 
     def _stopped(self, why: httptools.HttpParserError) -> None:
         """An error behind a whole answer only means that the connection can't be used again."""
@@ -142,11 +210,11 @@ class ResponseReader:
 
     def keep_head(self) -> AnswerHead:
         """The head as a value of its own, for when the connection goes on to another answer."""
-        return AnswerHead(self.status, self.lines, self.names, self.ends, self.length, is_complete=True)
+        return AnswerHead(self.status, end_to_end(self), self.names, self.ends, self.length, is_complete=True)
 
     def let_go(self) -> None:
         """Free the head's fields: a stream lives long."""
-        self.lines, self.names = [], {}
+        self.lines, self._fields, self._names = [], [], None
 
     def take(self) -> bytes:
         """The body bytes since the last call."""
@@ -175,7 +243,7 @@ class ResponseReader:
         else:
             names[lower] = value
         if known.for_us and known is not CONTENT_LENGTH:
-            self._is_plain = False
+            self.is_plain = False
         if known.for_clients:
             self.lines.append(b"%b: %b\r\n" % (name, value))
 
@@ -191,7 +259,7 @@ class ResponseReader:
         keeps_alive = self._is_1_1 or self._says_1_1()
         length = names.get(b"content-length")
         # HOT: the usual answer has a plain length and says nothing of the connection.
-        if length is not None and self._is_plain:
+        if length is not None and self.is_plain:
             self.length = _length(length)
             ends = _LENGTH
         else:
@@ -213,7 +281,7 @@ class ResponseReader:
         self._interim += 1
         if status < 100 or status >= 200 or status == 101 or self._interim > _MAX_INTERIM:
             return False
-        self.lines, self.names, self._repeats, self._is_plain = [], {}, 0, True
+        self.lines, self._names, self._repeats, self.is_plain = [], None, 0, True
         self._is_1_1 = False  # the next line says its own
         return True
 
@@ -282,7 +350,7 @@ def status_line(status: int) -> bytes:
 
 def end_to_end(head: ResponseReader | AnswerHead) -> list[bytes]:
     """The lines of a server's fields that the client gets (RFC 9110, section 7.6.1), with their CRLF."""
-    connection = head.names.get(b"connection")
+    connection = None if head.is_plain else head.names.get(b"connection")
     if connection is None or not (named := connection_names(connection)):
         return head.lines
     return without(head.lines, named)

@@ -70,7 +70,7 @@ def make_head(method: bytes, path: bytes, fields: Fields, query: bytes = b"", ve
     """Make a request's head without a connection."""
     head = Head()
     lines = b"".join(b"%b: %b\r\n" % field for field in fields)
-    heads.split(head, b"%b %b HTTP/%b\r\n%b" % (method, path, version.encode(), lines))
+    heads.split(head, b"%b %b HTTP/%b\r\n%b\r\n" % (method, path, version.encode(), lines))
     head.query = query
     return head
 

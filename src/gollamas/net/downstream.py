@@ -35,8 +35,8 @@ class ClientConnection(asyncio.Protocol):
     """One client. The service answers by `answer`, piece by piece by `write`, or on `transport` itself."""
 
     __slots__ = (
-        "_clients", "_data", "_is_begun", "_is_lingering", "_reader", "_reads_on", "_running", "_stamp",
-        "_unsent", "address", "complete_at", "drained", "forwarded_line", "is_busy",
+        "_clients", "_data", "_is_begun", "_is_lingering", "_reader", "_reads_on", "_running", "_serve",
+        "_stamp", "_unsent", "address", "complete_at", "drained", "forwarded_line", "is_busy",
         "is_gone", "is_paused", "keep_alive", "now", "round", "source", "transport",
     )  # fmt: skip
 
@@ -47,6 +47,7 @@ class ClientConnection(asyncio.Protocol):
         self.round = clients.round
         self.now = clients.clock  # monotonic seconds
         self._reader = RequestReader(clients.service.on_head)
+        self._serve = clients.service.serve
         self._data = b""  # read, not parsed yet
         self._running: Cancellable | None = None
         self.drained: asyncio.Future[None] | None = None  # of who waits until the client reads on
@@ -180,7 +181,7 @@ class ClientConnection(asyncio.Protocol):
         self.keep_alive = head.keep_alive
         body, reader.body = reader.body, b""  # it lives as long as the service keeps it
         try:
-            later = self._clients.service.serve(self, head, body)
+            later = self._serve(self, head, body)
         except Exception as defect:  # noqa: BLE001 - no client waits for an answer that can't come
             self.transport.abort()
             self.finished()

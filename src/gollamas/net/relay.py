@@ -94,7 +94,7 @@ class Relay:
         self._call = call
         self._client = client = call.client
         self._connection = connection
-        self._server_line = server_line
+        self._lines = call.lines + server_line
         self._editor: NameEditor | None = None
         self._framing: str | None = None  # None until the head has gone out
         self._names: tuple[bytes, bytes] | None = None  # as the server was asked, as the client asked
@@ -303,8 +303,6 @@ class Relay:
     def _pass_on(self, reader: ResponseReader | AnswerHead, data: bytes) -> None:
         """Send the head of an answer, and the body bytes that came with it."""
         client = self._client
-        call = self._call
-        call.named = None
         status = reader.status
         is_whole = reader.is_complete
         if self._names is not None:
@@ -321,9 +319,11 @@ class Relay:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
         if is_whole and framing is _CHUNKED:
             data += _LAST_CHUNK
-        lines = (call.lines, self._server_line, client.framing_lines(line), b"\r\n")
-        client.write(b"".join([status_line(status), *end_to_end(reader), *lines, data]))
+        ours = (self._lines, client.framing_lines(line), b"\r\n", data)
+        client.write(b"".join([status_line(status), *end_to_end(reader), *ours]))
         # HOT: what follows does not keep the client waiting.
+        call = self._call
+        call.named = None
         now = self._seen_at = client.now()
         event = call.event
         event.first_byte_s = now - client.complete_at

@@ -131,7 +131,7 @@ class Round:
 
 
 def _write(transport: asyncio.Transport, data: bytes) -> None:
-    """A transport that is closing takes nothing."""
+    """Write, where the transport still takes anything."""
     try:
         transport.write(data)
     except Exception:  # noqa: BLE001 - one transport's trouble is not the others'

@@ -44,7 +44,7 @@ _NOT_FOR_CLIENTS: Final = (
 # What says something to a proxy itself; all else only passes through, or does not.
 _FOR_US: Final = frozenset(
     {b"connection", b"content-encoding", b"content-length", b"expect", b"host", b"origin"}
-    | {b"transfer-encoding", b"upgrade", b"via", b"x-request-id"}
+    | {b"proxy-connection", b"transfer-encoding", b"upgrade", b"via", b"x-request-id"}
 )
 # What servers often write, beside those above.
 _USUAL: Final = frozenset({b"content-type", b"date", b"server"})

@@ -96,8 +96,9 @@ class ExpectationFailed(BadHead):
 
 
 def split(head: Head, raw: bytes) -> None:
-    """Fill a head from its bytes, which llhttp has found sound: whole lines, the empty one left out."""
+    """Fill a head from its bytes, which llhttp has found sound: whole lines, the empty one at the end."""
     lines = raw.splitlines(True)
+    lines.pop()
     first = lines.pop(0).split(b" ")
     head.method = first[0]
     # llhttp also takes RTSP and ICE, and more than one blank between the parts of the first line.

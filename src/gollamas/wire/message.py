@@ -28,10 +28,10 @@ def colon_in(line: bytes) -> int:
 
 def value_in(line: bytes, colon: int) -> bytes:
     """What stands behind the colon of a field's line, without the blanks in front of it."""
-    start = colon + 2
-    if line[colon + 1] == _BLANK and line[start] > _BLANK:
-        return line[start:-2]  # HOT: nearly every field
-    return line[colon + 1 : -2].lstrip(b" \t")
+    start, end = colon + 1, len(line) - 2
+    if start + 1 < end and line[start] == _BLANK and line[start + 1] > _BLANK:
+        return line[start + 1 : end]  # HOT: nearly every field
+    return line[start:end].lstrip(b" \t") if start < end else b""
 
 
 def names_of(lines: list[bytes]) -> dict[bytes, bytes]:

@@ -31,8 +31,12 @@ _FIELD_LINE: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\x
 
 _CODING: Final = re.compile(rb"\r\nTransfer-Encoding:([^\r\n]*)", re.IGNORECASE)
 
+# How llhttp begins to say that a whole Transfer-Encoding field is wrong, or wrong there.
+_ABOUT_CODINGS: Final = ("Request has invalid `Tr", "Content-Length can't be present with Tr")
+
 _Parser: Final = httptools.HttpRequestParser
 _NOBODY: Final = object()  # llhttp only judges a head: nobody is told of its parts
+_MOST_JUDGED: Final = 4 * 1024  # bytes that llhttp reads with a head, so that its parser can judge the next
 _TROUBLE: Final = (httptools.HttpParserError, httptools.HttpParserUpgrade)  # what llhttp ends with
 _NOTHING: Final = bytearray()  # stands where no part of a head is kept; never written to
 
@@ -101,16 +105,17 @@ class RequestReader:
             self._state = self._read_head
             return self._read_head(data)
         # HOT: the usual head comes in one read.
-        parser = self._ready or _Parser(_NOBODY)
-        self._ready = None
         raw = parts[0] + END_OF_HEAD
-        try:
-            parser.feed_data(data)
-        except _TROUBLE:
-            # What is wrong may stand behind the head, or be left of the last request.
-            _judge(_Parser(_NOBODY), raw, raw)
-            return self._end_head(raw, parts[1], None)
-        return self._end_head(raw, parts[1], parser)
+        if len(data) <= _MOST_JUDGED:
+            parser = self._ready or _Parser(_NOBODY)
+            self._ready = None
+            try:
+                parser.feed_data(data)
+                return self._end_head(raw, parts[1], parser)
+            except _TROUBLE:
+                pass  # what is wrong may stand behind the head, or be left of the last request
+        _judge(_Parser(_NOBODY), raw, raw)
+        return self._end_head(raw, parts[1], None)
 
     def _read_head(self, data: bytes) -> bool:
         """A head that comes in several reads, or behind empty lines: every part is parsed as it comes."""
@@ -120,8 +125,7 @@ class RequestReader:
             data = self._skip_empty_lines(data)
             if not data:
                 return False
-            parser = self._parser = self._ready or _Parser(_NOBODY)
-            self._ready = None
+            parser = self._parser = _Parser(_NOBODY)
             raw: bytes | bytearray = data
         else:
             raw = self._raw
@@ -145,7 +149,7 @@ class RequestReader:
         """
         _refuse_large_head(raw)
         head = self._coming = Head()
-        heads.split(head, raw[:-2])
+        heads.split(head, raw)
         heads.check(head)
         self.head = head
         limit = self._on_head(head)
@@ -153,7 +157,8 @@ class RequestReader:
         if head.is_chunked or length > limit or len(body) != length:
             return self._begin_body(head, body, limit)
         self.body = body  # HOT: the usual body comes in the same read
-        self._ready = parser  # it stands where the next request begins
+        if parser is not None:
+            self._ready = parser  # it stands where the next request begins
         return True
 
     def _begin_body(self, head: Head, start: bytes, limit: int) -> bool:
@@ -292,7 +297,7 @@ def _refuse(raw: bytes | bytearray, parser: httptools.HttpRequestParser, why: Ex
     text = str(why)
     if "Content-Length overflow" in text:
         raise heads.LengthTooLarge("Content-Length is too large") from why
-    coding = _CODING.search(raw) if text.startswith("Request has invalid `Transfer-Encoding`") else None
+    coding = _CODING.search(raw) if text.startswith(_ABOUT_CODINGS) else None
     if coding is not None and parser.get_http_version() == "1.1":
         heads.check_coding(bytes(coding[1]))
     raise BadHead(f"malformed request: {why}") from why

@@ -5,10 +5,11 @@ One reader serves a connection: `begin` behind each answer, `feed` with what cam
 the connection. Bodies collect in `pieces`, each read's worth at a time.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 
 import httptools
 
@@ -19,6 +20,7 @@ from gollamas.wire.message import END_OF_HEAD, MAX_FIELDS, Fields, colon_in, nam
 MAX_HEAD_BYTES: Final = 32 * 1024
 _H: Final = ord("H")
 _MAX_INTERIM: Final = 10
+_T = TypeVar("_T")
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
 _OK_11: Final = b"HTTP/1.1 200 "
 _NOBODY: Final = object()
@@ -111,13 +113,14 @@ class ResponseReader:
                 else:
                     self._parse(data)
                 return
-            if not self._head_bytes:
+            is_start = not self._head_bytes
+            self._head_bytes += len(data)
+            if is_start:
                 if not self._is_head_request and data.startswith(_OK_11) and self._read_whole(data):
                     return
                 self._is_1_1 = data.startswith(b"HTTP/1.1 ")
                 if not self._is_1_1 and data and data[0] != _H:
                     raise BadAnswer("it is not HTTP: another protocol")  # llhttp takes RTSP and ICE too
-            self._head_bytes += len(data)
             self._parse(data)
         except httptools.HttpParserError as why:
             self._stopped(why)
@@ -159,7 +162,6 @@ class ResponseReader:
             self.lines = []
             return False
         self._fields = fields
-        self._head_bytes = len(data)
         self.status = 200
         self.ends, self.length = _LENGTH, length
         self.has_head = self.is_complete = self.keeps_alive = True
@@ -260,10 +262,10 @@ class ResponseReader:
         length = names.get(b"content-length")
         # HOT: the usual answer has a plain length and says nothing of the connection.
         if length is not None and self.is_plain:
-            self.length = _length(length)
+            self.length = _checked(content_length, length)
             ends = _LENGTH
         else:
-            keeps_alive = self._keeps_alive(names.get(b"connection"), is_1_1=keeps_alive)
+            keeps_alive = self._keeps_alive(_connection(names), is_1_1=keeps_alive)
             ends = self._read_framing(length, is_1_1=self._is_1_1)
         if status in _BODILESS:
             ends = Ends.AT_ONCE
@@ -313,26 +315,24 @@ class ResponseReader:
         if coding is not None:
             if not is_1_1 or length is not None:
                 raise BadAnswer("its framing is ambiguous")
-            _check_coding(coding)
+            _checked(check_coding, coding)
             return Ends.CHUNKED
         if length is None:
             return _CLOSE
-        self.length = _length(length)
+        self.length = _checked(content_length, length)
         return _LENGTH
 
 
-def _length(value: bytes) -> int:
-    """The length that a field says; what is wrong with it is the server's fault."""
-    try:
-        return content_length(value)
-    except BadHead as why:
-        raise BadAnswer(why.text) from why
+def _connection(names: dict[bytes, bytes]) -> bytes | None:
+    """What is said of the connection; the older name too, since llhttp reads nothing behind its `close`."""
+    said = names.get(b"connection")
+    return names.get(b"proxy-connection") if said is None else said
 
 
-def _check_coding(value: bytes) -> None:
-    """As `_length`."""
+def _checked(check: Callable[[bytes], _T], value: bytes) -> _T:
+    """Read a field as a request's would be; what is wrong with it is the server's fault."""
     try:
-        check_coding(value)
+        return check(value)
     except BadHead as why:
         raise BadAnswer(why.text) from why
 

@@ -1,5 +1,7 @@
 """What of a request's head is accepted and passed on."""
 
+from collections.abc import Callable
+
 import pytest
 
 from gollamas.errors import Blame
@@ -202,15 +204,16 @@ def test_fields_of_one_name_are_one_value() -> None:
     assert head.get(b"other") is None
 
 
-def test_what_is_meant_for_this_hop_is_not_passed_on() -> None:
+@pytest.mark.parametrize("spelt", [bytes.title, bytes.lower, bytes.upper, bytes.swapcase])
+def test_what_is_meant_for_this_hop_is_not_passed_on(spelt: Callable[[bytes], bytes]) -> None:
     ours = [
         b"Connection", b"Keep-Alive", b"Proxy-Authenticate", b"Proxy-Authorization", b"Proxy-Connection",
         b"TE", b"Trailer", b"Upgrade", b"Origin", b"Accept-Encoding", b"Content-Encoding", b"Via",
         b"X-Request-Id", b"X-Forwarded-For", b"EXPECT",
     ]  # fmt: skip
-    fields = [(name, b"100-continue") for name in ours]
-    assert lines_of(*fields, (b"Content-Length", b"0"), (b"X-Kept", b"1")) == [b"X-Kept: 1\r\n"]
-    assert lines_of((b"Transfer-Encoding", b"chunked")) == []
+    fields = [(spelt(name), b"100-continue") for name in ours]
+    assert lines_of(*fields, (spelt(b"Content-Length"), b"0"), (b"X-Kept", b"1")) == [b"X-Kept: 1\r\n"]
+    assert lines_of((spelt(b"Transfer-Encoding"), b"chunked")) == []
 
 
 def test_what_connection_names_is_not_passed_on() -> None:

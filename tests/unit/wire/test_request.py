@@ -81,6 +81,32 @@ def test_fields_are_kept_as_they_were_sent_and_trailers_are_dropped() -> None:
     assert head.get(b"x-b") is None
 
 
+USUAL = [
+    get(b"/"),
+    post(b"Content-Length: 5\r\n", b"hello"),
+    post(b"Content-Length: 9000\r\n", b"x" * 9000),
+    post(b"Proxy-Connection: close\r\n"),
+    chunked(BODY),
+]
+
+
+@pytest.mark.parametrize("usual", USUAL)
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_request_before_it_makes_nothing_ambiguous_sound(name: str, usual: bytes) -> None:
+    request, _ = REFUSED[name]
+    for pieces in ([usual, request], [usual + request]):
+        seen = requests_of(pieces)
+        assert len(seen.requests) == 1
+        assert seen.error is requests_of([request]).error
+
+
+def test_any_usual_request_may_follow_any_other() -> None:
+    for first in USUAL:
+        for second in USUAL:
+            seen = requests_of([first, second, first + second])
+            assert (len(seen.requests), seen.error) == (4, None)
+
+
 @pytest.mark.parametrize("count", [3, 10_000])
 def test_requests_behind_one_another_are_read_in_order(count: int) -> None:
     pipeline = b"".join(post(b"Content-Length: %d\r\n" % len(b"%d" % n), b"%d" % n) for n in range(count))

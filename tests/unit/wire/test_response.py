@@ -140,6 +140,8 @@ REFUSED = {
     "chunks-and-length": answer(b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", CHUNKS),
     "two-lengths": answer(b"Content-Length: 5\r\nContent-Length: 6\r\n", b"hello"),
     "two-equal-lengths": answer(b"Content-Length: 5\r\nContent-Length: 5\r\n", b"hello"),
+    "length-lf": b"HTTP/1.1 200 OK\r\nContent-Length:\n2\r\n\r\nok",
+    "length-cr": b"HTTP/1.1 200 OK\r\nContent-Length:\r2\r\n\r\nok",
     "length-list": answer(b"Content-Length: 5, 5\r\n", b"hello"),
     "length-negative": answer(b"Content-Length: -5\r\n", b"hello"),
     "length-empty": answer(b"Content-Length:\r\n", b"hello"),
@@ -231,6 +233,12 @@ def test_trailers_are_no_fields() -> None:
     for pieces in ([data], one_by_one(data)):
         said = answer_of(pieces)
         assert (said.names, said.lines) == ({b"transfer-encoding": b"chunked"}, [])
+
+
+def test_the_older_name_of_connection_ends_it_too() -> None:
+    """Behind it llhttp reads nothing."""
+    said = answer_of(one_by_one(answer(b"Proxy-Connection: close\r\nContent-Length: 5\r\n", b"hello")))
+    assert (said.body, said.is_complete, said.keeps_alive) == (b"hello", True, False)
 
 
 def test_a_kept_head_outlives_the_next_answer() -> None:

@@ -36,8 +36,6 @@ _ABOUT_CODINGS: Final = ("Request has invalid `Tr", "Content-Length can't be pre
 
 _Parser: Final = httptools.HttpRequestParser
 _NOBODY: Final = object()  # llhttp only judges a head: nobody is told of its parts
-_MOST_JUDGED: Final = 4 * 1024  # bytes that llhttp reads with a head, so that its parser can judge the next
-_TROUBLE: Final = (httptools.HttpParserError, httptools.HttpParserUpgrade)  # what llhttp ends with
 _NOTHING: Final = bytearray()  # stands where no part of a head is kept; never written to
 
 OnHead = Callable[[Head], int]
@@ -61,7 +59,6 @@ class RequestReader:
         self._size = 0  # bytes of the body so far
         self._empty_lines = 0
         self._raw: bytes | bytearray = _NOTHING
-        self._ready: httptools.HttpRequestParser | None = None  # stands where a request begins
         self._pieces: list[bytes] = []
         self.next()
 
@@ -72,8 +69,7 @@ class RequestReader:
         self._coming: Head | None = None  # a head that is not checked yet
         self._parser: httptools.HttpRequestParser | None = None  # of a head that is not complete yet
         # HOT: made while the client reads its answer, not while it waits for the next one.
-        if self._ready is None:
-            self._ready = _Parser(_NOBODY)
+        self._ready: httptools.HttpRequestParser | None = _Parser(_NOBODY)
         self._state: Callable[[bytes], bool] | None = None
 
     @property
@@ -105,17 +101,11 @@ class RequestReader:
             self._state = self._read_head
             return self._read_head(data)
         # HOT: the usual head comes in one read.
+        parser = self._ready or _Parser(_NOBODY)
+        self._ready = None
         raw = parts[0] + END_OF_HEAD
-        if len(data) <= _MOST_JUDGED:
-            parser = self._ready or _Parser(_NOBODY)
-            self._ready = None
-            try:
-                parser.feed_data(data)
-                return self._end_head(raw, parts[1], parser)
-            except _TROUBLE:
-                pass  # what is wrong may stand behind the head, or be left of the last request
-        _judge(_Parser(_NOBODY), raw, raw)
-        return self._end_head(raw, parts[1], None)
+        _judge(parser, raw, raw)
+        return self._end_head(raw, parts[1])
 
     def _read_head(self, data: bytes) -> bool:
         """A head that comes in several reads, or behind empty lines: every part is parsed as it comes."""
@@ -125,7 +115,8 @@ class RequestReader:
             data = self._skip_empty_lines(data)
             if not data:
                 return False
-            parser = self._parser = _Parser(_NOBODY)
+            parser = self._parser = self._ready or _Parser(_NOBODY)
+            self._ready = None
             raw: bytes | bytearray = data
         else:
             raw = self._raw
@@ -140,13 +131,10 @@ class RequestReader:
             return False
         self._raw, self._empty_lines = _NOTHING, 0
         self._parser = None  # its memory is not needed while the answer streams
-        return self._end_head(bytes(raw[:end]), bytes(raw[end:]), None)
+        return self._end_head(bytes(raw[:end]), bytes(raw[end:]))
 
-    def _end_head(self, raw: bytes, body: bytes, parser: httptools.HttpRequestParser | None) -> bool:
-        """The head is complete: check it, ask how long its body may be, begin with that.
-
-        `parser` has read all that came, and found nothing wrong with it.
-        """
+    def _end_head(self, raw: bytes, body: bytes) -> bool:
+        """The head is complete: check it, ask how long its body may be, begin with that."""
         _refuse_large_head(raw)
         head = self._coming = Head()
         heads.split(head, raw)
@@ -157,8 +145,6 @@ class RequestReader:
         if head.is_chunked or length > limit or len(body) != length:
             return self._begin_body(head, body, limit)
         self.body = body  # HOT: the usual body comes in the same read
-        if parser is not None:
-            self._ready = parser  # it stands where the next request begins
         return True
 
     def _begin_body(self, head: Head, start: bytes, limit: int) -> bool:

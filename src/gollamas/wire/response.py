@@ -93,8 +93,6 @@ class ResponseReader:
         if self._is_head_request:
             self._parser = httptools.HttpResponseParser(self)
             self._parse = self._parser.feed_data
-        if self._judge is None:
-            self._judge = httptools.HttpResponseParser(_NOBODY)
         self._is_head_request = is_head_request
         self.lines: list[bytes] = []  # of the fields that are for clients, as they were sent, with CRLF
         self._fields: list[bytes] = []  # the lines of all of them, where the answer came whole
@@ -118,6 +116,7 @@ class ResponseReader:
             if is_start:
                 if not self._is_head_request and data.startswith(_OK_11) and self._read_whole(data):
                     return
+                self._judge = None  # its memory is not needed while the answer streams
                 self._is_1_1 = data.startswith(b"HTTP/1.1 ")
                 if not self._is_1_1 and data and data[0] != _H:
                     raise BadAnswer("it is not HTTP: another protocol")  # llhttp takes RTSP and ICE too
@@ -173,7 +172,7 @@ class ResponseReader:
         """Whether llhttp finds nothing wrong with a whole answer."""
         judge = self._judge
         if judge is None:
-            return False
+            judge = self._judge = httptools.HttpResponseParser(_NOBODY)
         try:
             judge.feed_data(data)
         except httptools.HttpParserError:

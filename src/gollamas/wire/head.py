@@ -97,7 +97,7 @@ class ExpectationFailed(BadHead):
 
 def split(head: Head, raw: bytes) -> None:
     """Fill a head from its bytes, which llhttp has found sound: whole lines, the empty one at the end."""
-    lines = raw.splitlines(True)
+    lines = raw.splitlines(True)  # with their CRLF
     lines.pop()
     first = lines.pop(0).split(b" ")
     head.method = first[0]

@@ -51,7 +51,7 @@ class Head:
     method: bytes
     path: bytes  # of the origin form, still percent-encoded; the whole target until it is checked
     query: bytes  # without the question mark
-    host: bytes | None
+    host: bytes | None  # the value of Host
     fields: list[bytes]  # the lines of all fields, as they were sent, with their CRLF
     lines: list[bytes]  # those of them that are for servers
     is_plain: bool  # HTTP/1.1, and no field but Host and Content-Length says anything to a proxy

@@ -69,7 +69,7 @@ class RequestReader:
         self._coming: Head | None = None  # a head that is not checked yet
         self._parser: httptools.HttpRequestParser | None = None  # of a head that is not complete yet
         # HOT: made while the client reads its answer, not while it waits for the next one.
-        self._ready: httptools.HttpRequestParser | None = _Parser(_NOBODY)
+        self._ready: httptools.HttpRequestParser | None = _Parser(_NOBODY)  # of the next head
         self._state: Callable[[bytes], bool] | None = None
 
     @property

@@ -22,15 +22,15 @@ _H: Final = ord("H")
 _MAX_INTERIM: Final = 10
 _T = TypeVar("_T")
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
-_OK_11: Final = b"HTTP/1.1 200 "
+_OK_LINE_START: Final = b"HTTP/1.1 200 "
 _NOBODY: Final = object()
 _BODILESS: Final = frozenset({204, 304})
 
-STATUS_LINES: Final = {
+_STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 
-_OK: Final = STATUS_LINES[200]
+_OK: Final = _STATUS_LINES[200]
 
 
 class Ends(Enum):
@@ -52,7 +52,7 @@ class AnswerHead:
     ends: Ends
     length: int
     is_complete: bool
-    is_plain: bool = True  # `lines` are those for clients
+    is_plain: bool = True  # as a reader's: what Connection names is not among `lines`
 
 
 # HOT: CPython 3.11 looks a member of an Enum up by a slow path (0.1 us).
@@ -114,7 +114,7 @@ class ResponseReader:
             is_start = not self._head_bytes
             self._head_bytes += len(data)
             if is_start:
-                if not self._is_head_request and data.startswith(_OK_11) and self._read_whole(data):
+                if not self._is_head_request and data.startswith(_OK_LINE_START) and self._read_whole(data):
                     return
                 self._judge = None  # its memory is not needed while the answer streams
                 self._is_1_1 = data.startswith(b"HTTP/1.1 ")
@@ -344,7 +344,7 @@ def _ends_with_head(data: bytes) -> bool:
 
 def status_line(status: int) -> bytes:
     """The first line of an answer. Its reason is the standard one: clients don't read it (RFC 9112, 4)."""
-    return _OK if status == 200 else STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    return _OK if status == 200 else _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
 def end_to_end(head: ResponseReader | AnswerHead) -> list[bytes]:

@@ -84,6 +84,16 @@ def test_no_other_host_is_read(host: bytes, version: str) -> None:
         check(b"GET", b"/", version, [(b"Host", host)])
 
 
+@pytest.mark.parametrize("host", [b"a", b"A.example:80", b"localhost:65535", b"127.0.0.1:11434"])
+def test_a_usual_head_is_sound_before_all_its_names_are_looked_at(host: bytes) -> None:
+    """To lay them out takes as long as all else that is done with a head."""
+    fields = [(b"Host", host), (b"Content-Length", b"5"), (b"Content-Type", b"application/json")]
+    head = check(b"POST", b"/api/chat", "1.1", fields)
+    assert head._names is None
+    assert head.get(b"content-type") == b"application/json"
+    assert head._names
+
+
 def test_only_1_0_may_leave_the_host_out() -> None:
     with pytest.raises(BadHead, match="needs a Host"):
         check(b"GET", b"/", "1.1", [])

@@ -32,6 +32,7 @@ from gollamas.net.proxy import Proxy
 from gollamas.net.responder import Responder
 from gollamas.net.rounds import Round
 from gollamas.net.supervisor import Supervisor
+from gollamas.net.timers import Timers
 from gollamas.net.turn import Fleet, Snapshot, Target
 from gollamas.observe.accesslog import AccessLog
 from gollamas.observe.kinds import level_of
@@ -60,12 +61,19 @@ class App:
         self._tasks = Supervisor(self._emit)
         self.view = View(self._emit)
         self._ask = Ask(config.connect_timeout, f"gollamas/{__version__}")
-        self._prober = Prober(self.view, self._ask, self._tasks, self._emit, interval=config.probe_interval)
+        self._timers = Timers()
+        self._prober = Prober(
+            self.view,
+            self._ask,
+            self._tasks,
+            self._emit,
+            interval=config.probe_interval,
+            sleep=self._timers.sleep,
+        )
         self._round = Round()
         self._pool = Pool(config.connect_timeout, self._round)
         self._listener: Listener | None = None
         self._admin: Listener | None = None
-        self._sweep: asyncio.TimerHandle | None = None
         self.address = config.listen  # with the port that was bound
         self.admin_address: Address | None = None
 
@@ -145,8 +153,7 @@ class App:
         self.drain()
         assert self._listener is not None  # noqa: S101 - as in `drain`
         cut = await self._listener.finished(self._config.grace if grace is None else grace)
-        if self._sweep is not None:
-            self._sweep.cancel()
+        self._timers.close()
         if self._admin is not None:
             self._admin.stop_accepting()
             self._admin.clients.abort()
@@ -228,7 +235,7 @@ class App:
             config.write_timeout, config.client_idle_timeout,
         )  # fmt: skip
         pause = max(_SHORTEST_SWEEP, min(_LONGEST_SWEEP, shortest / 4))
-        self._sweep = asyncio.get_running_loop().call_later(pause, self._look_at_clocks)
+        self._timers.call_later(pause, self._look_at_clocks)
 
     # -- what metrics and the admin port ask ---------------------------------------------------------
 

@@ -5,6 +5,7 @@ always hold: no defect was met, no lease is left, no task outlives the proxy.
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -167,6 +168,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
     assert dict(app.connections()) == {"client": 0, "server": 0}, "a connection was left open"
     left = {task.get_name() for task in asyncio.all_tasks() - before if "Peer" not in repr(task)}
     assert not {name for name in left if not name.startswith("Task-")}, "a task outlives the proxy"
+    assert app._timers._thread not in threading.enumerate(), "a thread outlives the proxy"
 
 
 @asynccontextmanager

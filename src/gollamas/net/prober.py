@@ -7,7 +7,7 @@ ends it, and there is at most one running and one queued per server and path.
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -164,7 +164,10 @@ class _Contents:
 
 
 class Prober:
-    """Keeps a view fresh. One task per server, under `tasks`; `interval` is seconds between two rounds."""
+    """Keeps a view fresh. One task per server, under `tasks`.
+
+    `interval` is seconds between two rounds, `sleep` what waits for them.
+    """
 
     def __init__(
         self,
@@ -174,14 +177,14 @@ class Prober:
         emit: Emit,
         *,
         interval: float = 5.0,
-        chance: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.interval = interval
+        self._sleep = sleep
         self._view = view
         self._ask = ask
         self._tasks = tasks
         self._emit = emit
-        self._chance = chance
         self._watches: dict[str, _Watch] = {}
         self._began_at = float("inf")
         self._misses: dict[str, float] = {}  # key of an unknown name -> until when that is believed
@@ -324,8 +327,8 @@ class Prober:
                 await _ended(look.anew() for look in ([watch.version] if was_down else watch.all()))
                 if was_down and not self._is_down(watch):
                     await _ended(look.anew() for look in watch.contents.values())
-                period = self.interval * (1 + _JITTER * (2 * self._chance() - 1))
-                await asyncio.sleep(max(began + period - _now(), self.interval * _JITTER))
+                period = self.interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+                await self._sleep(max(began + period - _now(), self.interval * _JITTER))
 
     def _is_down(self, watch: _Watch) -> bool:
         server = self._view.servers.get(watch.server.id)

@@ -116,12 +116,23 @@ def test_at_most_ten_packages_at_run_time() -> None:
 
 
 def test_each_import_is_declared_and_each_dependency_imported() -> None:
-    """The package imports what pyproject.toml names, all of it and nothing else."""
+    """The package imports what pyproject.toml names, all of it and nothing else.
+
+    What only type checkers and the compiler read comes with them.
+    """
     distributions = packages_distributions()
     wanted = {canonicalize_name(requirement.name) for requirement in declared(None)}
+    with_types = wanted | set(pins_of("requirements-build.lock"))
     found = set()
     for path in (ROOT / "src").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for_types = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            for inner in ast.walk(node)
+        }
+        for node in ast.walk(tree):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names = [node.module]
@@ -131,6 +142,9 @@ def test_each_import_is_declared_and_each_dependency_imported() -> None:
             for top in tops:
                 # A namespace package (ruamel) may belong to several distributions.
                 owners = {canonicalize_name(owner) for owner in distributions[top]}
+                if id(node) in for_types:
+                    assert owners & with_types, f"{path}: {top} is not locked"
+                    continue
                 assert owners & wanted, f"{path}: {top} is not declared"
                 found |= owners & wanted
     assert found == wanted

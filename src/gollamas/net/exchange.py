@@ -256,8 +256,8 @@ class Exchange(Turn[Route]):
             start, end = target.start(self.route), b"Content-Length: %d\r\n\r\n" % length
         else:
             start, end = self._start_with_name(target, named, model, length)
-        ours = (via, self.client.forwarded_line, self.id_line, end)
-        return b"".join([start, *heads.forwarded(head, target.configured), *ours])
+        lines = b"".join(heads.forwarded(head, target.configured))
+        return b"%b%b%b%b%b%b" % (start, lines, via, self.client.forwarded_line, self.id_line, end)
 
     def _start_with_name(
         self, target: Target, named: NamedModel, model: str, length: int

@@ -319,8 +319,9 @@ class Relay:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
         if is_whole and framing is _CHUNKED:
             data += _LAST_CHUNK
-        ours = (self._lines, client.framing_lines(line), b"\r\n", data)
-        client.write(b"".join([status_line(status), *end_to_end(reader), *ours]))
+        lines = b"".join(end_to_end(reader))
+        ours = client.framing_lines(line)
+        client.write(b"%b%b%b%b\r\n%b" % (status_line(status), lines, self._lines, ours, data))
         # HOT: what follows does not keep the client waiting.
         call = self._call
         call.named = None

@@ -6,7 +6,7 @@ llhttp has refused what is no HTTP at all before anything here runs. Pure: field
 
 import re
 import string
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gollamas.errors import Blame, ProxyError
 from gollamas.wire.fields import (
@@ -20,6 +20,9 @@ from gollamas.wire.fields import (
 )
 from gollamas.wire.message import MAX_FIELDS, Head, colon_in, value_in
 
+if TYPE_CHECKING:
+    from mypy_extensions import i64  # to the compiler an index that fits a register, else an int
+
 MAX_HEAD_BYTES: Final = 16 * 1024
 MAX_TARGET_BYTES: Final = 8 * 1024
 
@@ -30,6 +33,7 @@ _REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
 _ONCE: Final = (b"host", b"content-length", b"transfer-encoding")
 _MAX_LENGTH_DIGITS: Final = 19
 _MAX_PORT: Final = 65535
+_BLANK: Final = 0x20
 _COLON: Final = 0x3A
 _ZERO: Final = 0x30
 # HOT: what nearly every client writes, by its code: 2 in a host and in a target, 1 in a target alone.
@@ -99,19 +103,11 @@ class ExpectationFailed(BadHead):
 def split(head: Head, raw: bytes) -> None:
     """Fill a head from its bytes, which llhttp has found sound: whole lines, the empty one at the end."""
     lines = raw.splitlines(True)  # with their CRLF
-    lines.pop()
-    first = lines.pop(0).split(b" ")
-    head.method = first[0]
-    # llhttp also takes RTSP and ICE, and more than one blank between the parts of the first line.
-    if len(first) != 3:
-        raise BadHead("malformed request line")
-    head.path = first[1]
-    if first[2] != b"HTTP/1.1\r\n":
-        _read_version(head, first[2])
-    head.fields = lines
+    _split_first(head, lines[0])
+    fields = head.fields = lines[1:-1]
     kept = head.lines
     # HOT: the one pass over the fields.
-    for line in lines:
+    for line in fields:
         colon = colon_in(line)
         if passes_to_server(line, colon):
             kept.append(line)
@@ -127,6 +123,28 @@ def split(head: Head, raw: bytes) -> None:
             head.length_text = value_in(line, colon)
         elif name.for_us and not (name is CONNECTION and value_in(line, colon) == b"keep-alive"):
             head.is_plain = False
+
+
+def _split_first(head: Head, line: bytes) -> None:
+    """Take a request line apart; llhttp also takes RTSP, ICE and several blanks between its parts."""
+    target = _behind_blank(line, 0)
+    version = _behind_blank(line, target)
+    head.method = line[: target - 1]
+    if version > len(line):
+        raise BadHead("malformed request line")
+    head.path = line[target : version - 1]
+    text = line[version:]
+    if text != b"HTTP/1.1\r\n":
+        _read_version(head, text)
+
+
+def _behind_blank(line: bytes, start: int) -> int:
+    """The place behind the next blank of a line, or beyond its length where there is none."""
+    size: i64 = len(line)
+    at: i64 = start
+    while at < size and line[at] != _BLANK:
+        at += 1
+    return at + 1
 
 
 def _read_version(head: Head, text: bytes) -> None:
@@ -158,8 +176,8 @@ def check(head: Head) -> None:
 
 def _is_plain_target(target: bytes) -> bool:
     """Whether this is a short path with nothing in it that is read in a special way."""
-    size = len(target)
-    at = 0
+    size: i64 = len(target)
+    at: i64 = 0
     while at < size and _IS_PLAIN[target[at]]:
         at += 1
     return at == size and size < 256 and target.startswith(b"/")
@@ -167,8 +185,8 @@ def _is_plain_target(target: bytes) -> bool:
 
 def _is_plain_host(host: bytes) -> bool:
     """Whether this is a name or an IPv4 address, with a port of at most five digits or none."""
-    size = len(host)
-    at = 0
+    size: i64 = len(host)
+    at: i64 = 0
     while at < size and _IS_PLAIN[host[at]] == _IN_NAME:
         at += 1
     if at == size:
@@ -222,12 +240,13 @@ def _read_connection(head: Head) -> None:
 
 def plain_length(value: bytes) -> int:
     """What less than nineteen digits say; -1 where it is anything else. HOT: `int` takes longer."""
-    size = len(value)
+    size: i64 = len(value)
     if not 0 < size < _MAX_LENGTH_DIGITS:
         return -1
-    number = at = 0
+    number: i64 = 0
+    at: i64 = 0
     while at < size:
-        digit = value[at] - _ZERO
+        digit: i64 = value[at] - _ZERO
         if not 0 <= digit <= 9:
             return -1
         number = number * 10 + digit

@@ -256,7 +256,7 @@ class Exchange(Turn[Route]):
             start, end = target.start(self.route), b"Content-Length: %d\r\n\r\n" % length
         else:
             start, end = self._start_with_name(target, named, model, length)
-        lines = b"".join(heads.forwarded(head, target.configured))
+        lines = heads.forwarded(head, target.configured)
         return b"%b%b%b%b%b%b" % (start, lines, via, self.client.forwarded_line, self.id_line, end)
 
     def _start_with_name(

@@ -319,8 +319,7 @@ class Relay:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
         if is_whole and framing is _CHUNKED:
             data += _LAST_CHUNK
-        lines = b"".join(end_to_end(reader))
-        ours = client.framing_lines(line)
+        lines, ours = end_to_end(reader), client.framing_lines(line)
         client.write(b"%b%b%b%b\r\n%b" % (status_line(status), lines, self._lines, ours, data))
         # HOT: what follows does not keep the client waiting.
         call = self._call

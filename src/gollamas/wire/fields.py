@@ -4,7 +4,10 @@ Owns the names. Who reads a head asks once for each of its fields, by `name_of`,
 """
 
 from collections.abc import Set as AbstractSet
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64  # to the compiler an index that fits a register, else an int
 
 # RFC 9110, section 7.6.1, with the older names that proxies have always kept to one hop.
 _HOP_BY_HOP: Final = frozenset(
@@ -96,29 +99,35 @@ def name_of(written: bytes) -> FieldName:
     return _KNOWN.get(lower) or FieldName(lower)
 
 
-def _sizes_by_letter(names: AbstractSet[bytes]) -> list[int]:
-    """By a name's first letter: a bit for each length that one of these names has."""
-    sizes = [0] * 256
+_MOST: Final = 64  # the names that are told apart are shorter
+_LETTER: Final = 0x1F  # its bits that are one in both cases
+
+
+def _table(names: AbstractSet[bytes]) -> bytes:
+    """By a name's first letter and its length: 1 where one of these names has both."""
+    table = bytearray((_LETTER + 1) * _MOST)
     for name in names:
-        for letter in (name[:1], name[:1].upper()):
-            sizes[letter[0]] |= 1 << len(name)
-    return sizes
+        table[(name[0] & _LETTER) * _MOST + len(name)] = 1
+    return bytes(table)
 
 
 # HOT: most names differ from all of these in that, and need no look-up: their lines pass.
-_SIZES_IN_REQUESTS: Final = _sizes_by_letter(_NOT_FOR_SERVERS | _FOR_US)
-_SIZES_IN_ANSWERS: Final = _sizes_by_letter(_NOT_FOR_CLIENTS | _FOR_US)
-_MOST: Final = max(map(len, _KNOWN))
+_IN_REQUESTS: Final = _table(_NOT_FOR_SERVERS | _FOR_US)
+_IN_ANSWERS: Final = _table(_NOT_FOR_CLIENTS | _FOR_US)
 
 
-def passes_to_server(line: bytes, colon: int) -> bool:
+def passes_to_server(letter: int, size: int) -> bool:
     """Whether a field's line passes, as its name's first letter and length tell; else ask `name_of`."""
-    return colon > _MOST or not _SIZES_IN_REQUESTS[line[0]] >> colon & 1
+    first: i64 = letter
+    length: i64 = size
+    return length >= _MOST or _IN_REQUESTS[(first & _LETTER) * _MOST + length] == 0
 
 
-def passes_to_client(line: bytes, colon: int) -> bool:
+def passes_to_client(letter: int, size: int) -> bool:
     """As `passes_to_server`, for an answer."""
-    return colon > _MOST or not _SIZES_IN_ANSWERS[line[0]] >> colon & 1
+    first: i64 = letter
+    length: i64 = size
+    return length >= _MOST or _IN_ANSWERS[(first & _LETTER) * _MOST + length] == 0
 
 
 def connection_names(value: bytes) -> frozenset[bytes]:
@@ -126,6 +135,7 @@ def connection_names(value: bytes) -> frozenset[bytes]:
     return frozenset(token.strip() for token in value.lower().split(b",")) - _ALWAYS_KEPT
 
 
-def without(lines: list[bytes], dropped: AbstractSet[bytes]) -> list[bytes]:
+def without(lines: bytes, dropped: AbstractSet[bytes]) -> bytes:
     """The field lines whose names, in lower case, are not `dropped`."""
-    return [line for line in lines if line[: line.index(b":")].lower() not in dropped]
+    kept = [line for line in lines.splitlines(True) if line[: line.index(b":")].lower() not in dropped]
+    return b"".join(kept)

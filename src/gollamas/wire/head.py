@@ -13,12 +13,13 @@ from gollamas.wire.fields import (
     CONNECTION,
     CONTENT_LENGTH,
     HOST,
+    FieldName,
     connection_names,
     name_of,
     passes_to_server,
     without,
 )
-from gollamas.wire.message import MAX_FIELDS, Head, colon_in, value_in
+from gollamas.wire.message import HTTP_1_1, MAX_FIELDS, Head, line_at, value_in
 
 if TYPE_CHECKING:
     from mypy_extensions import i64  # to the compiler an index that fits a register, else an int
@@ -100,61 +101,70 @@ class ExpectationFailed(BadHead):
     status = 417
 
 
-def split(head: Head, raw: bytes) -> None:
-    """Fill a head from its bytes, which llhttp has found sound: whole lines, the empty one at the end."""
-    lines = raw.splitlines(True)  # with their CRLF
-    _split_first(head, lines[0])
-    fields = head.fields = lines[1:-1]
-    kept = head.lines
-    # HOT: the one pass over the fields.
-    for line in fields:
-        colon = colon_in(line)
-        if passes_to_server(line, colon):
-            kept.append(line)
-            continue
-        name = name_of(line[:colon])
-        if name.for_servers:
-            kept.append(line)
-        elif name is HOST:
-            head.is_plain = head.is_plain and head.host is None
-            head.host = value_in(line, colon)
-        elif name is CONTENT_LENGTH:
-            head.is_plain = head.is_plain and head.length_text is None
-            head.length_text = value_in(line, colon)
-        elif name.for_us and not (name is CONNECTION and value_in(line, colon) == b"keep-alive"):
-            head.is_plain = False
+def split(head: Head, data: bytes) -> int:
+    """Fill a head from the bytes that it begins; answers where it ends.
+
+    0 says that it is not whole in `data`, or longer than MAX_HEAD_BYTES; then the head is of no use. What it
+    says is not judged: that is for llhttp, and for `check` behind it.
+    """
+    size = min(len(data), MAX_HEAD_BYTES)
+    start = kept = _split_first(head, data, size)
+    count, lines = 0, b""
+    # HOT: the one pass over the fields. Those that are for servers leave it by the run, not one by one.
+    while start:
+        colon, end = line_at(data, start, size)
+        if end == start + 2:
+            head.lines = lines + data[kept:start] if kept < start else lines
+            head.count = count
+            head.raw = data[:end]
+            return end
+        count += 1
+        if end and not passes_to_server(data[start], colon - start):
+            name = name_of(data[start:colon])
+            if not name.for_servers:
+                if kept < start:
+                    lines = lines + data[kept:start]  # `+=` would be a call
+                kept = end
+            if name.for_us:
+                _note(head, name, value_in(data, colon + 1, end - 2))
+        start = end
+    return 0
 
 
-def _split_first(head: Head, line: bytes) -> None:
-    """Take a request line apart; llhttp also takes RTSP, ICE and several blanks between its parts."""
-    target = _behind_blank(line, 0)
-    version = _behind_blank(line, target)
-    head.method = line[: target - 1]
-    if version > len(line):
-        raise BadHead("malformed request line")
-    head.path = line[target : version - 1]
-    text = line[version:]
-    if text != b"HTTP/1.1\r\n":
-        _read_version(head, text)
-
-
-def _behind_blank(line: bytes, start: int) -> int:
-    """The place behind the next blank of a line, or beyond its length where there is none."""
-    size: i64 = len(line)
-    at: i64 = start
-    while at < size and line[at] != _BLANK:
+def _split_first(head: Head, data: bytes, size: int) -> int:
+    """Take the request line apart; answers where the next line begins, 0 where it is not whole."""
+    end: i64 = size
+    at: i64 = 0
+    while at < end and data[at] > _BLANK:
         at += 1
-    return at + 1
-
-
-def _read_version(head: Head, text: bytes) -> None:
-    match = _VERSION.fullmatch(text)
-    if match is None:
-        raise BadHead("malformed request line")
-    if match[1] not in (b"1.0", b"1.1"):
-        raise VersionRefused(f"HTTP/{match[1].decode()} is not supported: use HTTP/1.1")
-    head.is_http10 = match[1] == b"1.0"
+    target = at + 1
+    at += 1
+    while at < end and data[at] > _BLANK:
+        at += 1
+    version = at + 1
+    # HOT: the usual line, of which no other is made.
+    if at < end and data[target - 1] == data[at] == _BLANK and data[version : version + 10] == HTTP_1_1:
+        head.method = data[: target - 1]
+        head.path = data[target:at]
+        return version + 10 if version + 10 <= end else 0
+    # llhttp also takes RTSP, ICE, HTTP/0.9 and several blanks between the parts.
+    _, start = line_at(data, 0, size)
     head.is_plain = False
+    head.method, _, rest = data[:start].partition(b" ")
+    head.path, _, head.version = rest.partition(b" ")
+    return start
+
+
+def _note(head: Head, name: FieldName, value: bytes) -> None:
+    """Note what a field says to a proxy."""
+    if name is HOST:
+        head.is_plain = head.is_plain and head.host is None
+        head.host = value
+    elif name is CONTENT_LENGTH:
+        head.is_plain = head.is_plain and head.length_text is None
+        head.length_text = value
+    elif name is not CONNECTION or value != b"keep-alive":
+        head.is_plain = False
 
 
 def check(head: Head) -> None:
@@ -166,7 +176,7 @@ def check(head: Head) -> None:
         or host is None
         or not _is_plain_target(head.path)
         or not _is_plain_host(host)
-        or len(head.fields) > MAX_FIELDS
+        or head.count > MAX_FIELDS
         or head.method in _REFUSED_METHODS
     ):
         _check_unusual(head, host)
@@ -195,13 +205,15 @@ def _is_plain_host(host: bytes) -> bool:
 
 
 def _check_unusual(head: Head, host: bytes | None) -> None:
+    if head.version != HTTP_1_1:
+        _read_version(head)
     if head.method in _REFUSED_METHODS:
         raise MethodRefused(f"method {head.method.decode()} is not allowed")
     if len(head.path) > MAX_TARGET_BYTES:
         raise TargetTooLong("the request target is longer than 8 KiB")
-    if len(head.fields) > MAX_FIELDS:
+    if head.count > MAX_FIELDS:
         raise HeadTooLarge(f"more than {MAX_FIELDS} header fields")
-    names = [line[: colon_in(line)].lower() for line in head.fields]
+    names = [line.partition(b":")[0].lower() for line in head.raw.split(b"\r\n")]
     for name in _ONCE:  # what frames a request or names its host is no list
         if names.count(name) > 1:
             raise BadHead(f"more than one {name.decode().title()} field")
@@ -302,7 +314,16 @@ def _check_host(host: bytes) -> None:
         raise BadHead("malformed Host field")
 
 
-def forwarded(head: Head, configured: frozenset[bytes]) -> list[bytes]:
+def _read_version(head: Head) -> None:
+    match = _VERSION.fullmatch(head.version)
+    if match is None:
+        raise BadHead("malformed request line")
+    if match[1] not in (b"1.0", b"1.1"):
+        raise VersionRefused(f"HTTP/{match[1].decode()} is not supported: use HTTP/1.1")
+    head.is_http10 = match[1] == b"1.0"
+
+
+def forwarded(head: Head, configured: frozenset[bytes]) -> bytes:
     """The lines of a client's fields that a server gets, with their CRLF.
 
     `configured` are names, in lower case, of fields that the server's configuration sets instead.

@@ -16,48 +16,83 @@ Fields = list[Field]
 MAX_FIELDS: Final = 100  # of a head
 
 END_OF_HEAD: Final = b"\r\n\r\n"
+HTTP_1_1: Final = b"HTTP/1.1\r\n"
 _BLANK: Final = 0x20
 _COLON: Final = 0x3A
+_CR: Final = 0x0D
+_LF: Final = 0x0A
+_IS_COMPILED: Final = not __file__.endswith(".py")
 _NONE: Final[frozenset[bytes]] = frozenset()
 
 
-def colon_in(line: bytes) -> int:
-    """Where a field's name ends in its line; the line's length where no name does."""
-    size: i64 = len(line)
-    at: i64 = 0
-    while at < size and line[at] != _COLON:  # HOT: `find` reads its arguments first, which takes longer
+def line_at(data: bytes, start: int, size: int) -> tuple[int, int]:
+    """Where the name of the field that begins at `start` ends, and where the next line begins.
+
+    Looks at the first `size` bytes only; the second is 0 where they do not hold the whole line. A line
+    without a colon, as the empty one is, ends with its name.
+    """
+    if not _IS_COMPILED:
+        return _search_line(data, start, size)
+    end: i64 = size
+    at: i64 = start
+    while at < end:
+        code: i64 = data[at]
+        if code in (_COLON, _CR):
+            break
         at += 1
-    return at
+    name_end = at
+    while at < end and data[at] != _CR:
+        at += 1
+    following: i64 = 0
+    if at + 1 < end and data[at + 1] == _LF:
+        following = at + 2
+    return name_end, following
 
 
-def value_in(line: bytes, colon: int) -> bytes:
-    """What stands behind the colon of a field's line, without the blanks in front of it."""
-    start, end = colon + 1, len(line) - 2
-    if start + 1 < end and line[start] == _BLANK and line[start + 1] > _BLANK:
-        return line[start + 1 : end]  # HOT: nearly every field
-    return line[start:end].lstrip(b" \t") if start < end else b""
+def _search_line(data: bytes, start: int, size: int) -> tuple[int, int]:
+    """As `line_at`, for the interpreter, which searches quicker than it loops."""
+    cr = data.find(b"\r", start, size)
+    colon = data.find(b":", start, cr)
+    is_whole = cr >= 0 and data.startswith(b"\n", cr + 1, size)
+    return colon if colon >= 0 else cr, cr + 2 if is_whole else 0
 
 
-def names_of(lines: list[bytes]) -> dict[bytes, bytes]:
-    """Values by name in lower case; those of a repeated name joined by ", " (RFC 9110, section 5.3)."""
+def value_in(data: bytes, start: int, end: int) -> bytes:
+    """The value of a field that stands there, behind its colon: without the blanks in front of it."""
+    if start + 1 < end and data[start] == _BLANK and data[start + 1] > _BLANK:
+        return data[start + 1 : end]  # HOT: nearly every field
+    return data[start:end].lstrip(b" \t") if start < end else b""
+
+
+def names_of(raw: bytes) -> dict[bytes, bytes]:
+    """Values by name in lower case, out of a whole head.
+
+    Those of a repeated name are joined by ", " (RFC 9110, section 5.3).
+    """
     names: dict[bytes, bytes] = {}
-    for line in lines:
-        colon = colon_in(line)
-        lower, value = line[:colon].lower(), value_in(line, colon)
+    size = len(raw)
+    _, start = line_at(raw, 0, size)
+    while True:
+        colon, end = line_at(raw, start, size)
+        if end <= start + 2:
+            return names
+        lower, value = raw[start:colon].lower(), value_in(raw, colon + 1, end - 2)
         names[lower] = names[lower] + b", " + value if lower in names else value
-    return names
+        start = end
 
 
 @dataclass(slots=True, init=False)
 class Head:
     """A request's head: `head.split` fills it, `head.check` reads what it says and finds it sound."""
 
+    raw: bytes  # the head itself, the empty line at its end included
     method: bytes
     path: bytes  # of the origin form, still percent-encoded; the whole target until it is checked
+    version: bytes  # how the first line ends
     query: bytes  # without the question mark
     host: bytes | None  # the value of Host
-    fields: list[bytes]  # the lines of all fields, as they were sent, with their CRLF
-    lines: list[bytes]  # those of them that are for servers
+    count: int  # of its fields
+    lines: bytes  # of the fields that are for servers, as they were sent, with their CRLF
     is_plain: bool  # HTTP/1.1, and no field but Host and Content-Length says anything to a proxy
     is_http10: bool
     keep_alive: bool
@@ -69,11 +104,10 @@ class Head:
     _names: dict[bytes, bytes] | None = field(compare=False, repr=False)
 
     def __init__(self) -> None:
-        self.method = self.path = self.query = b""
+        self.raw = self.method = self.path = self.query = self.lines = b""
+        self.version = HTTP_1_1
         self.host = self.length_text = None
-        self.fields = []
-        self.lines = []
-        self.length = 0
+        self.length = self.count = 0
         self.is_http10 = self.is_chunked = self.expects_continue = False
         self.keep_alive = self.is_plain = True
         self.hop_names = _NONE
@@ -84,7 +118,7 @@ class Head:
         """The values of all fields: `names_of`."""
         names = self._names
         if names is None:
-            names = self._names = names_of(self.fields)
+            names = self._names = names_of(self.raw)
         return names
 
     def get(self, name: bytes) -> bytes | None:
@@ -93,8 +127,7 @@ class Head:
 
     def let_go(self) -> None:
         """Forget the fields."""
-        self.fields = []
-        self.lines = []
+        self.raw = self.lines = b""
         self._names = None
 
 

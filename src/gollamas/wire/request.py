@@ -95,17 +95,17 @@ class RequestReader:
             self.rest = b""
         if self._state is not None:
             return self._state(data)
-        # HOT: `find` reads its arguments first, which takes longer.
-        parts = data.split(END_OF_HEAD, 1)
-        if len(parts) < 2 or data[0] < 0x21 or self._empty_lines:
+        head = Head()
+        end = heads.split(head, data)
+        if not end or data[0] < 0x21 or self._empty_lines:
             self._state = self._read_head
             return self._read_head(data)
         # HOT: the usual head comes in one read.
+        self._coming = head
         parser = self._ready or _Parser(_NOBODY)
         self._ready = None
-        raw = parts[0] + END_OF_HEAD
-        _judge(parser, raw, raw)
-        return self._end_head(raw, parts[1])
+        _judge(parser, head.raw, head.raw)
+        return self._end_head(head, data[end:])
 
     def _read_head(self, data: bytes) -> bool:
         """A head that comes in several reads, or behind empty lines: every part is parsed as it comes."""
@@ -131,13 +131,15 @@ class RequestReader:
             return False
         self._raw, self._empty_lines = _NOTHING, 0
         self._parser = None  # its memory is not needed while the answer streams
-        return self._end_head(bytes(raw[:end]), bytes(raw[end:]))
-
-    def _end_head(self, raw: bytes, body: bytes) -> bool:
-        """The head is complete: check it, ask how long its body may be, begin with that."""
-        _refuse_large_head(raw)
+        whole = bytes(raw[:end])
+        _refuse_large_head(whole)
         head = self._coming = Head()
-        heads.split(head, raw)
+        if heads.split(head, whole) != end:
+            raise BadHead("malformed request")
+        return self._end_head(head, bytes(raw[end:]))
+
+    def _end_head(self, head: Head, body: bytes) -> bool:
+        """The head is complete: check it, ask how long its body may be, begin with that."""
         heads.check(head)
         self.head = head
         limit = self._on_head(head)

@@ -15,7 +15,7 @@ import httptools
 
 from gollamas.wire.fields import CONTENT_LENGTH, connection_names, name_of, passes_to_client, without
 from gollamas.wire.head import BadHead, check_coding, content_length, plain_length
-from gollamas.wire.message import END_OF_HEAD, MAX_FIELDS, Fields, colon_in, names_of, value_in
+from gollamas.wire.message import MAX_FIELDS, Fields, line_at, names_of, value_in
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 _H: Final = ord("H")
@@ -47,7 +47,7 @@ class AnswerHead:
     """What is known of an answer beside its body."""
 
     status: int
-    lines: list[bytes]
+    lines: bytes
     names: dict[bytes, bytes]
     ends: Ends
     length: int
@@ -72,9 +72,9 @@ class ResponseReader:
     """Reads the answers of one connection, one after another."""
 
     __slots__ = (
-        "_fields", "_head_bytes", "_interim", "_is_1_1", "_is_head_request", "_judge", "_names", "_parse",
-        "_parser", "_repeats", "ends", "has_head", "is_complete", "is_plain", "keeps_alive", "length",
-        "lines", "on_body", "pieces", "status",
+        "_head_bytes", "_interim", "_is_1_1", "_is_head_request", "_judge", "_names", "_parse", "_parser",
+        "_raw", "_repeats", "ends", "has_head", "is_complete", "is_plain", "keeps_alive", "length", "lines",
+        "on_body", "pieces", "status",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -94,8 +94,8 @@ class ResponseReader:
             self._parser = httptools.HttpResponseParser(self)
             self._parse = self._parser.feed_data
         self._is_head_request = is_head_request
-        self.lines: list[bytes] = []  # of the fields that are for clients, as they were sent, with CRLF
-        self._fields: list[bytes] = []  # the lines of all of them, where the answer came whole
+        self.lines = b""  # of the fields that are for clients, as they were sent, with their CRLF
+        self._raw = b""  # the answer itself, where it came whole
         self._names: dict[bytes, bytes] | None = None
         self.has_head = self.is_complete = self.keeps_alive = False
         self.is_plain = True  # no field but Content-Length says anything to a proxy
@@ -136,31 +136,31 @@ class ResponseReader:
         HOT: small answers do. llhttp judges one without a call for each of its parts; any other is read anew
         by its calls.
         """
-        parts = data.split(END_OF_HEAD, 1)
-        if len(parts) < 2 or len(parts[0]) > MAX_HEAD_BYTES:
-            return False
-        fields = (parts[0] + b"\r\n").splitlines(True)
-        fields.pop(0)
-        lines = self.lines
-        length = -1
-        for line in fields:
-            colon = colon_in(line)
-            if passes_to_client(line, colon):
-                lines.append(line)
-                continue
-            name = name_of(line[:colon])
-            if name is CONTENT_LENGTH and length < 0:
-                length = plain_length(value_in(line, colon))
-            elif name.for_us:
-                length = -1
+        size = min(len(data), MAX_HEAD_BYTES)
+        _, start = line_at(data, 0, size)
+        kept, count, length = start, 0, -1
+        lines = b""
+        while True:
+            colon, end = line_at(data, start, size)
+            if end <= start + 2:
                 break
-            elif name.for_clients:
-                lines.append(line)
-        body = parts[1]
-        if length != len(body) or len(fields) > MAX_FIELDS or not self._is_sound(data):
-            self.lines = []
+            count += 1
+            if not passes_to_client(data[start], colon - start):
+                name = name_of(data[start:colon])
+                if name is CONTENT_LENGTH and length < 0:
+                    length = plain_length(value_in(data, colon + 1, end - 2))
+                elif name.for_us:
+                    return False
+                if not name.for_clients:
+                    if kept < start:
+                        lines = lines + data[kept:start]  # `+=` would be a call
+                    kept = end
+            start = end
+        if not end or length != len(data) - end or count > MAX_FIELDS or not self._is_sound(data):
             return False
-        self._fields = fields
+        self.lines = lines + data[kept:start] if kept < start else lines
+        body = data[end:]
+        self._raw = data
         self.status = 200
         self.ends, self.length = _LENGTH, length
         self.has_head = self.is_complete = self.keeps_alive = True
@@ -185,7 +185,7 @@ class ResponseReader:
         """Values by name in lower case, joined where one is repeated."""
         names = self._names
         if names is None:
-            names = self._names = names_of(self._fields)
+            names = self._names = names_of(self._raw) if self._raw else {}
         return names
 
     def _stopped(self, why: httptools.HttpParserError) -> None:
@@ -215,7 +215,8 @@ class ResponseReader:
 
     def let_go(self) -> None:
         """Free the head's fields: a stream lives long."""
-        self.lines, self._fields, self._names = [], [], None
+        self.lines = self._raw = b""
+        self._names = None
 
     def take(self) -> bytes:
         """The body bytes since the last call."""
@@ -246,7 +247,7 @@ class ResponseReader:
         if known.for_us and known is not CONTENT_LENGTH:
             self.is_plain = False
         if known.for_clients:
-            self.lines.append(b"%b: %b\r\n" % (name, value))
+            self.lines += b"%b: %b\r\n" % (name, value)
 
     def on_headers_complete(self) -> None:
         status = self.status = self._parser.get_status_code()
@@ -282,7 +283,7 @@ class ResponseReader:
         self._interim += 1
         if status < 100 or status >= 200 or status == 101 or self._interim > _MAX_INTERIM:
             return False
-        self.lines, self._names, self._repeats, self.is_plain = [], None, 0, True
+        self.lines, self._names, self._repeats, self.is_plain = b"", None, 0, True
         self._is_1_1 = False  # the next line says its own
         return True
 
@@ -347,7 +348,7 @@ def status_line(status: int) -> bytes:
     return _OK if status == 200 else _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def end_to_end(head: ResponseReader | AnswerHead) -> list[bytes]:
+def end_to_end(head: ResponseReader | AnswerHead) -> bytes:
     """The lines of a server's fields that the client gets (RFC 9110, section 7.6.1), with their CRLF."""
     connection = None if head.is_plain else head.names.get(b"connection")
     if connection is None or not (named := connection_names(connection)):

@@ -85,7 +85,7 @@ class Answered:
     """What a server's bytes were read as."""
 
     status: int = 0
-    lines: list[bytes] = field(default_factory=list)
+    lines: bytes = b""
     names: dict[bytes, bytes] = field(default_factory=dict)
     body: bytes = b""
     ends: Ends | None = None

@@ -75,7 +75,7 @@ def test_fields_are_kept_as_they_were_sent_and_trailers_are_dropped() -> None:
     head, _, _ = first_request(
         [post(b"transfer-ENCODING: Chunked\r\nx-A: 1\r\nX-a: 2\r\n", b"0\r\nX-B: 3\r\n\r\n")]
     )
-    assert head.lines == [b"x-A: 1\r\n", b"X-a: 2\r\n"]
+    assert head.lines == b"x-A: 1\r\nX-a: 2\r\n"
     assert head.get(b"transfer-encoding") == b"Chunked"
     assert head.get(b"x-a") == b"1, 2"
     assert head.get(b"x-b") is None

@@ -128,7 +128,7 @@ def test_a_few_interim_answers_are_passed_over(count: int, interim: bytes) -> No
     said = answer_of([data])
     assert (said.status, said.body, said.keeps_alive) == (200, b"hello", True)
     assert said.names == {b"content-length": b"5", b"x-a": b"1"}
-    assert said.lines == [b"X-A: 1\r\n"]
+    assert said.lines == b"X-A: 1\r\n"
     assert answer_of(one_by_one(data)) == said
 
 
@@ -232,7 +232,7 @@ def test_trailers_are_no_fields() -> None:
     data = answer(b"Transfer-Encoding: chunked\r\n", b"1\r\nx\r\n0\r\nX-Late: 1\r\nServer: x\r\n\r\n")
     for pieces in ([data], one_by_one(data)):
         said = answer_of(pieces)
-        assert (said.names, said.lines) == ({b"transfer-encoding": b"chunked"}, [])
+        assert (said.names, said.lines) == ({b"transfer-encoding": b"chunked"}, b"")
 
 
 def test_the_older_name_of_connection_ends_it_too() -> None:
@@ -248,7 +248,7 @@ def test_a_kept_head_outlives_the_next_answer() -> None:
     reader.begin(is_head_request=False)
     reader.feed(CHUNKED)
     assert (kept.status, kept.ends, kept.length, kept.is_complete) == (200, Ends.LENGTH, 5, True)
-    assert kept.lines == [b"X-A: 1\r\n"]
+    assert kept.lines == b"X-A: 1\r\n"
     assert kept.names[b"x-a"] == b"1"
 
 
@@ -258,7 +258,7 @@ def test_a_stream_goes_on_when_its_head_is_let_go() -> None:
     reader.feed(CHUNKED[:middle])
     reader.let_go()
     reader.feed(CHUNKED[middle:])
-    assert (reader.lines, reader.names) == ([], {})
+    assert (reader.lines, reader.names) == (b"", {})
     assert (reader.take(), reader.is_complete, reader.keeps_alive) == (b"hello!", True, True)
 
 
@@ -285,7 +285,7 @@ def lines_of(*fields: tuple[bytes, bytes]) -> list[bytes]:
     reader = ResponseReader()
     for name, value in fields:
         reader.on_header(name, value)
-    return end_to_end(reader)
+    return end_to_end(reader).splitlines(keepends=True)
 
 
 def test_fields_for_this_hop_and_those_that_are_ours_are_not_passed_on() -> None:

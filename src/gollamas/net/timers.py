@@ -34,8 +34,9 @@ class Timers:
                 self._changed.notify()
         if self._thread is None:
             loop = asyncio.get_running_loop()
-            self._thread = threading.Thread(target=self._run, args=(loop,), name="timers", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, args=(loop,), name="timers", daemon=True)
+            thread.start()
+            self._thread = thread
 
     async def sleep(self, seconds: float) -> None:
         """Wait; as `asyncio.sleep`."""

@@ -122,7 +122,7 @@ def split(head: Head, data: bytes) -> int:
         if end and not passes_to_server(data[start], colon - start):
             name = name_of(data[start:colon])
             if not name.for_servers:
-                if kept < start:
+                if kept < start and count <= MAX_FIELDS:  # more are refused, and each time all is copied
                     lines = lines + data[kept:start]  # `+=` would be a call
                 kept = end
             if name.for_us:

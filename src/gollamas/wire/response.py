@@ -246,7 +246,8 @@ class ResponseReader:
             names[lower] = value
         if known.for_us and known is not CONTENT_LENGTH:
             self.is_plain = False
-        if known.for_clients:
+        # Of a head that is refused anyway no more is kept: bytes are copied each time.
+        if known.for_clients and len(names) + self._repeats <= MAX_FIELDS:
             self.lines += b"%b: %b\r\n" % (name, value)
 
     def on_headers_complete(self) -> None:

@@ -74,7 +74,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a comma too many": (b'{"model":"llama3.2",}', ""),
     "single quotes": (b"{'model':'llama3.2'}", ""),
     "a control character": (b'{"model":"llama\x013.2"}', ""),
-    "100 000 deep": (b'{"model":"llama3.2","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested"),
+    "a million deep": (b'{"model":"llama3.2","x":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}", "nested"),
     "2 MiB of brackets": (b"[" * (2 << 20), ""),
     "objects in each other": (b'{"x":' * 50_000, ""),
 }  # fmt: skip

@@ -193,7 +193,7 @@ def test_an_empty_body_is_told_in_the_words_of_its_family(body: bytes) -> None:
     [
         b"[]", b"null", b"7", b'"smol"', b"{", b'{"model":"smol"', b'{"model":"a","Model":"b"}',
         b'{"model":"smol",}', b"\xef\xbb\xbf{}", b"{\x00", b'{"a":NaN}', b'{"\xff":1}',
-        b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"x":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}",
         b"[" * 2_000_000,
         '{"model":"x"}'.encode("utf-16"),
         gzip.compress(CHAT, mtime=0),

@@ -36,9 +36,9 @@ def with_checksum(data: bytes) -> bytes:
 def with_window(data: bytes, log: int) -> bytes:
     """Compress bytes into one frame of unknown size that asks for a window of 2 to this power."""
     if sys.version_info >= (3, 14):
-        return zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: log}).compress(
-            data, zstd.ZstdCompressor.FLUSH_FRAME
-        )
+        wanted = zstd.CompressionParameter
+        encoder = zstd.ZstdCompressor(options={wanted.window_log: log, wanted.content_size_flag: 0})
+        return encoder.compress(data) + encoder.flush()
     parameters = zstd.ZstdCompressionParameters(window_log=log, write_content_size=False)
     stream = zstd.ZstdCompressor(compression_params=parameters).compressobj()
     return stream.compress(data) + stream.flush()

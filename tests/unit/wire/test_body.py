@@ -109,7 +109,8 @@ def test_half_a_surrogate_pair_in_a_key_is_read_too() -> None:
     assert list(members_of(b'{"a\\ud800":1}')) == ["a\ufffd"]
 
 
-@pytest.mark.parametrize("depth", [20_000, 200_000])
+# Python 3.11 reads 997 levels, 3.14 as many as its stack holds.
+@pytest.mark.parametrize("depth", [1_000_000, 4_000_000])
 @pytest.mark.parametrize("start", [b"[", b'{"a":', b'{"a":['])
 def test_nesting_beyond_the_decoder_is_refused(start: bytes, depth: int) -> None:
     assert refusal_of(b'{"model":"a","x":' + start * depth)

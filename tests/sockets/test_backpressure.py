@@ -194,10 +194,12 @@ async def test_answers_of_our_own_do_not_pile_up_for_a_client_that_does_not_read
         send_little(proxy)
         async with stalled(proxy, get("/") * 5000) as sock:
             await proxy.events.until(lambda: only_client(proxy).is_paused)
-            answered = len(proxy.events.of(RequestEnded))
-            for _ in range(300):
+            answered = still = 0
+            while still < 300:  # the kernel may take more for a while
                 await asyncio.sleep(0)
-            assert len(proxy.events.of(RequestEnded)) <= answered + 1
+                before, answered = answered, len(proxy.events.of(RequestEnded))
+                still = still + 1 if answered == before else 0
+            assert answered < 2500
             seen = b""
             while seen.count(b"Ollama is running") < 5000:
                 seen += await loop.sock_recv(sock, 1 << 16)

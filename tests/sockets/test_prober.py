@@ -50,7 +50,11 @@ class Speaker:
         return Server(id=self.id, scheme="http", host="127.0.0.1", port=self._port)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:  # who asked has left
+            writer.close()
+            return
         path = head.split(b" ")[1].decode()
         self.asked.append(path)
         body = self.bodies[path]

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 
 from gollamas.wire import head as heads
+from gollamas.wire.head import HeadLimits
 from gollamas.wire.message import Fields, Head, Request
 
 FOLDER: Final = Path(__file__).parents[2] / "shared" / "recorded"
@@ -70,7 +71,8 @@ def make_head(method: bytes, path: bytes, fields: Fields, query: bytes = b"", ve
     """Make a request's head without a connection."""
     head = Head()
     lines = b"".join(b"%b: %b\r\n" % field for field in fields)
-    heads.split(head, b"%b %b HTTP/%b\r\n%b\r\n" % (method, path, version.encode(), lines))
+    raw = b"%b %b HTTP/%b\r\n%b\r\n" % (method, path, version.encode(), lines)
+    heads.split(head, raw, HeadLimits(1 << 20, 1 << 20))
     head.query = query
     return head
 

@@ -45,6 +45,18 @@ class BodyTooLarge(ProxyError):
     status, blame, closes = 413, Blame.CLIENT, True
 
 
+class UploadsFull(ProxyError):
+    """The forms that are held now leave no room for one more within `max_upload`."""
+
+    status, blame, closes, retry_after = 503, Blame.OURS, True, 5
+
+
+class NotServed(ProxyError):
+    """Who asks may not, or nothing is served there by this method: refused before the body is read."""
+
+    status, blame, closes = 404, Blame.CLIENT, True
+
+
 class ModelNotFound(ProxyError):
     """No server of ours is to run this model. 404, since `ollama run` pulls on nothing else."""
 

@@ -6,6 +6,7 @@ import pytest
 
 from gollamas.config.load import load
 from gollamas.config.model import Config, Expose
+from gollamas.config.values import Size
 from tests.meta.documents import image_env, yaml_documents_of, yaml_of
 
 
@@ -52,6 +53,12 @@ def test_compose_starts_the_program(compose: Any) -> None:
     assert config.warnings == ()
     assert str(config.listen) == "0.0.0.0:11434"
     assert compose["ports"] == [f"11434:{config.listen.port}"]
+
+
+def test_uploads_fit_into_the_memory_of_the_pod(kinds: dict[str, Any], container: Any) -> None:
+    config = load([], image_env() | pod_env(kinds, container))
+    memory = Size(1, 1 << 40).parse(container["resources"]["limits"]["memory"])
+    assert config.max_upload + 2 * config.max_body <= memory * 3 // 4
 
 
 def test_compose_gives_streams_time_to_finish(compose: Any) -> None:

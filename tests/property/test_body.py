@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gollamas.wire.body import BadBody, encode, find, fold, members_of, text_of
+from gollamas.wire.body import BadBody, encode, find, fold, has_more_members, in_pieces, members_of, text_of
 
 texts = st.text(max_size=8)
 values = st.recursive(
@@ -21,6 +21,23 @@ keys = st.one_of(
 )
 objects = st.dictionaries(keys, values, max_size=6)
 spaces = st.text(" \t\r\n", max_size=3)
+
+
+@given(objects, st.booleans(), spaces)
+def test_members_are_counted_as_a_decoder_counts_them(
+    document: dict[str, Any], ascii_only: bool, before: str
+) -> None:
+    body = (before + json.dumps(document, ensure_ascii=ascii_only)).encode()
+    assert not has_more_members(body, max(1, len(document)))
+    if len(document) > 1:
+        assert has_more_members(body, len(document) - 1)
+
+
+@given(objects)
+def test_pieces_are_the_encoded_body(document: dict[str, Any]) -> None:
+    if not has_twins(document):
+        members = members_of(json.dumps(document).encode())
+        assert b"".join(in_pieces(members)) == encode(members)
 
 
 def has_twins(document: dict[str, Any]) -> bool:

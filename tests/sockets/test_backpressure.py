@@ -257,7 +257,7 @@ async def test_a_client_that_stalls_for_too_long_is_cut_and_its_server_let_go() 
         server.handler = flood = chunk_flood()
         async with stalled(proxy, post("/api/generate", BODY)) as sock:
             await flood.left
-            assert (await proxy.events.ended()).end is End.CLIENT_LEFT
+            assert (await proxy.events.ended()).end is End.TIMED_OUT
             with pytest.raises(ConnectionResetError):
                 await read_all(sock)
 
@@ -274,6 +274,24 @@ async def test_a_client_that_reads_slowly_but_steadily_is_not_cut() -> None:
                 for _ in range(16):
                     assert await loop.sock_recv(sock, 1 << 16)
                 await asyncio.sleep(0.01)
+            assert not flood.left.done()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what the kernel holds is told elsewhere, or not at all")
+@runs
+async def test_what_the_kernel_still_holds_for_a_slow_client_counts_as_read_when_it_goes() -> None:
+    """The kernel asks for more only when a third of its buffer is free: at this pace after seconds."""
+    async with one_server(write_timeout=0.6) as (server, proxy):
+        server.handler = flood = chunk_flood()
+        async with stalled(proxy, post("/api/generate", BODY)) as sock:
+            await settled(flood)
+            loop = asyncio.get_running_loop()
+            began, (client,) = loop.time(), proxy.app._listener.clients.live  # type: ignore[union-attr]
+            unsent = client.transport.get_write_buffer_size()
+            while loop.time() - began < 1.5:
+                assert await loop.sock_recv(sock, 1 << 12)
+                await asyncio.sleep(0.01)
+            assert client.transport.get_write_buffer_size() == unsent  # only the kernel has sent
             assert not flood.left.done()
 
 

@@ -30,7 +30,7 @@ async def test_a_request_reaches_the_server_with_the_clients_fields_and_without_
         b"X-Own: 1",
         b"X-Own: 2",
         b"Connection:",
-        b"Connection: x-secret, Authorization, host, content-length, x-forwarded-for, close",
+        b"Connection: x-secret, host, content-length, x-forwarded-for, close",
         b"X-Secret: hop",
         b"Keep-Alive: timeout=5",
         b"TE: trailers",

@@ -5,11 +5,15 @@ the field goes on byte for byte, so the model that was read is the one that a se
 """
 
 import re
+from collections.abc import Iterator
 from email.message import Message
 from email.parser import HeaderParser
 from email.utils import collapse_rfc2231_value
 from typing import Final
 from urllib.parse import parse_qs
+
+from gollamas.wire.body import Pieces
+from gollamas.wire.message import Body
 
 _LONE_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")  # a line to one reader, none to another
 _MAX_PARTS: Final = 1000
@@ -17,47 +21,78 @@ _read_head: Final = HeaderParser().parsestr
 
 
 class Form:
-    """A form's bytes and where each named text stands in them."""
+    """A form's bytes, and where the text of one field stands in them; (0, 0) where it is not there."""
 
-    __slots__ = ("_body", "_spans")
+    __slots__ = ("_body", "_end", "_start")
 
-    def __init__(self, body: bytes, spans: dict[str, tuple[int, int]]) -> None:
+    def __init__(self, body: Body, start: int, end: int) -> None:
         self._body = body
-        self._spans = spans
+        self._start = start
+        self._end = end
 
-    def value(self, name: str) -> str:
-        """The first part of this name, empty where there is none."""
-        start, end = self._spans.get(name, (0, 0))
-        return self._body[start:end].decode(errors="replace")
+    @property
+    def value(self) -> str:
+        """The text of the first part of the field's name, empty where there is none."""
+        return bytes(self._body[self._start : self._end]).decode(errors="replace")
 
-    def with_value(self, name: str, text: str) -> bytes:
-        """The form again, this part's text replaced; unchanged where there is no such part."""
-        if name not in self._spans or self.value(name) == text:
-            return self._body
-        start, end = self._spans[name]
-        return self._body[:start] + text.encode() + self._body[end:]
+    def with_value(self, text: str) -> Pieces:
+        """The form again, the field's text replaced; unchanged where it is not there. Nothing is copied."""
+        if not self._end or self.value == text:
+            return [memoryview(self._body)]
+        whole = memoryview(self._body)
+        return [whole[: self._start], text.encode(), whole[self._end :]]
 
 
-def parse(content_type: bytes, body: bytes) -> Form | None:
-    """Find the named parts of a form; None where it is no multipart form, or one without an end."""
+def parse(content_type: bytes, body: Body, name: str) -> Form | None:
+    """Find the first field of this name; None where it is no multipart form, or one without an end.
+
+    What stands behind the field is the server's to judge: a recording is long.
+    """
     kind = Message()
     kind["Content-Type"] = content_type.decode("latin-1")
     boundary = kind.get_boundary()
     if kind.get_content_type() != "multipart/form-data" or not boundary:
         return None
-    # A delimiter is a whole line: a line that only begins like one is contents (RFC 2046, section 5.1.1).
-    mark = re.compile(rb"(?:\A|\r\n)--" + re.escape(boundary.encode("latin-1")) + rb"(--)?[ \t]*(?=\r\n|\Z)")
-    spans: dict[str, tuple[int, int]] = {}
+    delimiter = b"--" + boundary.encode("latin-1")
     before: re.Match[bytes] | None = None
-    for count, found in enumerate(mark.finditer(body)):
+    for count, found in enumerate(_delimiters(body, delimiter)):
         if count > _MAX_PARTS:
             return None
-        if before is not None and not _read_part(body, before.end() + 2, found.start(), spans):
-            return None
+        if before is not None:
+            span = _read_part(body, before.end() + 2, found.start(), name)
+            if span is None:
+                return None
+            if span[1]:
+                return Form(body, *span) if _has_end(body, delimiter, found.start()) else None
         if found[1]:
-            return Form(body, spans)
+            return Form(body, 0, 0)
         before = found
     return None
+
+
+def _delimiters(body: Body, delimiter: bytes) -> Iterator[re.Match[bytes]]:
+    """The lines between two parts, which begin behind a line end or with the body.
+
+    A delimiter is a whole line: a line that only begins like one is contents (RFC 2046, section 5.1.1).
+    """
+    line = re.compile(rb"(?:\A|\r\n)" + re.escape(delimiter) + rb"(--)?[ \t]*(?=\r\n|\Z)")
+    at = body.find(delimiter)
+    while at >= 0:
+        found = line.match(body, max(0, at - 2))
+        if found is not None:
+            yield found
+        at = body.find(delimiter, at + len(delimiter))
+
+
+def _has_end(body: Body, delimiter: bytes, start: int) -> bool:
+    """Whether the last delimiter stands behind `start`."""
+    line = re.compile(rb"\r\n" + re.escape(delimiter) + rb"--[ \t]*(?=\r\n|\Z)")
+    at = body.rfind(delimiter + b"--")
+    while at > start:
+        if line.match(body, at - 2):
+            return True
+        at = body.rfind(delimiter + b"--", 0, at)
+    return False
 
 
 def trouble(content_type: bytes) -> str:
@@ -71,20 +106,21 @@ def trouble(content_type: bytes) -> str:
     )
 
 
-def _read_part(body: bytes, start: int, end: int, spans: dict[str, tuple[int, int]]) -> bool:
-    """Note where a part's text stands; a file is none. False where its head is none."""
+def _read_part(body: Body, start: int, end: int, wanted: str) -> tuple[int, int] | None:
+    """Where a part's text stands, (0, 0) for another part or a file; None where its head is none."""
     head_end = body.find(b"\r\n\r\n", start, end)
     if head_end < 0 or _LONE_LINE_END.search(body, start, head_end):
-        return False
-    head = _read_head(body[start : head_end + 4].decode("latin-1"))
+        return None
+    head = _read_head(bytes(body[start : head_end + 4]).decode("latin-1"))
     disposition = head.get("content-disposition", "")
     name = head.get_param("name", header="content-disposition")
     is_text = head.get_param("filename", header="content-disposition") is None
     is_field = disposition.partition(";")[0].strip().lower() == "form-data"
     if is_field and is_text and name is not None:
         plain = collapse_rfc2231_value(name) if isinstance(name, tuple) else _utf8(name)
-        spans.setdefault(plain, (head_end + 4, end))
-    return True
+        if plain == wanted:
+            return head_end + 4, end
+    return 0, 0
 
 
 def _utf8(text: str) -> str:

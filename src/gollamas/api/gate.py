@@ -80,14 +80,12 @@ class Gate:
         host = head.host
         origin = None if head.is_plain else head.names.get(b"origin")
         # HOT: what nearly every client writes.
-        if origin is None and (
-            not self._is_loopback or not host or (host in self._own and head.method != b"OPTIONS")
-        ):
+        if origin is None and (not self._is_loopback or (host in self._own and head.method != b"OPTIONS")):
             return _PASS
         verdict = self._judge_origin(head, origin, host) if origin is not None else _PASS
-        if verdict.status is not None or not self._is_loopback or not host:
+        if verdict.status is not None or not self._is_loopback:
             return verdict
-        name_of_host = _without_port(host.decode("latin-1"))
+        name_of_host = _without_port((host or b"").decode("latin-1"))
         if not self.allows_host(name_of_host):
             return _FORBIDDEN
         if head.method == b"OPTIONS" and origin is None and not _is_address(name_of_host):

@@ -15,8 +15,8 @@ from gollamas.api.form import Form
 from gollamas.api.routes import Kind, Route, parameter
 from gollamas.errors import BadRequest, BodyTooLarge, ModelNotFound, ProxyError
 from gollamas.wire import body as bodies
-from gollamas.wire.body import BadBody, Members
-from gollamas.wire.message import Head
+from gollamas.wire.body import BadBody, Members, Pieces
+from gollamas.wire.message import LARGE_BYTES, Body, Head
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -41,10 +41,11 @@ class NamedModel:
     """A request's model as the client wrote it, and what is needed to write another one in its place.
 
     `key` is that of the member of `members` that holds the name; `in_query` says that the name goes on in the
-    URL's query; `unloads` that the request has its model leave the memory.
+    URL's query; `unloads` that the request has its model leave the memory; `is_large` that its body is better
+    not copied.
     """
 
-    __slots__ = ("_route", "form", "in_query", "key", "members", "name", "unloads")
+    __slots__ = ("_route", "form", "in_query", "is_large", "key", "members", "name", "unloads")
 
     def __init__(self, route: Route, name: str, key: str = "", members: Members | None = None) -> None:
         self._route = route
@@ -52,7 +53,7 @@ class NamedModel:
         self.key = key
         self.members = members
         self.form: Form | None = None
-        self.in_query = False
+        self.in_query = self.is_large = False
         self.unloads = members is not None and "keep_alive" in members and _is_zero(members["keep_alive"])
 
     @property
@@ -70,20 +71,23 @@ def _is_zero(keep_alive: msgspec.Raw) -> bool:
     return bytes(keep_alive).strip(b'"')[:1] == b"0"
 
 
-def read(route: Route, head: Head, body: bytes) -> NamedModel:
+def read(route: Route, head: Head, body: Body) -> NamedModel:
     """Find the model that a request names; raises a ProxyError in Ollama's words."""
     if route.kind is not _BODY:
         return _read_form(route, head, body) if route.kind is Kind.FORM else _read_path(route, head)
     if not head.is_plain and b"content-encoding" in head.names:
-        body = _plain(route, head, body)
+        body = _plain(route, head, bytes(body))
     try:
         members = bodies.members_of(body)
     except BadBody as why:
-        raise _refused(route, "" if not body.strip(_SPACE) else str(why)) from why
+        raise _refused(route, "" if not bytes(body).strip(_SPACE) else str(why)) from why
     value = members.get("model")
     # HOT: the usual name is a string of its own key; all else is told apart below.
     name = bodies.plain_text(value) if value is not None else ""
-    return NamedModel(route, name, "model", members) if name else _find_name(route, members)
+    named = NamedModel(route, name, "model", members) if name else _find_name(route, members)
+    if len(body) > LARGE_BYTES:
+        named.is_large = True
+    return named
 
 
 def _read_path(route: Route, head: Head) -> NamedModel:
@@ -177,18 +181,19 @@ else:
         return plain
 
 
-def _read_form(route: Route, head: Head, body: bytes) -> NamedModel:
+def _read_form(route: Route, head: Head, body: Body) -> NamedModel:
     """The `model` of a transcription: URL query first, then its part of the form (Go's FormValue)."""
     content_type = head.get(b"content-type") or b""
-    parsed = forms.parse(content_type, body)
+    parsed = forms.parse(content_type, body, "model")
     if parsed is None:
         raise MiddlewareRefused(f"failed to parse multipart form: {forms.trouble(content_type)}")
-    name = forms.query_value(head.query, "model") or parsed.value("model")
+    name = forms.query_value(head.query, "model") or parsed.value
     if not name:
         raise _missing(route)
     named = NamedModel(route, name)
     named.form = parsed
-    named.in_query = not parsed.value("model") or named.name != parsed.value("model")
+    named.in_query = not parsed.value or named.name != parsed.value
+    named.is_large = len(body) > LARGE_BYTES
     return named
 
 
@@ -196,9 +201,21 @@ def prepare(named: NamedModel, model: str) -> bytes:
     """The body for one attempt, with `model` as the name; empty where the name is in the path."""
     members = named.members
     if members is not None:
-        if model != named.name:
-            members = {**members, named.key: bodies.raw_text(model)}
-        return bodies.encode(members)
+        return bodies.encode(_renamed(members, named, model))
     if named.form is not None:
-        return named.form.with_value("model", model)
+        return b"".join(named.form.with_value(model))
     return b""
+
+
+def prepare_in_pieces(named: NamedModel, model: str) -> Pieces:
+    """As `prepare`, for a body that is large: what it holds is not copied."""
+    members = named.members
+    if members is not None:
+        return bodies.in_pieces(_renamed(members, named, model))
+    return named.form.with_value(model) if named.form is not None else []
+
+
+def _renamed(members: Members, named: NamedModel, model: str) -> Members:
+    if model == named.name:
+        return members
+    return {**members, named.key: bodies.raw_text(model)}

@@ -7,7 +7,7 @@ comes from here, never from a client's bytes.
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from gollamas.api.dialects import Dialect
 from gollamas.wire.tail import Telling, telling_of
@@ -220,4 +220,6 @@ def redirect(path: bytes, method: bytes, query: bytes) -> Redirect | None:
 
 
 def _with_query(path: bytes, query: bytes) -> bytes:
-    return path + b"?" + query if query else path
+    """The target of a redirect; what is not ASCII in the query is escaped, as Go's HTTP library does."""
+    safe = "".join(map(chr, range(0x21, 0x7F)))
+    return path + b"?" + quote_from_bytes(query, safe).encode() if query else path

@@ -89,7 +89,10 @@ class Config:
     origins: tuple[str, ...] = ()  # added to Ollama's own defaults
     server_header: bool = True
     replay_inference: bool = True
+    max_head: int = 64 * 1024
+    max_fields: int = 200
     max_body: int = 64 * 1024 * 1024
+    max_upload: int = 512 * 1024 * 1024
     connect_timeout: float = 3.0
     first_byte_timeout: float = 600.0
     idle_timeout: float = 300.0

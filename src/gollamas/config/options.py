@@ -9,7 +9,18 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
 from gollamas.config.model import Config
-from gollamas.config.values import Choice, Duration, ExposeWord, FilePath, Kind, Listen, Origins, Size, Switch
+from gollamas.config.values import (
+    Choice,
+    Count,
+    Duration,
+    ExposeWord,
+    FilePath,
+    Kind,
+    Listen,
+    Origins,
+    Size,
+    Switch,
+)
 
 _PREFIX: Final = "GOLLAMAS_"
 _DAY: Final = 86400.0
@@ -159,7 +170,12 @@ VALUES: Final = (
     _option(
         "replay_inference", Switch(), "ask once more where a kept-alive connection died before any answer"
     ),
+    _option("max_head", Size(1024, 1024**2), "how long the head of a request may be, in all"),
+    _option("max_fields", Count(10, 1000), "how many fields the head of a request may have"),
     _option("max_body", Size(1, 1024**4), "how long a JSON request may be"),
+    _option(
+        "max_upload", Size(1, 1024**4), "how long a form (a recording to transcribe) may be, and all at once"
+    ),
     _option("connect_timeout", Duration(0.001, _DAY), "how long a connection to a server may take"),
     _option("first_byte_timeout", Duration(0.001, _DAY), "how long a streamed answer may take to begin"),
     _option("idle_timeout", Duration(0.001, _DAY), "how long a server may be silent within an answer"),

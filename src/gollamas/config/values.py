@@ -163,6 +163,38 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """A whole number of things."""
+
+    minimum: int
+    maximum: int
+    placeholder: str = "NUMBER"
+
+    @property
+    def accepts(self) -> str:
+        """The range, for people."""
+        return f"{self.minimum} to {self.maximum}"
+
+    def parse(self, text: str) -> int:
+        """Read the number; raises Unusable where it is none or out of range."""
+        text = text.strip()
+        if not text.isascii() or not text.isdigit():
+            raise Unusable(f"`{text}` is no whole number", f"Write a number from {self.accepts}")
+        number = int(text[:20])
+        if not self.minimum <= number <= self.maximum:
+            raise Unusable(f"`{text}` is out of range", f"Write a number from {self.accepts}")
+        return number
+
+    def show(self, value: int) -> str:
+        """Write its digits."""
+        return str(value)
+
+    def schema(self) -> Mapping[str, object]:
+        """Describe a number, or a variable that holds one."""
+        return {"anyOf": [{"type": "integer", "minimum": self.minimum, "maximum": self.maximum}, _FILLED_IN]}
+
+
+@dataclass(frozen=True, slots=True)
 class Switch:
     """True or false, in the forms that Go's flags take."""
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gollamas.errors import ProxyError
 from gollamas.net.rounds import Round
-from gollamas.wire.message import Answer, Head
+from gollamas.wire.head import HeadLimits
+from gollamas.wire.message import Answer, Body, Head
 
 if TYPE_CHECKING:
     from gollamas.net.downstream import ClientConnection
@@ -40,10 +41,13 @@ class Source(Protocol):
 class Service(Protocol):
     """What a listener's connections are served by."""
 
-    def on_head(self, head: Head) -> int:
-        """Answer how long this request's body may be, in bytes, or raise a ProxyError."""
+    def on_head(self, head: Head, is_whole: bool) -> int:
+        """Answer how long this request's body may be, in bytes, or raise a ProxyError.
 
-    def serve(self, client: "ClientConnection", head: Head, body: bytes) -> Later | None:
+        `is_whole` says that the body has come with the head.
+        """
+
+    def serve(self, client: "ClientConnection", head: Head, body: Body) -> Later | None:
         """Begin to answer a request; `client.finished` is called once, behind the answer.
 
         What has to wait before that is returned, to run as the connection's task.
@@ -54,7 +58,15 @@ class Service(Protocol):
 
 
 class Limits(Protocol):
-    """The clocks of a client, in seconds."""
+    """The clocks of a client, in seconds, and how large its heads may be."""
+
+    @property
+    def max_head(self) -> int:
+        """Bytes of a request's head."""
+
+    @property
+    def max_fields(self) -> int:
+        """Fields of a request's head."""
 
     @property
     def header_timeout(self) -> float:
@@ -78,6 +90,7 @@ class Group(Protocol):
 
     service: Service
     limits: Limits
+    head_limits: HeadLimits
     round: Round
     clock: Callable[[], float]  # monotonic seconds
     spawn: Callable[[Later, str], asyncio.Task[None]]
@@ -88,3 +101,6 @@ class Group(Protocol):
 
     def lost(self, client: "ClientConnection") -> None:
         """Forget a connection."""
+
+    def hold_head(self, client: "ClientConnection", size: int) -> None:
+        """Note how many bytes are held of a head that is not whole; none where it is, or is given up."""

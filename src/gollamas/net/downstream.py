@@ -6,23 +6,20 @@ a connection at most: a request that waits for nothing needs none, and the bytes
 """
 
 import asyncio
-import contextlib
-import socket
-import struct
 from email.utils import formatdate
 from typing import Final, cast
 
 from gollamas.errors import ProxyError
+from gollamas.net import sockets
 from gollamas.net.contracts import Group, Later, Source
 from gollamas.net.supervisor import Cancellable
-from gollamas.wire.message import Fields, Head
+from gollamas.wire.message import LARGE_BYTES, Fields, Head
 from gollamas.wire.request import RequestReader
 from gollamas.wire.response import head_bytes, status_line
 
 MAX_HELD_BYTES: Final = 64 * 1024  # read ahead of a client while its request is answered
 LINGER_SECONDS: Final = 5.0  # how long a refused client may go on sending
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
 
 
 def head_of(status: int, fields: Fields, ours: bytes) -> bytes:
@@ -35,9 +32,10 @@ class ClientConnection(asyncio.Protocol):
     """One client. The service answers by `answer`, piece by piece by `write`, or on `transport` itself."""
 
     __slots__ = (
-        "_clients", "_data", "_is_begun", "_is_lingering", "_reader", "_reads_on", "_running", "_serve",
-        "_stamp", "_unsent", "address", "complete_at", "drained", "forwarded_line", "is_busy",
-        "is_gone", "is_paused", "keep_alive", "now", "round", "source", "transport",
+        "_clients", "_data", "_holds_head", "_is_begun", "_is_lingering", "_reader", "_reads_on", "_running",
+        "_serve", "_stamp", "_unsent", "address", "complete_at", "drained", "fin_means_left",
+        "forwarded_line", "has_ended", "is_busy", "is_gone", "is_paused", "is_stalled", "keep_alive", "now",
+        "round", "source", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -46,20 +44,24 @@ class ClientConnection(asyncio.Protocol):
         self._clients = clients
         self.round = clients.round
         self.now = clients.clock  # monotonic seconds
-        self._reader = RequestReader(clients.service.on_head)
+        self._reader = RequestReader(clients.service.on_head, clients.head_limits)
         self._serve = clients.service.serve
         self._data = b""  # read, not parsed yet
         self._running: Cancellable | None = None
         self.drained: asyncio.Future[None] | None = None  # of who waits until the client reads on
         self._is_begun = False  # a part of a request has come
+        self._holds_head = False  # and its head is not whole
         self._is_lingering = False
         self._reads_on = False  # what came behind a request is about to be read
         self._unsent = 0
         self.address = ""
         self.complete_at = 0.0  # when the request that is being answered was complete
+        self.fin_means_left = False  # a server was asked to run a model for the request
+        self.has_ended = False  # the client sends no more (FIN); it may still read
         self.is_busy = False  # a request is being answered
         self.is_gone = False
         self.is_paused = False  # the client does not read what was sent
+        self.is_stalled = False  # and has not for so long that it was cut
         self.keep_alive = True
         self.source: Source | None = None
 
@@ -92,12 +94,33 @@ class ClientConnection(asyncio.Protocol):
         if self.parse():
             self.serve()
 
-    def eof_received(self) -> None:
-        """A half-close is leaving, as for Go's server; the transport closes itself."""
+    def eof_received(self) -> bool:
+        """Answer a client that only sends no more, then end; False has the transport close itself.
+
+        Once a model runs for it this is leaving, as it is for Ollama, whose server can't tell it from that.
+        """
+        self.has_ended = True
+        if self._data and self.parse():  # it waits for its round
+            self.serve()
+        if self.fin_means_left:
+            self.keep_alive = False
+            self._leave()
+        elif self.is_busy and not self._is_lingering:
+            if not self._reader.rest:
+                self.keep_alive = False
+            return True
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it has gone either way
         self.is_gone = True
+        if self._holds_head:
+            self._clients.hold_head(self, 0)
+        self._reader.give_up()
         self._clients.lost(self)
+        self._leave()
+
+    def _leave(self) -> None:
+        """End what is done for a client that has left."""
         if self.source is not None:
             self.source.client_left()
         self.cancel()
@@ -140,6 +163,8 @@ class ClientConnection(asyncio.Protocol):
             if self._reader.feed(data):
                 self.is_busy = True
                 self.round.open += 1
+                if self._holds_head:
+                    self._hold_head(0)
                 return True
             self._read_in_part()
         except Exception as error:  # noqa: BLE001 - nobody else would end the connection
@@ -168,17 +193,43 @@ class ClientConnection(asyncio.Protocol):
         if head is not None or not self._is_begun:
             self._stamp = self.now()
         self._is_begun = not reader.is_idle
+        held = reader.head_bytes
+        if held or self._holds_head:
+            self._hold_head(held)
         if head is not None and head.expects_continue:
             head.expects_continue = False
             self.transport.write(_CONTINUE)
+        if self.has_ended:
+            self.transport.close()
+
+    def _hold_head(self, size: int) -> None:
+        self._holds_head = size > 0
+        self._clients.hold_head(self, size)
+
+    def give_up_head(self) -> None:
+        """Refuse a head that has not come to its end: others need what it holds."""
+        self._reading_failed(_TooLate("the request's head did not come in time"))
 
     def serve(self) -> None:
-        """Have the request answered that is complete."""
+        """Have the request answered that is complete; a large one in a turn of its own."""
+        if len(self._reader.body) > LARGE_BYTES:
+            self.round.one_a_turn(self._serve_large)
+        else:
+            self._serve_now()
+
+    def _serve_large(self) -> None:
+        if self.is_gone:
+            self._reader.body = b""
+            self.round.open -= 1
+        else:
+            self._serve_now()
+
+    def _serve_now(self) -> None:
         reader = self._reader
         head = reader.head
         assert head is not None  # noqa: S101 - `feed` has answered True
         self.complete_at = self.now()
-        self.keep_alive = head.keep_alive
+        self.keep_alive = head.keep_alive and not (self.has_ended and not reader.rest)
         body, reader.body = reader.body, b""  # it lives as long as the service keeps it
         try:
             later = self._serve(self, head, body)
@@ -204,13 +255,14 @@ class ClientConnection(asyncio.Protocol):
         """The answer has gone out, or never will: read the next request, or end. `now` where it is known."""
         self.round.open -= 1
         self.source = None
+        self.fin_means_left = False
         self._stamp = self.now() if now is None else now
         if self.is_gone:
             return
-        if not self.keep_alive or self._clients.is_draining:
+        reader = self._reader
+        if not self.keep_alive or self._clients.is_draining or (self.has_ended and not reader.rest):
             self._end()
             return
-        reader = self._reader
         reader.next()
         self._is_begun = False
         if reader.rest:
@@ -258,6 +310,9 @@ class ClientConnection(asyncio.Protocol):
         self.keep_alive = False
         head = self._reader.head
         answer = self._clients.service.refusal(error, head, self)
+        if self._holds_head:
+            self._hold_head(0)
+        self._reader.give_up()
         self.answer(answer.status, answer.fields, answer.body if isinstance(answer.body, bytes) else b"")
         self._linger()
 
@@ -301,11 +356,7 @@ class ClientConnection(asyncio.Protocol):
         """End the connection so that the client sees a failure (RST)."""
         self.round.flush()
         self.keep_alive = False
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.transport.abort()
+        sockets.reset(self.transport)
 
     # -- clocks --------------------------------------------------------------------------------------
 
@@ -335,11 +386,12 @@ class ClientConnection(asyncio.Protocol):
             self.transport.close()
 
     def _check_writing(self, now: float, limit: float) -> None:
-        unsent = self.transport.get_write_buffer_size()
+        unsent = sockets.unsent_bytes(self.transport)
         if unsent != self._unsent:
             self._unsent = unsent
             self._stamp = now
         elif now - self._stamp > limit:
+            self.is_stalled = True
             self.reset()
 
     def drain(self) -> None:

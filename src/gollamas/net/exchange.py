@@ -33,6 +33,7 @@ from gollamas.net.turn import Target, Turn
 from gollamas.net.upstream import ServerConnection
 from gollamas.net.waiting import Step
 from gollamas.wire import head as heads
+from gollamas.wire.message import Body
 from gollamas.wire.tail import counts
 
 # What the outcome of an answer that had begun means for the request.
@@ -65,7 +66,7 @@ class Exchange(Turn[Route]):
     _has_moved_on = False  # after a fresh connection broke before a byte came
     _is_cut = False  # the grace period is over
 
-    def begin(self, body: bytes) -> Later | None:
+    def begin(self, body: Body) -> Later | None:
         """Answer the request; what has to wait for a name or a connection is returned."""
         event = self.event
         event.bytes_in = len(body)
@@ -193,7 +194,12 @@ class Exchange(Turn[Route]):
             self.failed(error)
 
     def _send_on(self, connection: ServerConnection, target: Target, now: float) -> None:
-        named, lease = self.named, self._lease
+        named, lease, client = self.named, self._lease, self.client
+        if self.route.loads:
+            if client.has_ended:
+                self._abandon(connection)
+                return
+            client.fin_means_left = True
         assert named is not None  # noqa: S101 - it is let go only when an answer has begun
         assert lease is not None  # noqa: S101 - an attempt holds one
         model = self._found.model
@@ -203,8 +209,11 @@ class Exchange(Turn[Route]):
         event.server = lease.server
         event.why = lease.why
         event.model_used = model
-        body = inference.prepare(named, model)
-        connection.send(self._request_head(target, named, model, len(body)), body)
+        if named.is_large:
+            self._send_pieces(connection, target, named, model)
+        else:
+            body = inference.prepare(named, model)
+            connection.send(self._request_head(target, named, model, len(body)), body)
         # HOT: what follows does not keep the server waiting.
         relay = self._relay = Relay(self, connection, target.line, now)
         if model != named.name:
@@ -212,10 +221,21 @@ class Exchange(Turn[Route]):
         if len(self.candidates) > 1:
             relay.may_move_on = self._is_another_usable(lease.server)
         connection.expect(relay)
-        client = self.client
         event.wait_s = now - client.complete_at
         if client.is_paused:
             connection.pause()
+
+    def _send_pieces(
+        self, connection: ServerConnection, target: Target, named: NamedModel, model: str
+    ) -> None:
+        pieces = inference.prepare_in_pieces(named, model)
+        length = sum([len(piece) for piece in pieces])
+        connection.send_pieces(self._request_head(target, named, model, length), pieces)
+
+    def _abandon(self, connection: ServerConnection) -> None:
+        """End before a server is asked: the client has ended its side, which is leaving once one is."""
+        self.fleet.pool.give(connection)
+        self._left()
 
     def _move_on(self, lease: Lease, why: str) -> Step | None:
         """An attempt has failed before a byte went out: try the next server, if there is one."""
@@ -281,9 +301,11 @@ class Exchange(Turn[Route]):
 
     @property
     def first_byte_limit(self) -> float | None:
-        """Seconds; None where the answer comes whole."""
+        """Seconds; None where a model runs and its answer comes whole."""
         named = self.named
-        return self.snapshot.config.first_byte_timeout if named is not None and named.streams else None
+        if self.route.loads and (named is None or not named.streams):
+            return None
+        return self.snapshot.config.first_byte_timeout
 
     @property
     def idle_limit(self) -> float:

@@ -17,7 +17,9 @@ from gollamas.net.contracts import Later, Limits, Service
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.rounds import Round
 from gollamas.net.supervisor import Supervisor
+from gollamas.wire.head import HeadLimits
 
+MAX_HEAD_BYTES_HELD = 64 * 1024 * 1024  # of all heads that are not whole; a plain variable: tests set it
 _BACKLOG: Final = 2048
 _FLUSH_SECONDS: Final = 1.0  # for the last words of streams that are cut
 
@@ -88,7 +90,10 @@ def is_loopback(sockets: list[socket.socket]) -> bool:
 class Clients:
     """All connections of one listener, and what they share."""
 
-    __slots__ = ("_gone", "clock", "is_draining", "limits", "live", "round", "service", "spawn")
+    __slots__ = (
+        "_gone", "_head_bytes", "_heads", "clock", "head_limits", "is_draining", "limits", "live", "round",
+        "service", "spawn",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -100,12 +105,15 @@ class Clients:
     ) -> None:
         self.service = service
         self.limits = limits
+        self.head_limits = HeadLimits(limits.max_head, limits.max_fields)
         self.spawn = spawn
         self.clock = clock
         self.round = round_
         self.live: set[ClientConnection] = set()
         self.is_draining = False
         self._gone: asyncio.Future[None] | None = None
+        self._heads: dict[ClientConnection, int] = {}  # bytes of those that are not whole, the oldest first
+        self._head_bytes = 0
 
     def check(self, now: float) -> None:
         """Look at every connection's clocks."""
@@ -121,6 +129,16 @@ class Clients:
         self.live.discard(client)
         if not self.live and self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
+
+    def hold_head(self, client: ClientConnection, size: int) -> None:
+        """Note how many bytes are held of a head that is not whole; where all are too many, the oldest go."""
+        self._head_bytes += size - self._heads.get(client, 0)
+        if size:
+            self._heads[client] = size
+        else:
+            self._heads.pop(client, None)
+        while self._head_bytes > MAX_HEAD_BYTES_HELD:
+            next(iter(self._heads)).give_up_head()
 
     @property
     def busy(self) -> int:

@@ -5,6 +5,7 @@ fresh, so each answer is a coroutine; that is why it stays Python where `proxy` 
 """
 
 import asyncio
+import html
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -39,14 +40,11 @@ class Own:
 
     async def answer(self, turn: Turn[Route | None], verdict: Verdict) -> None:
         """Answer what no server is asked for one model: the gate's verdict, a wrong path, a listing."""
-        head, route = turn.head, turn.route
+        route = turn.route
         try:
-            if verdict.status is not None:
-                allow = [(b"Allow", route.allow)] if route is not None and head.method == b"OPTIONS" else []
-                answer = Answer(verdict.status, allow)
-            elif route is None or head.method not in route.allowed:
-                answer = _no_route(head, route)
-            else:
+            answer = not_served(turn.head, route, verdict)
+            if answer is None:
+                assert route is not None  # noqa: S101 - without one nothing is served
                 answer = await self._of_route(route, turn.snapshot.config)
             turn.answer(answer)
         except asyncio.CancelledError:
@@ -81,6 +79,16 @@ class Own:
                 raise not_yet(route)
 
 
+def not_served(head: Head, route: Route | None, verdict: Verdict) -> Answer | None:
+    """Answer who may not ask, and what is not there; None where the route serves this request."""
+    if verdict.status is not None:
+        allow = [(b"Allow", route.allow)] if route is not None and head.method == b"OPTIONS" else []
+        return Answer(verdict.status, allow)
+    if route is None or head.method not in route.allowed:
+        return _no_route(head, route)
+    return None
+
+
 def not_yet(route: Route) -> NotYetSupported:
     """Say that a path is Ollama's and not served yet."""
     return NotYetSupported(f"gollamas does not serve {route.path} yet: send it to an Ollama server directly")
@@ -97,7 +105,7 @@ def _no_route(head: Head, route: Route | None) -> Answer:
     if head.method not in (b"GET", b"HEAD"):
         return Answer(other.status, fields)
     text = "Moved Permanently" if other.status == 301 else "Temporary Redirect"
-    target = other.location.decode("latin-1").replace("&", "&amp;")
+    target = html.escape(other.location.decode())
     return Answer(
         other.status,
         [(b"Content-Type", b"text/html; charset=utf-8"), *fields],

@@ -11,15 +11,15 @@ from typing import Final
 from gollamas.api import dialects, routes
 from gollamas.api.dialects import Dialect
 from gollamas.api.gate import Gate
-from gollamas.api.routes import Kind
-from gollamas.errors import ProxyError
+from gollamas.api.routes import Kind, Route
+from gollamas.errors import NotServed, ProxyError
 from gollamas.events import End, RequestEnded
 from gollamas.net.contracts import Later
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.exchange import Exchange
-from gollamas.net.own import Listings, Own, not_yet
+from gollamas.net.own import Listings, Own, not_served, not_yet
 from gollamas.net.turn import Fleet, Snapshot, Turn
-from gollamas.wire.message import Answer, Head
+from gollamas.wire.message import Answer, Body, Budget, Head
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
 _HEX: Final = [f"{number:02x}" for number in range(256)]
@@ -34,26 +34,35 @@ class Proxy:
         self._own = Own(fleet.view, listings)
         self._id_start = secrets.token_hex(6)  # with the number 24 digits, as in Anthropic's ids
         self._id_number = 0
+        self._uploads = Budget(0)
         self.apply(snapshot, gate)
 
     def apply(self, snapshot: Snapshot, gate: Gate) -> None:
         """Serve by another configuration from now on; requests keep the one they began with."""
         self._snapshot = snapshot
         self._gate = gate
+        self._max_body = snapshot.config.max_body
+        self._uploads.limit = snapshot.config.max_upload
 
     # -- what a client's connection calls ------------------------------------------------------------
 
-    def on_head(self, head: Head) -> int:
-        """Let every body in up to `max_body`; what is not served yet may be longer and is not read."""
-        limit = self._snapshot.config.max_body
-        if head.length > limit or head.is_chunked:
-            route = routes.find(head.path)
-            if route is not None and route.kind is Kind.LATER and head.method in route.allowed:
-                raise not_yet(route)
-        return limit
+    def on_head(self, head: Head, is_whole: bool) -> int:
+        """Let a body in up to the limit of its route; where none is served nothing of it is read."""
+        limit = self._max_body
+        if is_whole and head.length <= limit:
+            return limit  # HOT: `serve` judges it
+        route = routes.find(head.path)
+        if route is None or head.method not in route.allowed or self._gate.judge(head).status is not None:
+            raise NotServed("not served")
+        if route.kind is Kind.LATER:
+            raise not_yet(route)
+        if route.kind is not Kind.FORM:
+            return limit
+        head.budget = self._uploads
+        return self._uploads.limit
 
     def refusal(self, error: ProxyError, head: Head | None, client: ClientConnection) -> Answer:
-        """Answer a request that could not be read, and let the log know."""
+        """Answer a request that was not read to its end, and let the log know."""
         route = routes.find(head.path) if head is not None else None
         event = RequestEnded(
             request_id=self._id_of(head) if head is not None else self._new_id(),
@@ -61,20 +70,34 @@ class Proxy:
             method=head.method.decode() if head is not None else "-",
             route=route.path if route is not None else "other",
         )
-        event.status, event.end = error.status, End.REFUSED
+        event.end = End.REFUSED
+        answer = self._refused(error, head, route, event.request_id)
+        event.status = answer.status
         self._fleet.emit(event)
-        dialect = route.dialect if route is not None else Dialect.NATIVE
-        fields, body = dialects.error(dialect, error.status, error.text, event.request_id)
-        fields.append((b"X-Request-Id", event.request_id.encode()))
+        answer.fields.append((b"X-Request-Id", event.request_id.encode()))
+        return answer
+
+    def _refused(self, error: ProxyError, head: Head | None, route: Route | None, request_id: str) -> Answer:
+        verdict = self._gate.judge(head) if head is not None else None
+        answer = None
+        if isinstance(error, NotServed) and head is not None and verdict is not None:
+            answer = not_served(head, route, verdict)
+        if answer is None:
+            dialect = route.dialect if route is not None else Dialect.NATIVE
+            fields, body = dialects.error(dialect, error.status, error.text, request_id)
+            answer = Answer(error.status, fields, body)
+        fields = answer.fields
+        if error.retry_after is not None:
+            fields.append((b"Retry-After", b"%d" % error.retry_after))
         if error.status == 405:
             fields.append((b"Allow", route.allow if route is not None else _METHODS))
-        if head is not None:
+        if verdict is not None:
             # A page may read why only where the gate lets its origin.
-            lines = self._gate.judge(head).lines.split(b"\r\n")
+            lines = verdict.lines.split(b"\r\n")
             fields += [(name, value) for name, _, value in (line.partition(b": ") for line in lines) if name]
-        return Answer(error.status, fields, body)
+        return answer
 
-    def serve(self, client: ClientConnection, head: Head, body: bytes) -> Later | None:
+    def serve(self, client: ClientConnection, head: Head, body: Body) -> Later | None:
         """Answer one request, whatever happens to it."""
         request_id = self._new_id() if head.is_plain else self._id_of(head)
         route = routes.BY_PATH.get(head.path) or routes.find(head.path)

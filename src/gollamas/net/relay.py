@@ -57,7 +57,7 @@ class Call(Protocol):
 
     @property
     def first_byte_limit(self) -> float | None:
-        """Seconds; None where the answer comes whole."""
+        """Seconds; None where it may take as long as it likes."""
 
     @property
     def idle_limit(self) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from gollamas.errors import ProxyError
 from gollamas.net.contracts import Later
 from gollamas.net.downstream import ClientConnection, head_of
-from gollamas.wire.message import Answer, CutOff, Head, Request
+from gollamas.wire.message import Answer, Body, CutOff, Head, Request
 
 
 async def send(client: ClientConnection, answer: Answer) -> None:
@@ -61,13 +61,13 @@ class Responder:
         self._refuse = refuse
         self._max_body = max_body
 
-    def on_head(self, head: Head) -> int:  # noqa: ARG002 - every route has one limit
+    def on_head(self, head: Head, is_whole: bool) -> int:  # noqa: ARG002 - every route has one limit
         """Let every body in up to `max_body` bytes."""
         return self._max_body
 
-    def serve(self, client: ClientConnection, head: Head, body: bytes) -> Later:
+    def serve(self, client: ClientConnection, head: Head, body: Body) -> Later:
         """Send what `respond` answers."""
-        return self._serve(client, Request(head, body, client.address))
+        return self._serve(client, Request(head, bytes(body), client.address))
 
     async def _serve(self, client: ClientConnection, request: Request) -> None:
         try:

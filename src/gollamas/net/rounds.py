@@ -8,6 +8,7 @@ off at once.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -44,6 +45,7 @@ class Round:
         "_asking",
         "_is_due",
         "_is_gathering",
+        "_large",
         "_reading",
         "_steps",
         "_writes",
@@ -59,6 +61,7 @@ class Round:
         self._reading: list[Reads] = []
         self._asking: list[Asks] = []
         self._steps: list[Callable[[], None]] = []  # of the next stage
+        self._large: deque[Callable[[], None]] = deque()
         self.has_stages = False  # a stage is done that has another behind it
         self._is_due = self._is_gathering = False
 
@@ -77,6 +80,18 @@ class Round:
     def _soon(self) -> None:
         self._is_due = True
         asyncio.get_running_loop().call_soon(self.run)
+
+    def one_a_turn(self, step: Callable[[], None]) -> None:
+        """Take a step that is long, alone: all else that is due comes between two of them."""
+        self._large.append(step)
+        if len(self._large) == 1:
+            asyncio.get_running_loop().call_soon(self._take_large)
+
+    def _take_large(self) -> None:
+        self._large[0]()
+        self._large.popleft()
+        if self._large:
+            asyncio.get_running_loop().call_soon(self._take_large)
 
     def then(self, step: Callable[[], None]) -> None:
         """Take a step in the next stage, where `has_stages`."""

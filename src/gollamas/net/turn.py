@@ -153,7 +153,7 @@ class Turn(Generic[R_co]):
     def left(self) -> None:
         """Note that the client left, by itself."""
         if self.event.end is End.DONE:
-            self.event.end = End.CLIENT_LEFT
+            self.event.end = End.TIMED_OUT if self.client.is_stalled else End.CLIENT_LEFT
 
     def end(self, now: float | None = None) -> None:
         """Tell what happened, and let the connection go on with its next request."""

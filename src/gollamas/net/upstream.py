@@ -9,10 +9,12 @@ import asyncio
 from typing import Final, Protocol, cast
 
 from gollamas.net.rounds import Round
+from gollamas.wire.body import Pieces
 from gollamas.wire.response import BadAnswer, ResponseReader
 
 _SIZE: Final = 32 * 1024  # bounds what is held of an answer whose client does not keep up
 _BUFFER: Final = bytearray(_SIZE)
+_SLICE: Final = 256 * 1024  # of a large body, written in one turn of the loop
 _MOST_COPIED: Final = 64 * 1024  # bytes of a body whose copy costs less than a system call
 _VIEW: Final = memoryview(_BUFFER)
 
@@ -49,8 +51,8 @@ class ServerConnection(asyncio.BufferedProtocol):
     """One connection to a server."""
 
     __slots__ = (
-        "_broken", "_data", "_home", "_round", "_sink", "idle_since", "is_closed", "is_fresh", "reader",
-        "server_id", "transport",
+        "_broken", "_data", "_home", "_is_full", "_round", "_sink", "_unsent", "idle_since", "is_closed",
+        "is_fresh", "reader", "server_id", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -66,18 +68,40 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._round = home.round
         self._data = b""  # read, not parsed yet
         self._broken = ""  # why what was parsed is no answer
+        self._unsent: list[memoryview] = []  # the rest of a large body, its next piece last
+        self._is_full = False  # the kernel takes no more for now
 
     def send(self, head: bytes, body: bytes) -> None:
         """Send a request; who sends it says in the same turn, by `expect`, where its answer goes."""
-        transport = self.transport
+        if len(body) < _MOST_COPIED:
+            self._write(head + body)  # HOT: one write is one system call
+        else:
+            self._write(head)
+            self._write(body)
+
+    def _write(self, data: bytes | memoryview) -> None:
         try:
-            if len(body) < _MOST_COPIED:
-                transport.write(head + body)  # HOT: one write is one system call
-            else:
-                transport.write(head)
-                transport.write(body)
+            self.transport.write(data)
         except RuntimeError:
-            transport.abort()  # it is closing: `connection_lost` is on its way and tells the sink
+            self.transport.abort()  # it is closing: `connection_lost` is on its way and tells the sink
+
+    def send_pieces(self, head: bytes, pieces: Pieces) -> None:
+        """As `send`, for a large body: slice by slice, so that others are served between two of them."""
+        self._unsent = [memoryview(piece) for piece in reversed(pieces)]
+        self._write(head)
+        self._send_slice()
+
+    def _send_slice(self) -> None:
+        unsent = self._unsent
+        if self._is_full or not unsent or self.is_closed:
+            return
+        piece = unsent.pop()
+        if len(piece) > _SLICE:
+            unsent.append(piece[_SLICE:])
+            piece = piece[:_SLICE]
+        self._write(piece)
+        if unsent and not self._is_full:
+            asyncio.get_running_loop().call_soon(self._send_slice)
 
     def expect(self, sink: Sink, *, is_head_request: bool = False) -> None:
         """Give all that comes from now on to `sink`."""
@@ -99,6 +123,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         """End it now; the sink hears nothing more."""
         self._sink = None
         self._data = b""
+        self._unsent = []
         self.is_closed = True
         self.transport.abort()
 
@@ -106,6 +131,13 @@ class ServerConnection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        self._send_slice()
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - the buffer's size bounds what is held
         return _BUFFER
@@ -181,7 +213,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._sink = None
         self.is_fresh = False
         reader = self.reader
-        if reader.keeps_alive and not self.is_closed:
+        if reader.keeps_alive and not self.is_closed and not self._unsent:
             reader.begin()  # HOT: now, and not while a client waits
             self._home.give(self)
         else:

@@ -81,6 +81,8 @@ class _Service(Responder):
         self._simulated = simulated
 
     async def answer(self, client: ClientConnection, request: Request) -> None:
+        # Ollama's handlers that work for long end with their client; those that only look at something don't.
+        client.fin_means_left = request.head.method == b"POST" and request.head.path != b"/api/show"
         try:
             answer = await self._simulated.respond(request)
         except CutOff:

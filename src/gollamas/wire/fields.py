@@ -52,9 +52,7 @@ _FOR_US: Final = frozenset(
 # What servers often write, beside those above.
 _USUAL: Final = frozenset({b"content-type", b"date", b"server"})
 # Fields that Connection can't take away: what they say is needed on every hop.
-_ALWAYS_KEPT: Final = frozenset(
-    {b"authorization", b"host", b"content-length", b"content-type", b"close", b"keep-alive"}
-)
+_ALWAYS_KEPT: Final = frozenset({b"host", b"content-length", b"content-type", b"close", b"keep-alive"})
 # Trailers that would change what was decided from the head (RFC 9110, section 6.5.1).
 FORBIDDEN_TRAILERS: Final = frozenset(
     {b"transfer-encoding", b"content-length", b"host", b"authorization", b"content-encoding"}

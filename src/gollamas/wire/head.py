@@ -19,16 +19,15 @@ from gollamas.wire.fields import (
     passes_to_server,
     without,
 )
-from gollamas.wire.message import HTTP_1_1, MAX_FIELDS, Head, line_at, value_in
+from gollamas.wire.message import HTTP_1_1, Head, line_at, value_in
 
 if TYPE_CHECKING:
     from mypy_extensions import i64  # to the compiler an index that fits a register, else an int
 
-MAX_HEAD_BYTES: Final = 16 * 1024
 MAX_TARGET_BYTES: Final = 8 * 1024
 
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%\-]+)(?::([0-9]{0,5}))?")
-_TARGET_REFUSED: Final = re.compile(rb"[^\x21-\x7e]|[#\\]|%00|%(?![0-9A-Fa-f]{2})")
+_PATH_REFUSED: Final = re.compile(rb"[^\x21-\x7e]|[#\\]|%00|%(?![0-9A-Fa-f]{2})")
 _VERSION: Final = re.compile(rb"HTTP/([0-9]\.[0-9])\r\n")
 _REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
 _ONCE: Final = (b"host", b"content-length", b"transfer-encoding")
@@ -43,6 +42,16 @@ _IS_PLAIN: Final = bytes(
     _IN_NAME if chr(code) in string.ascii_letters + string.digits + "-." else int(chr(code) in "/_~")
     for code in range(256)
 )
+
+
+class HeadLimits:
+    """How large the head of a client's request may be, in bytes and in fields."""
+
+    __slots__ = ("max_bytes", "max_fields")
+
+    def __init__(self, max_bytes: int, max_fields: int) -> None:
+        self.max_bytes = max_bytes
+        self.max_fields = max_fields
 
 
 class BadHead(ProxyError):
@@ -60,7 +69,7 @@ class TargetTooLong(BadHead):
 
 
 class HeadTooLarge(BadHead):
-    """More than 16 KiB or more than 100 fields."""
+    """More bytes than `max_head` or more fields than `max_fields`."""
 
     status = 431
 
@@ -101,13 +110,13 @@ class ExpectationFailed(BadHead):
     status = 417
 
 
-def split(head: Head, data: bytes) -> int:
+def split(head: Head, data: bytes, limits: HeadLimits) -> int:
     """Fill a head from the bytes that it begins; answers where it ends.
 
-    0 says that it is not whole in `data`, or longer than MAX_HEAD_BYTES; then the head is of no use. What it
+    0 says that it is not whole in `data`, or longer than the limit; then the head is of no use. What it
     says is not judged: that is for llhttp, and for `check` behind it.
     """
-    size = min(len(data), MAX_HEAD_BYTES)
+    size = min(len(data), limits.max_bytes)
     start = kept = _split_first(head, data, size)
     count, lines = 0, b""
     # HOT: the one pass over the fields. Those that are for servers leave it by the run, not one by one.
@@ -122,7 +131,8 @@ def split(head: Head, data: bytes) -> int:
         if end and not passes_to_server(data[start], colon - start):
             name = name_of(data[start:colon])
             if not name.for_servers:
-                if kept < start and count <= MAX_FIELDS:  # more are refused, and each time all is copied
+                # More fields are refused, and each time all that is kept is copied.
+                if kept < start and count <= limits.max_fields:
                     lines = lines + data[kept:start]  # `+=` would be a call
                 kept = end
             if name.for_us:
@@ -167,7 +177,7 @@ def _note(head: Head, name: FieldName, value: bytes) -> None:
         head.is_plain = False
 
 
-def check(head: Head) -> None:
+def check(head: Head, limits: HeadLimits) -> None:
     """Read what a request's head says; raises a BadHead that says what is wrong with it."""
     host = head.host
     # HOT: a request that is usual in all this passes on one condition.
@@ -176,10 +186,10 @@ def check(head: Head) -> None:
         or host is None
         or not _is_plain_target(head.path)
         or not _is_plain_host(host)
-        or head.count > MAX_FIELDS
+        or head.count > limits.max_fields
         or head.method in _REFUSED_METHODS
     ):
-        _check_unusual(head, host)
+        _check_unusual(head, host, limits)
     if head.length_text is not None:
         head.length = content_length(head.length_text)
 
@@ -204,23 +214,23 @@ def _is_plain_host(host: bytes) -> bool:
     return at > 0 and host[at] == _COLON and size - at <= 6 and 0 <= plain_length(host[at + 1 :]) <= _MAX_PORT
 
 
-def _check_unusual(head: Head, host: bytes | None) -> None:
+def _check_unusual(head: Head, host: bytes | None, limits: HeadLimits) -> None:
     if head.version != HTTP_1_1:
         _read_version(head)
     if head.method in _REFUSED_METHODS:
         raise MethodRefused(f"method {head.method.decode()} is not allowed")
     if len(head.path) > MAX_TARGET_BYTES:
         raise TargetTooLong("the request target is longer than 8 KiB")
-    if head.count > MAX_FIELDS:
-        raise HeadTooLarge(f"more than {MAX_FIELDS} header fields")
+    if head.count > limits.max_fields:
+        raise HeadTooLarge(f"more than {limits.max_fields} header fields: raise max_fields to allow them")
     names = [line.partition(b":")[0].lower() for line in head.raw.split(b"\r\n")]
     for name in _ONCE:  # what frames a request or names its host is no list
         if names.count(name) > 1:
             raise BadHead(f"more than one {name.decode().title()} field")
     head.path, head.query = _split_target(head.path, host)
-    if host is not None:
+    if host:
         _check_host(host)
-    elif not head.is_http10:
+    elif host is None and not head.is_http10:
         raise BadHead("HTTP/1.1 needs a Host field")
     _read_connection(head)
 
@@ -246,8 +256,6 @@ def _read_connection(head: Head) -> None:
         if expected.strip().lower() != b"100-continue":
             raise ExpectationFailed("the only expectation that is met is 100-continue")
         head.expects_continue = True
-    if b"upgrade" in names:
-        head.keep_alive = False  # no upgrade is followed: what comes next may be no HTTP
 
 
 def plain_length(value: bytes) -> int:
@@ -291,20 +299,20 @@ def check_coding(value: bytes) -> None:
 
 
 def _split_target(target: bytes, host: bytes | None) -> tuple[bytes, bytes]:
-    """Path and query of an origin-form target; absolute-form only for the Host that is asked."""
-    if _TARGET_REFUSED.search(target):
-        raise BadHead("the request target has a character that no URL has")
-    if not target.startswith(b"/"):
-        scheme, _, rest = target.partition(b"://")
-        authority, slash, path = rest.partition(b"/")
-        authority, question, query = authority.partition(b"?")
-        if scheme.lower() != b"http" or not authority or authority.lower() != (host or b"").lower():
-            raise BadHead("the request target must be a path")
-        target = b"/" + path if slash else b"/" + question + query
-        if slash and question:
-            raise BadHead("the request target must be a path")
-    path, _, query = target.partition(b"?")
-    return path, query
+    """Path and query of an origin-form target; absolute-form only for the Host that is asked.
+
+    No server is asked by a client's query, so it may hold what no URL may, as long as it is no line end.
+    """
+    before, _, query = target.partition(b"?")
+    if _PATH_REFUSED.search(before):
+        raise BadHead("the path of the request target has a character that no URL has")
+    if before.startswith(b"/"):
+        return before, query
+    scheme, _, rest = before.partition(b"://")
+    authority, slash, path = rest.partition(b"/")
+    if scheme.lower() != b"http" or not authority or authority.lower() != (host or b"").lower():
+        raise BadHead("the request target must be a path")
+    return slash + path or b"/", query
 
 
 def _check_host(host: bytes) -> None:

@@ -5,6 +5,7 @@ Owns shapes only; `head` decides what is acceptable, `request` and `response` ma
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from mmap import mmap
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 Field = tuple[bytes, bytes]
 Fields = list[Field]
 
-MAX_FIELDS: Final = 100  # of a head
+# A body as it was collected: a large one lies in memory of its own, which goes back when it is let go.
+Body = bytes | bytearray | mmap
+
+LARGE_BYTES: Final = 256 * 1024  # of a body: a longer one is copied as little as possible, and served apart
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 HTTP_1_1: Final = b"HTTP/1.1\r\n"
@@ -70,15 +74,43 @@ def names_of(raw: bytes) -> dict[bytes, bytes]:
     Those of a repeated name are joined by ", " (RFC 9110, section 5.3).
     """
     names: dict[bytes, bytes] = {}
+    repeated: dict[bytes, list[bytes]] = {}
     size = len(raw)
     _, start = line_at(raw, 0, size)
     while True:
         colon, end = line_at(raw, start, size)
         if end <= start + 2:
-            return names
+            break
         lower, value = raw[start:colon].lower(), value_in(raw, colon + 1, end - 2)
-        names[lower] = names[lower] + b", " + value if lower in names else value
+        if lower in names:
+            repeated.setdefault(lower, [names[lower]]).append(value)
+        else:
+            names[lower] = value
         start = end
+    for lower, values in repeated.items():
+        names[lower] = b", ".join(values)
+    return names
+
+
+class Budget:
+    """How many bytes the bodies of some requests may hold together."""
+
+    __slots__ = ("_held", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._held = 0
+
+    def take(self, size: int) -> bool:
+        """Count `size` bytes in; False, and nothing counted, where they do not fit."""
+        if self._held + size > self.limit:
+            return False
+        self._held += size
+        return True
+
+    def give(self, size: int) -> None:
+        """Count bytes out that were taken."""
+        self._held -= size
 
 
 @dataclass(slots=True, init=False)
@@ -101,6 +133,7 @@ class Head:
     length: int  # of the body, where it is not chunked
     is_chunked: bool
     expects_continue: bool
+    budget: Budget | None = field(compare=False)  # what the bytes of its body count toward
     _names: dict[bytes, bytes] | None = field(compare=False, repr=False)
 
     def __init__(self) -> None:
@@ -111,6 +144,7 @@ class Head:
         self.is_http10 = self.is_chunked = self.expects_continue = False
         self.keep_alive = self.is_plain = True
         self.hop_names = _NONE
+        self.budget = None
         self._names = None
 
     @property

@@ -15,9 +15,10 @@ import httptools
 
 from gollamas.wire.fields import CONTENT_LENGTH, connection_names, name_of, passes_to_client, without
 from gollamas.wire.head import BadHead, check_coding, content_length, plain_length
-from gollamas.wire.message import MAX_FIELDS, Fields, line_at, names_of, value_in
+from gollamas.wire.message import Fields, line_at, names_of, value_in
 
 MAX_HEAD_BYTES: Final = 32 * 1024
+MAX_FIELDS: Final = 100
 _H: Final = ord("H")
 _MAX_INTERIM: Final = 10
 _T = TypeVar("_T")

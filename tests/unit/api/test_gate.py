@@ -204,7 +204,7 @@ def test_a_foreign_origin_is_refused_before_host_is_looked_at() -> None:
     ("host", "status"),
     [
         ("localhost:11434", 204), ("desk", 204), ("x.local", 204), ("127.0.0.1:11434", None),
-        ("[::1]", None), ("192.168.1.5", None), ("example.com", 403), (None, None),
+        ("[::1]", None), ("192.168.1.5", None), ("example.com", 403), (None, 204), ("", 204),
     ],
 )  # fmt: skip
 def test_options_without_an_origin_is_answered_for_names_only(host: str | None, status: int | None) -> None:

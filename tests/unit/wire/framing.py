@@ -195,7 +195,7 @@ REFUSED: Final[dict[str, tuple[bytes, tuple[int, ...]]]] = {
             *(
                 get(b"/", host)
                 for host in (
-                    b"", b"a, b", b"a,b", b"a b", b"@c", b"u@a", b"u:p@a", b"a/b", b"a?b", b"a#b",
+                    b"a, b", b"a,b", b"a b", b"@c", b"u@a", b"u:p@a", b"a/b", b"a?b", b"a#b",
                     b"localhost:4000/#@evil", b"a:65536", b"a:123456", b"a:-1", b"a:b", b"a:1:2", b"::1",
                     b"[::1", b"::1]", b"[::1]x", b"[::1]:x", b"[]", b"[g]", b"a\\b", b"a<b", b'"a"', b":80",
                     b"a\x80", b"\xc3\xa9",
@@ -211,7 +211,7 @@ REFUSED: Final[dict[str, tuple[bytes, tuple[int, ...]]]] = {
                 get(target)
                 for target in (
                     b"http://b/", b"http://u@a/", b"http://a:80/", b"https://a/", b"ftp://a/", b"http:///",
-                    b"http://", b"http://a?x/y", b"*", b"a", b"a:80", b"/#x", b"/a#b", b"/\\", b"/a\\b",
+                    b"http://", b"*", b"a", b"a:80", b"/#x", b"/a#b", b"/\\", b"/a\\b",
                     b"/%00", b"/a%00b", b"/%", b"/%2", b"/%zz", b"/\x80", b"/\xc3\xa9", b"/\x7f", b"/\x01",
                     b"?x", b"//a b", b"/a b",
                 )
@@ -276,10 +276,10 @@ REFUSED: Final[dict[str, tuple[bytes, tuple[int, ...]]]] = {
         "head-too-large",
         (431,),
         [
-            post(b"X: " + b"a" * 17_000 + b"\r\n"),
-            post(b"".join(b"X%d: a\r\n" % n for n in range(100))),
+            post(b"X: " + b"a" * 66_000 + b"\r\n"),
+            post(b"".join(b"X%d: a\r\n" % n for n in range(200))),
             post(b"X: " + b"a" * 100_000 + b"\r\n"),
-            post(b"A: b\r\n" * 100),
+            post(b"A: b\r\n" * 200),
         ],
     ),
 }  # fmt: skip

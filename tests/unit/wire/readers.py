@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gollamas.errors import ProxyError
-from gollamas.wire.message import Head
+from gollamas.wire.head import HeadLimits
+from gollamas.wire.message import Body, Head
 from gollamas.wire.request import RequestReader
 from gollamas.wire.response import BadAnswer, Ends, ResponseReader, end_to_end
 
 LIMIT = 64 * 1024 * 1024  # of a body, where a test asks for nothing else
+LIMITS = HeadLimits(64 * 1024, 200)
 
 
 def cut_at(data: bytes, places: Iterable[int]) -> list[bytes]:
@@ -27,7 +29,7 @@ def one_by_one(data: bytes) -> list[bytes]:
 class Seen:
     """What a client's bytes were read as: whole requests, then an error or what is left."""
 
-    requests: list[tuple[Head, bytes]] = field(default_factory=list)
+    requests: list[tuple[Head, Body]] = field(default_factory=list)
     error: type[ProxyError] | None = None
     closes: bool = False
 
@@ -37,7 +39,7 @@ class Seen:
         return self.error.status if self.error is not None else None
 
     @property
-    def bodies(self) -> list[bytes]:
+    def bodies(self) -> list[Body]:
         """The bodies in their order."""
         return [body for _, body in self.requests]
 
@@ -45,7 +47,7 @@ class Seen:
 def requests_of(pieces: Iterable[bytes], limit: int = LIMIT) -> Seen:
     """Read all requests of one connection, as `net/downstream` does, until one is refused."""
     seen = Seen()
-    reader = RequestReader(lambda head: limit)  # noqa: ARG005 - every request has one limit
+    reader = RequestReader(lambda head, is_whole: limit, LIMITS)  # noqa: ARG005 - every request has one limit
     try:
         for piece in pieces:
             is_complete = reader.feed(piece)
@@ -60,9 +62,9 @@ def requests_of(pieces: Iterable[bytes], limit: int = LIMIT) -> Seen:
     return seen
 
 
-def first_request(pieces: list[bytes], limit: int = LIMIT) -> tuple[Head, bytes, bytes]:
+def first_request(pieces: list[bytes], limit: int = LIMIT) -> tuple[Head, Body, bytes]:
     """Read one request: its head, its body, and every byte behind it."""
-    reader = RequestReader(lambda head: limit)  # noqa: ARG005 - every request has one limit
+    reader = RequestReader(lambda head, is_whole: limit, LIMITS)  # noqa: ARG005 - every request has one limit
     for at, piece in enumerate(pieces):
         if reader.feed(piece):
             assert reader.head is not None
@@ -72,7 +74,7 @@ def first_request(pieces: list[bytes], limit: int = LIMIT) -> tuple[Head, bytes,
 
 def refusal_of(data: bytes, limit: int = LIMIT) -> ProxyError:
     """Read bytes that are to be refused."""
-    reader = RequestReader(lambda head: limit)  # noqa: ARG005 - every request has one limit
+    reader = RequestReader(lambda head, is_whole: limit, LIMITS)  # noqa: ARG005 - every request has one limit
     try:
         is_complete = reader.feed(data)
     except ProxyError as error:

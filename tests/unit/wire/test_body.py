@@ -1,11 +1,23 @@
 """JSON bodies as Go's decoder reads them, one level deep."""
 
 import json
+import tracemalloc
 
 import msgspec
 import pytest
 
-from gollamas.wire.body import BadBody, encode, find, fold, kind_of, members_of, raw_text, text_of
+from gollamas.wire.body import (
+    BadBody,
+    encode,
+    find,
+    fold,
+    has_more_members,
+    in_pieces,
+    kind_of,
+    members_of,
+    raw_text,
+    text_of,
+)
 
 
 def texts_of(body: bytes) -> dict[str, str]:
@@ -185,9 +197,62 @@ def test_a_number_of_any_size_passes_untouched(number: str) -> None:
     assert encode(members_of(body)) == body
 
 
-def test_a_million_keys_are_read() -> None:
-    body = b'{"model":"a",' + b",".join(b'"k%d":0' % n for n in range(1_000_000)) + b"}"
-    assert len(members_of(body)) == 1_000_001
+def of_members(count: int, value: bytes = b"0") -> bytes:
+    """Make an object of so many members."""
+    return b"{" + b",".join(b'"k%d":%b' % (n, value) for n in range(count)) + b"}"
+
+
+@pytest.mark.parametrize(
+    "value", [b"0", b'"a,b{[\\",\\\\"', b'{"a":[1,2,3],"b":{}}', b'"' + b"x" * 300 + b'"']
+)
+def test_a_thousand_members_are_read_and_no_more(value: bytes) -> None:
+    for count in (999, 1000):
+        assert len(members_of(of_members(count, value))) == count
+    for count in (1001, 1002):
+        with pytest.raises(BadBody, match="more than 1000 members"):
+            members_of(of_members(count, value))
+
+
+def test_the_same_key_twice_is_two_members() -> None:
+    with pytest.raises(BadBody, match="more than 1000 members"):
+        members_of(b"{" + b",".join([b'"k":0'] * 1001) + b"}")
+
+
+def test_only_the_first_level_and_the_first_value_are_counted() -> None:
+    inner = of_members(2000)
+    assert len(members_of(b'{"a":%b,"b":[%b]}' % (inner, inner))) == 2
+    assert len(members_of(b'{"a":1} ' + inner)) == 1
+
+
+@pytest.mark.parametrize("cut", range(60, 70))
+def test_members_are_counted_wherever_a_window_ends(cut: int) -> None:
+    """An escaped quote, a backslash and a string's end fall on the border of two windows."""
+    text = b"x" * (64 * 1024 - cut) + b'\\"' * 20 + b"\\\\" * 20
+    for count in (1000, 1001):
+        body = b'{"a":"%b",%b' % (text, of_members(count - 1)[1:])
+        assert has_more_members(body, 1000) == (count > 1000)
+
+
+def test_many_members_are_refused_before_they_are_built() -> None:
+    body = of_members(2_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadBody, match="members"):
+            members_of(body)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_large_members_are_passed_without_a_copy() -> None:
+    large = b'"' + b"A" * 100_000 + b'"'
+    body = bytearray(b'{"model":"a", "images":[%b],"x":%b,"y":1}' % (large, large))
+    members = members_of(body)
+    pieces = in_pieces(members)
+    assert b"".join(pieces) == encode(members)
+    assert [len(piece) for piece in pieces if isinstance(piece, memoryview)] == [len(large) + 2, len(large)]
+    assert in_pieces({}) == [b"{}"]
+    assert b"".join(in_pieces(members_of(b'{"a":1,"b":[]}'))) == b'{"a":1,"b":[]}'
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from gollamas.wire.head import HeadTooLarge, TargetTooLong
 from gollamas.wire.message import Head
 from gollamas.wire.request import RequestReader, too_large
 from tests.unit.wire.framing import BODY, REFUSED, chunked, get, post
-from tests.unit.wire.readers import first_request, one_by_one, refusal_of, requests_of
+from tests.unit.wire.readers import LIMITS, first_request, one_by_one, refusal_of, requests_of
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -117,7 +117,7 @@ def test_requests_behind_one_another_are_read_in_order(count: int) -> None:
 
 def test_a_request_is_parsed_no_further_than_its_end() -> None:
     """A faulty second request is not looked at before it is asked for."""
-    reader = RequestReader(lambda _: 10)
+    reader = RequestReader(lambda *_: 10, LIMITS)
     assert reader.feed(post(b"Content-Length: 2\r\n", b"{}") + b"nonsense\r\n\r\n")
     assert (reader.body, reader.rest) == (b"{}", b"nonsense\r\n\r\n")
     assert not reader.is_idle
@@ -133,7 +133,7 @@ def test_sound_requests_before_a_faulty_one_are_read() -> None:
 
 
 def test_a_reader_says_how_far_a_request_has_come() -> None:
-    reader = RequestReader(lambda _: 10)
+    reader = RequestReader(lambda *_: 10, LIMITS)
     assert reader.is_idle
     assert not reader.in_body
     assert not reader.feed(b"POST / HTTP/1.1\r\n")
@@ -150,7 +150,7 @@ def test_a_reader_says_how_far_a_request_has_come() -> None:
 
 @pytest.mark.parametrize("start", [b"\r", b"\r\n", b"\r\n\r"])
 def test_a_connection_with_an_empty_line_is_not_idle(start: bytes) -> None:
-    reader = RequestReader(lambda _: 10)
+    reader = RequestReader(lambda *_: 10, LIMITS)
     assert not reader.feed(start)
     assert not reader.is_idle
     assert reader.feed((b"\n" if start.endswith(b"\r") else b"") + get(b"/"))
@@ -161,11 +161,12 @@ def test_a_connection_with_an_empty_line_is_not_idle(start: bytes) -> None:
 def test_whoever_sees_the_head_decides_how_long_the_body_may_be() -> None:
     seen: list[Head] = []
 
-    def ten(head: Head) -> int:
+    def ten(head: Head, is_whole: bool) -> int:
+        assert not is_whole
         seen.append(head)
         return 10
 
-    reader = RequestReader(ten)
+    reader = RequestReader(ten, LIMITS)
     assert not reader.feed(post(b"Content-Length: 10\r\n"))
     assert [head.path for head in seen] == [b"/api/chat"]
     assert reader.feed(b"0123456789")
@@ -186,17 +187,17 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
 
 
 def test_an_error_of_the_one_who_sees_the_head_passes_before_the_body_is_read() -> None:
-    def refuse(head: Head) -> int:
+    def refuse(head: Head, is_whole: bool) -> int:  # noqa: ARG001
         raise BodyTooLarge(head.path.decode())
 
-    reader = RequestReader(refuse)
+    reader = RequestReader(refuse, LIMITS)
     with pytest.raises(BodyTooLarge, match="/api/chat"):
         reader.feed(post(b"Content-Length: 5\r\nExpect: 100-continue\r\n"))
     assert reader.head is not None  # who answers needs its dialect
 
 
 def test_an_expectation_is_told_with_the_head() -> None:
-    reader = RequestReader(lambda _: 10)
+    reader = RequestReader(lambda *_: 10, LIMITS)
     assert not reader.feed(post(b"Expect: 100-Continue\r\nContent-Length: 5\r\n"))
     assert reader.head is not None
     assert reader.head.expects_continue
@@ -208,7 +209,7 @@ def test_an_upgrade_is_read_as_the_request_that_it_is(body: bytes) -> None:
     request = post(fields + b"Content-Length: %d\r\n" % len(body), body)
     head, read, rest = first_request([request + get(b"/")])
     assert (read, rest) == (body, get(b"/"))
-    assert not head.keep_alive
+    assert head.keep_alive
     assert head.hop_names >= {b"upgrade", b"http2-settings"}
     assert first_request(one_by_one(request + get(b"/"))) == (head, read, rest)
 
@@ -218,8 +219,8 @@ def test_many_small_chunks_are_one_body() -> None:
 
 
 def test_an_endless_first_line_is_a_long_target_and_endless_fields_are_a_large_head() -> None:
-    assert isinstance(refusal_of(b"GET /" + b"a" * 20_000), TargetTooLong)
-    assert isinstance(refusal_of(get(b"/")[:-2] + b"X: " + b"a" * 20_000), HeadTooLarge)
+    assert isinstance(refusal_of(b"GET /" + b"a" * 66_000), TargetTooLong)
+    assert isinstance(refusal_of(get(b"/")[:-2] + b"X: " + b"a" * 66_000), HeadTooLarge)
 
 
 def test_an_endless_chunk_line_is_refused_before_it_ends() -> None:
@@ -228,7 +229,7 @@ def test_an_endless_chunk_line_is_refused_before_it_ends() -> None:
 
 
 def test_the_error_for_a_long_body_names_the_limit_and_the_option() -> None:
-    error = too_large(10)
+    error = too_large(10, "max_body")
     assert (error.status, error.closes) == (413, True)
     assert error.text == "the request body is larger than 10 bytes: raise max_body to allow it"
 

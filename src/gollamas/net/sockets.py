@@ -1,0 +1,54 @@
+"""What asyncio does not say of a connection, or do to it: the kernel is asked.
+
+Owns the differences between the systems.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import sys
+from typing import Any, Final
+
+_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
+_SO_NWRITE: Final = 0x1024  # of macOS, sys/socket.h
+
+
+def unsent_bytes(transport: asyncio.Transport) -> int:
+    """How much of what was written the other side has not taken, as far as this system tells.
+
+    A client that reads slowly takes bytes for minutes before the kernel asks for more of them.
+    """
+    return transport.get_write_buffer_size() + _queued(transport.get_extra_info("socket"))
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection so that the other side sees a failure (RST)."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()
+
+
+if sys.platform == "linux":
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+
+    def _queued(sock: Any) -> int:
+        """The bytes that wait in the kernel, or on the way (tcp(7), SIOCOUTQ)."""
+        try:
+            return int.from_bytes(ioctl(sock.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
+        except (AttributeError, OSError):
+            return 0
+else:
+
+    def _queued(sock: Any) -> int:
+        """The bytes that wait in the kernel, where it tells."""
+        if sys.platform != "darwin":
+            return 0
+        try:
+            queued: int = sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE)
+        except (AttributeError, OSError):
+            return 0
+        return queued

@@ -81,6 +81,16 @@ class NoServerLeft(ProxyError):
     status, retry_after = 503, 5
 
 
+class ResourcesExhausted(ProxyError):
+    """Our process or machine has none left of what a connection needs, which says nothing of a server."""
+
+    status, retry_after = 503, 1
+
+
+class TooManyOpenFiles(ResourcesExhausted):
+    """No descriptor is left."""
+
+
 class ServerRefused(ProxyError):
     """A connection to the server could not be made: nothing was sent."""
 

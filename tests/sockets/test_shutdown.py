@@ -59,9 +59,13 @@ class Program:
 
 
 @asynccontextmanager
-async def program(*words: str) -> AsyncIterator[Program]:
-    """Run the program with these flags."""
+async def program(*words: str, before: str = ":") -> AsyncIterator[Program]:
+    """Run the program with these flags, `before` it a command of the shell that starts it."""
     process = await asyncio.create_subprocess_exec(
+        "sh",
+        "-c",
+        f'{before}; exec "$@"',
+        "sh",
         sys.executable,
         "-m",
         "gollamas",

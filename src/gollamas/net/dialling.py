@@ -11,7 +11,8 @@ from typing import Final
 import aiohappyeyeballs
 
 from gollamas.config.model import Server
-from gollamas.errors import ServerRefused
+from gollamas.errors import ServerRefused, TooManyOpenFiles
+from gollamas.net import shortage
 from gollamas.net.upstream import Home, ServerConnection
 
 # A host that vanishes without a word is found within 30 s.
@@ -21,6 +22,7 @@ _KEEPALIVE: Final = (
     ("TCP_KEEPCNT", 3),
     ("TCP_USER_TIMEOUT", 30_000),
 )
+_TURNS_TO_CLOSE: Final = 3  # of the loop, until the descriptor of an aborted connection is free
 _STAGGER_SECONDS: Final = 0.25  # RFC 8305, section 5
 
 
@@ -32,10 +34,13 @@ class Dialler:
         self._contexts: dict[tuple[str | None, bool], ssl.SSLContext] = {}
 
     async def dial(self, server: Server, home: Home) -> ServerConnection:
-        """Make a fresh connection; raises ServerRefused, in words for people, within the connect time-out."""
+        """Make a fresh connection; raises ServerRefused, in words for people, within the connect time-out.
+
+        Raises ResourcesExhausted where it failed for lack of something on our side.
+        """
         try:
             async with asyncio.timeout(self._connect_timeout):
-                connection = await self._connect(server, home)
+                connection = await self._connect_or_make_room(server, home)
         except TimeoutError as why:
             raise ServerRefused(f"not connected within {self._connect_timeout:g} s") from why
         except ssl.SSLError as why:
@@ -46,6 +51,26 @@ class Dialler:
             raise ServerRefused(_reason(why)) from why
         home.made(connection)
         return connection
+
+    async def _connect_or_make_room(self, server: Server, home: Home) -> ServerConnection:
+        """Connect; where no descriptor is left, idle connections give theirs."""
+        try:
+            return await self._connect_or_name_shortage(server, home)
+        except TooManyOpenFiles:
+            if not home.close_all_idle():
+                raise
+        for _ in range(_TURNS_TO_CLOSE):
+            await asyncio.sleep(0)
+        return await self._connect_or_name_shortage(server, home)
+
+    async def _connect_or_name_shortage(self, server: Server, home: Home) -> ServerConnection:
+        try:
+            return await self._connect(server, home)
+        except OSError as why:
+            lack = await shortage.behind(why, server.host, server.port)
+            if lack is None:
+                raise
+            raise lack from why
 
     async def _connect(self, server: Server, home: Home) -> ServerConnection:
         loop = asyncio.get_running_loop()

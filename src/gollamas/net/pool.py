@@ -77,6 +77,12 @@ class Pool:
                 while idle:
                     idle.pop().abort()
 
+    def close_all_idle(self) -> bool:
+        """Close the idle connections of all servers; whether there was one."""
+        found = any(self._idle.values())
+        self.close_idle()
+        return found
+
     def close(self) -> None:
         """Close every connection."""
         for connection in tuple(self.open):

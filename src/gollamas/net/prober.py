@@ -8,12 +8,13 @@ ends it, and there is at most one running and one queued per server and path.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from gollamas.config.model import Server
-from gollamas.errors import ProxyError
+from gollamas.errors import ProxyError, ResourcesExhausted
 from gollamas.events import Crashed, Emit
 from gollamas.fleet import entries
 from gollamas.fleet.entries import Entry
@@ -114,7 +115,8 @@ class _Look:
                 await asyncio.sleep(self.asked_at + _GAP - clock())
                 self._asking, self._queued = self._queued, None
                 self.asked_at = clock()
-                self.succeeded = await self._ask()
+                with suppress(ResourcesExhausted):  # which says nothing of the server: it stays what it was
+                    self.succeeded = await self._ask()
                 if self._asking is not None:  # not closed meanwhile
                     self._asking.set_result(None)
                     self._asking = None
@@ -275,9 +277,11 @@ class Prober:
         return False
 
     async def get(self, server: Server, path: str) -> Reply | str:
-        """Ask a server; return its answer, or in words why there is none."""
+        """Ask a server; return its answer, or in words why there is none. Raises ResourcesExhausted."""
         try:
             return await self._ask(server, "GET", path, timeout=ASK_TIMEOUT)
+        except ResourcesExhausted:
+            raise
         except ProxyError as error:
             return error.text
         except TimeoutError:

@@ -46,6 +46,9 @@ class Home(Protocol):
     def lost(self, connection: "ServerConnection") -> None:
         """Forget it; called once."""
 
+    def close_all_idle(self) -> bool:
+        """Close what waits for a request, since descriptors run out; whether there was any."""
+
 
 class ServerConnection(asyncio.BufferedProtocol):
     """One connection to a server."""

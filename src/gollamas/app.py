@@ -23,7 +23,10 @@ from gollamas.events import Crashed, Draining, Event, Started, Stopped, Warned
 from gollamas.fleet.admit import Admission
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
+from gollamas.net import descriptors
 from gollamas.net.ask import Ask
+from gollamas.net.crowd import Crowd
+from gollamas.net.descriptors import Descriptors
 from gollamas.net.listener import Listener, NotListening, bind, is_loopback
 from gollamas.net.own import Listings
 from gollamas.net.pool import Pool
@@ -43,6 +46,7 @@ from gollamas.observe.textlines import wants_colour
 _LONGEST_SWEEP: Final = 1.0  # seconds between two looks at all clocks
 _SHORTEST_SWEEP: Final = 0.05
 # What a list of models is made of: under `running` also what is loaded.
+_ADMIN_CONNECTIONS: Final = 32  # within the reserve of descriptors
 _TAGS_NEED: Final = {Expose.CONFIGURED: (TAGS,), Expose.RUNNING: (TAGS, PS), Expose.INSTALLED: (TAGS, PS)}
 
 
@@ -72,6 +76,7 @@ class App:
         )
         self._round = Round()
         self._pool = Pool(config.connect_timeout, self._round)
+        self._files = Descriptors(descriptors.limit(), self._count_connections, self._close_idle_to_servers)
         self._listener: Listener | None = None
         self._admin: Listener | None = None
         self.address = config.listen  # with the port that was bound
@@ -110,14 +115,17 @@ class App:
         )
         self._proxy = Proxy(fleet, self._snapshot(config), self._gate(config), listings)
         self._watch(config)
-        self._listener = Listener(self._proxy, config, self._tasks, self._clock, self._round)
+        crowd = Crowd(self._files.most_clients(config.max_connections), self._emit, self._files)
+        self._listener = Listener(self._proxy, config, self._tasks, self._clock, self._round, crowd)
         await self._listener.start(sockets)
         if admin_sockets:
             service = Responder(
                 Admin(self._metrics.registry, self._why_not_ready).respond, refuse, MAX_BODY_BYTES
             )
-            self._admin = Listener(service, config, self._tasks, self._clock)
+            crowd = Crowd(_ADMIN_CONNECTIONS)
+            self._admin = Listener(service, config, self._tasks, self._clock, crowd=crowd)
             await self._admin.start(admin_sockets)
+        self._files.measure()
         self._look_at_clocks()
         self._tell_started(sockets)
 
@@ -211,6 +219,11 @@ class App:
         config = self._config
         for warning in config.warnings:
             self._emit(Warned(warning))
+        most = self._files.most_clients(config.max_connections)
+        if most < config.max_connections:
+            text = f"max_connections is {most}, not {config.max_connections}: the limit of open files is "
+            text += f"{self._files.limit}, and each client takes two; raise it (ulimit -n, LimitNOFILE=)"
+            self._emit(Warned(text))
         self._emit(
             Started(
                 listen=tuple(_place(sock) for sock in sockets),
@@ -249,6 +262,18 @@ class App:
         """Give each side's open connections."""
         yield "client", len(self._listener.clients.live) if self._listener is not None else 0
         yield "server", len(self._pool.open)
+
+    def _count_connections(self) -> int:
+        """How many descriptors are connections, of clients, operators, requests and probes."""
+        count = len(self._pool.open) + len(self._ask.pool.open)
+        if self._listener is not None:
+            count += len(self._listener.clients.live)
+        if self._admin is not None:
+            count += len(self._admin.clients.live)
+        return count
+
+    def _close_idle_to_servers(self) -> bool:
+        return self._pool.close_all_idle() | self._ask.pool.close_all_idle()
 
     def servers(self) -> Iterable[tuple[str, bool]]:
         """Give every server and whether it is up."""
@@ -307,6 +332,7 @@ def run(config: Config) -> int:
 
     Returns the exit code: 0, or 1 where it can't listen or is ended by a second signal.
     """
+    descriptors.raise_limit()
     log = AccessLog(
         LogWriter(sys.stderr.fileno()),
         time.time,

@@ -91,6 +91,12 @@ class TooManyOpenFiles(ResourcesExhausted):
     """No descriptor is left."""
 
 
+class TooManyClients(ProxyError):
+    """As many clients are connected as there may be, and none of them is idle."""
+
+    status, closes, retry_after = 503, True, 1
+
+
 class ServerRefused(ProxyError):
     """A connection to the server could not be made: nothing was sent."""
 

@@ -69,7 +69,8 @@ class Admin:
 
 def refuse(error: ProxyError) -> Answer:
     """Say why a request was not read to its end."""
-    return _error(error.status, error.text)
+    retry = () if error.retry_after is None else ((b"Retry-After", b"%d" % error.retry_after),)
+    return _error(error.status, error.text, *retry)
 
 
 def _names(pages: Mapping[bytes, object]) -> str:

@@ -99,7 +99,8 @@ class Config:
     header_timeout: float = 10.0
     body_timeout: float = 30.0
     write_timeout: float = 60.0
-    client_idle_timeout: float = 75.0
+    client_idle_timeout: float = 600.0  # longer than the pools of most clients keep a connection
+    max_connections: int = 10_000
     probe_interval: float = 5.0
     grace: float = 30.0
     servers: Mapping[str, Server] = field(default_factory=dict)  # by id, in configuration order

@@ -183,6 +183,7 @@ VALUES: Final = (
     _option("body_timeout", Duration(0.001, _DAY), "how long a client may be silent within a request"),
     _option("write_timeout", Duration(0.001, _DAY), "how long a client may take no byte of its answer"),
     _option("client_idle_timeout", Duration(0.001, _DAY), "how long a client's idle connection stays open"),
+    _option("max_connections", Count(1, 1_000_000), "how many clients may be connected at once"),
     _option("probe_interval", Duration(0.01, _DAY), "time between two looks at a server"),
     _option("grace", Duration(0.0, _DAY), "how long answers may go on after a request to stop"),
 )

@@ -38,6 +38,8 @@ _SIZE_UNITS: Final = {"": 1, "b": 1} | {
 _SIZE: Final = re.compile(rf"({_NUMBER})\s*([A-Za-z]*)", re.ASCII)
 _BINARY: Final = (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
+_MOST_DIGITS: Final = 18  # Python refuses to read numbers of some thousands
+
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})  # strconv.ParseBool of Go
 _FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
@@ -164,7 +166,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A whole number of things."""
+    """A whole number."""
 
     minimum: int
     maximum: int
@@ -176,22 +178,23 @@ class Count:
         return f"{self.minimum} to {self.maximum}"
 
     def parse(self, text: str) -> int:
-        """Read the number; raises Unusable where it is none or out of range."""
+        """The number; raises Unusable where it is none or out of range."""
         text = text.strip()
-        if not text.isascii() or not text.isdigit():
+        if not (text.isascii() and text.isdigit()):
             raise Unusable(f"`{text}` is no whole number", f"Write a number from {self.accepts}")
-        number = int(text[:20])
+        number = int(text) if len(text) <= _MOST_DIGITS else -1
         if not self.minimum <= number <= self.maximum:
             raise Unusable(f"`{text}` is out of range", f"Write a number from {self.accepts}")
         return number
 
     def show(self, value: int) -> str:
-        """Write its digits."""
+        """In digits."""
         return str(value)
 
     def schema(self) -> Mapping[str, object]:
-        """Describe a number, or a variable that holds one."""
-        return {"anyOf": [{"type": "integer", "minimum": self.minimum, "maximum": self.maximum}, _FILLED_IN]}
+        """Describe a number."""
+        number = {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
+        return {"anyOf": [number, {"type": "string", "pattern": r"^\s*[0-9]+\s*$"}, _FILLED_IN]}
 
 
 @dataclass(frozen=True, slots=True)

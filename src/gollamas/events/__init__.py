@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from gollamas.events.ended import End, RequestEnded
 
 __all__ = [
+    "AcceptingPaused",
+    "AcceptingResumed",
     "AttemptFailed",
+    "ConnectionsFree",
+    "ConnectionsFull",
     "Crashed",
     "DigestsDiffer",
     "Draining",
@@ -73,6 +77,36 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionsFull:
+    """As many clients are connected as there may be: idle ones end for new ones, else these are refused."""
+
+    max_connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionsFree:
+    """There is room for clients again."""
+
+    ended: int  # idle connections that ended for new ones
+    refused: int  # clients that got a 503
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptingPaused:
+    """Descriptors run out: new clients wait until there are more."""
+
+    open_files: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptingResumed:
+    """New clients are accepted again."""
+
+    paused_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Draining:
     """No new connection is accepted; streams finish."""
 
@@ -109,6 +143,10 @@ Event = (
     | ServerWentDown
     | DigestsDiffer
     | Started
+    | ConnectionsFull
+    | ConnectionsFree
+    | AcceptingPaused
+    | AcceptingResumed
     | Draining
     | Stopped
     | Warned

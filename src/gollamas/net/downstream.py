@@ -316,7 +316,18 @@ class ClientConnection(asyncio.Protocol):
         self.answer(answer.status, answer.fields, answer.body if isinstance(answer.body, bytes) else b"")
         self._linger()
 
+    def turn_away(self, error: ProxyError) -> None:
+        """Refuse a client that has only just connected, without reading what it asks."""
+        self._refuse(error)
+
     # -- answers -------------------------------------------------------------------------------------
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when it has waited for a request to begin; None while there is one, and at its end."""
+        if self.is_busy or self.is_paused or self._is_lingering or self._data or not self._reader.is_idle:
+            return None
+        return None if self.is_gone or self.transport.is_closing() else self._stamp
 
     @property
     def head(self) -> Head | None:

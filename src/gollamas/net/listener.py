@@ -1,7 +1,7 @@
 """Listening sockets, and the sweep over the clocks of all that is open.
 
-Owns binding (all addresses of a name, IPv4 and IPv6), the open connections and draining. What is
-served is the service's.
+Owns binding (all addresses of a name, IPv4 and IPv6), accepting and draining. What is served is the
+service's, who may be connected the crowd's.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import Final
 
 from gollamas.config.model import Address
 from gollamas.net.contracts import Later, Limits, Service
+from gollamas.net.crowd import Crowd
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.rounds import Round
 from gollamas.net.supervisor import Supervisor
@@ -91,8 +92,8 @@ class Clients:
     """All connections of one listener, and what they share."""
 
     __slots__ = (
-        "_gone", "_head_bytes", "_heads", "clock", "head_limits", "is_draining", "limits", "live", "round",
-        "service", "spawn",
+        "_gone", "_head_bytes", "_heads", "clock", "crowd", "head_limits", "is_draining", "limits", "live",
+        "round", "service", "spawn",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +103,7 @@ class Clients:
         spawn: Callable[[Later, str], asyncio.Task[None]],
         clock: Callable[[], float],
         round_: Round,
+        crowd: Crowd,
     ) -> None:
         self.service = service
         self.limits = limits
@@ -109,7 +111,8 @@ class Clients:
         self.spawn = spawn
         self.clock = clock
         self.round = round_
-        self.live: set[ClientConnection] = set()
+        self.crowd = crowd
+        self.live = crowd.live
         self.is_draining = False
         self._gone: asyncio.Future[None] | None = None
         self._heads: dict[ClientConnection, int] = {}  # bytes of those that are not whole, the oldest first
@@ -119,14 +122,15 @@ class Clients:
         """Look at every connection's clocks."""
         for client in tuple(self.live):
             client.check(now)
+        self.crowd.check(now)
 
     def made(self, client: ClientConnection) -> None:
         """Count a connection in."""
-        self.live.add(client)
+        self.crowd.came(client, self.clock())
 
     def lost(self, client: ClientConnection) -> None:
         """Forget a connection."""
-        self.live.discard(client)
+        self.crowd.left(client)
         if not self.live and self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
 
@@ -176,7 +180,8 @@ class Clients:
 class Listener:
     """Accepts clients on bound sockets and serves them until it is closed.
 
-    What they read goes to `round_`, which they share with the connections that answer them.
+    What they read goes to `round_`, which they share with the connections that answer them; `crowd` says who
+    may be connected.
     """
 
     def __init__(
@@ -186,28 +191,53 @@ class Listener:
         tasks: Supervisor,
         clock: Callable[[], float],
         round_: Round | None = None,
+        crowd: Crowd | None = None,
     ) -> None:
+        crowd = crowd or Crowd()
+        crowd.pause, crowd.resume = self._pause, self._resume
+        self._tasks = tasks
         self.clients = Clients(
             service,
             limits,
             lambda coro, name: tasks.create_task(coro, name=name),
             clock,
             round_ or Round(),
+            crowd,
         )
+        self._sockets: list[socket.socket] = []  # who connects while nobody accepts waits in their backlog
         self._servers: list[asyncio.Server] = []
 
     async def start(self, sockets: list[socket.socket]) -> None:
         """Serve on these sockets from now on."""
+        self._sockets = sockets
+        await self._accept()
+
+    async def _accept(self) -> None:
+        """Accept until `_pause`, on descriptors that can be closed while the sockets go on listening."""
         loop = asyncio.get_running_loop()
-        for sock in sockets:
-            self._servers.append(
-                await loop.create_server(lambda: ClientConnection(self.clients), sock=sock, backlog=_BACKLOG)
+        clients = self.clients
+        for sock in self._sockets:
+            server = await loop.create_server(
+                lambda: ClientConnection(clients), sock=sock.dup(), backlog=_BACKLOG
             )
+            self._servers.append(server)
+        if clients.is_draining or clients.crowd.is_paused:  # since this began
+            self._pause()
+
+    def _pause(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    def _resume(self) -> None:
+        if not self.clients.is_draining:
+            self._tasks.create_task(self._accept(), name="listener")
 
     def stop_accepting(self) -> None:
         """Take no new connection; idle ones end now, busy ones behind their answer."""
-        for server in self._servers:
-            server.close()
+        self._pause()
+        for sock in self._sockets:
+            sock.close()
         self.clients.drain()
 
     async def finished(self, grace: float) -> int:

@@ -137,8 +137,31 @@ def _life(event: events.Event) -> str:
             return f"cut={event.cut}"
         case events.Crashed():
             return _crashed(event)
+        case events.Warned():
+            return _said(event.text)
         case _:
-            return _said(event.text if isinstance(event, events.Warned) else "")
+            return _limits(event)
+
+
+def _limits(event: events.Event) -> str:
+    """Say which limit is reached, or is no longer."""
+    match event:
+        case events.ConnectionsFull():
+            return (
+                f"max_connections={event.max_connections} is reached: the longest idle connection ends for a "
+                "new one; where none is idle, the new one gets a 503"
+            )
+        case events.ConnectionsFree():
+            return f"ended={event.ended} refused={event.refused}"
+        case events.AcceptingPaused():
+            return (
+                f"open_files={event.open_files} limit={event.limit}: new connections wait; raise the limit "
+                "(ulimit -n, LimitNOFILE=)"
+            )
+        case events.AcceptingResumed():
+            return f"paused={seconds(event.paused_s)}"
+        case _:
+            return ""
 
 
 def _said(text: str) -> str:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from gollamas.admin.service import MAX_BODY_BYTES, Admin, refuse
 from gollamas.config.model import Config
+from gollamas.net.crowd import Crowd
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.listener import Clients
 from gollamas.net.responder import Responder
@@ -101,7 +102,7 @@ async def exchanged(sent: bytes) -> bytes:
         return tasks[-1]
 
     service = Responder(admin.respond, refuse, MAX_BODY_BYTES)
-    clients = Clients(service, Config(), spawn, loop.time, Round())
+    clients = Clients(service, Config(), spawn, loop.time, Round(), Crowd())
     server = await loop.create_server(lambda: ClientConnection(clients), "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     writer.write(sent)

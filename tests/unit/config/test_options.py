@@ -41,6 +41,7 @@ SAMPLES = {
     "body_timeout": "2.5s",
     "write_timeout": "3s",
     "client_idle_timeout": "4s",
+    "max_connections": "500",
     "probe_interval": "1s",
     "grace": "0",
 }

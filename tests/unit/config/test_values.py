@@ -8,6 +8,7 @@ from gollamas.config.faults import Unusable
 from gollamas.config.model import Address, Expose
 from gollamas.config.values import (
     Choice,
+    Count,
     Duration,
     ExposeWord,
     FilePath,
@@ -21,6 +22,7 @@ from gollamas.config.values import (
 
 DURATION = Duration(0.0, 86400.0)
 SIZE = Size(0, 1024**4)
+COUNT = Count(1, 10_000)
 LEVEL = Choice(("info", "warn"), {"warning": "warn"})
 
 
@@ -102,6 +104,19 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 def test_a_size_is_shown_as_it_is_read(size: int) -> None:
     """Whatever is shown parses to the same bytes."""
     assert SIZE.parse(SIZE.show(size)) == size
+
+
+@pytest.mark.parametrize(("text", "number"), [("1", 1), (" 0500 ", 500), ("10000", 10_000)])
+def test_a_count_is_a_whole_number(text: str, number: int) -> None:
+    """In digits alone; what is shown is read again."""
+    assert COUNT.parse(text) == number == COUNT.parse(COUNT.show(number))
+
+
+@pytest.mark.parametrize("text", ["", "0", "10001", "-1", "1.5", "1e3", "1_000", "10k", "\u0661", "9" * 5000])
+def test_what_is_no_count_or_out_of_range_is_refused(text: str) -> None:
+    """Signs, fractions, units and digits of other scripts, however long."""
+    with pytest.raises(Unusable, match=r"whole number|out of range"):
+        COUNT.parse(text)
 
 
 @pytest.mark.parametrize("value", [True, False])
@@ -214,7 +229,18 @@ def test_a_path_is_a_text() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [DURATION, SIZE, Switch(), LEVEL, ExposeWord(), Listen(), Listen(may_be_off=True), Origins(), FilePath()],
+    [
+        DURATION,
+        SIZE,
+        COUNT,
+        Switch(),
+        LEVEL,
+        ExposeWord(),
+        Listen(),
+        Listen(may_be_off=True),
+        Origins(),
+        FilePath(),
+    ],
 )
 def test_every_kind_describes_itself(kind: Kind) -> None:
     """Each has a word for help, a range for people and a schema."""

@@ -38,6 +38,7 @@ from gollamas.net.supervisor import Supervisor
 from gollamas.net.timers import Timers
 from gollamas.net.turn import Fleet, Snapshot, Target
 from gollamas.observe.accesslog import AccessLog
+from gollamas.observe.exposition import Exposition
 from gollamas.observe.kinds import level_of
 from gollamas.observe.metrics import Metrics
 from gollamas.observe.observers import Observers
@@ -60,8 +61,9 @@ class App:
         self._hostname = socket.gethostname()
         self._pseudonym = f"gollamas-{token_hex(4)}"
         self._is_draining = False
-        self._metrics = Metrics(self, self._label, __version__)
-        self._emit = Observers(self._metrics, log)
+        metrics = Metrics(self._label)
+        self._exposition = Exposition(metrics, self, __version__)
+        self._emit = Observers(metrics, log)
         self._tasks = Supervisor(self._emit)
         self.view = View(self._emit)
         self._ask = Ask(config.connect_timeout, f"gollamas/{__version__}")
@@ -120,7 +122,7 @@ class App:
         await self._listener.start(sockets)
         if admin_sockets:
             service = Responder(
-                Admin(self._metrics.registry, self._why_not_ready).respond, refuse, MAX_BODY_BYTES
+                Admin(self._exposition.registry, self._why_not_ready).respond, refuse, MAX_BODY_BYTES
             )
             crowd = Crowd(_ADMIN_CONNECTIONS)
             self._admin = Listener(service, config, self._tasks, self._clock, crowd=crowd)

@@ -1,7 +1,7 @@
 """Metrics: what is counted, under which labels, and that their number is bounded."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gollamas import events
 from gollamas.observe import metrics
-from gollamas.observe.metrics import DESCRIBED, Metrics
+from gollamas.observe.exposition import DESCRIBED, Exposition
+from gollamas.observe.metrics import Metrics
 from tests.happened import request_ended
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -31,14 +32,17 @@ class Fleet:
         return [("gpu-1", True), ("gpu-2", False)]
 
 
-def counted(*happened: events.Event) -> Metrics:
-    found = Metrics(Fleet(), KNOWN.get, "1.2.3")
+def counted(*happened: events.Event, label: Callable[[str], str | None] = KNOWN.get) -> Exposition:
+    return told(Metrics(label), *happened)
+
+
+def told(counts: Metrics, *happened: events.Event) -> Exposition:
     for event in happened:
-        found(event)
-    return found
+        counts(event)
+    return Exposition(counts, Fleet(), "1.2.3")
 
 
-def samples(found: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+def samples(found: Exposition) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     families = text_string_to_metric_families(generate_latest(found.registry).decode())
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -47,7 +51,7 @@ def samples(found: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], flo
     }
 
 
-def value(found: Metrics, name: str, **labels: str) -> float | None:
+def value(found: Exposition, name: str, **labels: str) -> float | None:
     return samples(found).get((name, tuple(sorted(labels.items()))))
 
 
@@ -91,21 +95,21 @@ def test_spellings_and_aliases_count_as_the_model() -> None:
 
 
 def test_names_that_clients_make_up_are_one_label() -> None:
-    found = counted(*(request(model=f"made-up-{n}", status=404, server=None) for n in range(5000)))
+    counts = Metrics(KNOWN.get)
+    found = told(counts, *(request(model=f"made-up-{n}", status=404, server=None) for n in range(5000)))
     rows = [key for key in samples(found) if key[0] == "gollamas_requests_total"]
     assert len(rows) == 1
     assert (
         value(found, "gollamas_requests_total", route="/api/chat", model="other", server="", status="404")
         == 5000
     )
-    assert len(found._spelt) == 0
+    assert len(counts._spelt) == 0
 
 
 def test_spellings_of_a_known_model_do_not_pile_up() -> None:
-    found = Metrics(Fleet(), lambda _: "llama3.2", "1")
-    for n in range(10_000):
-        found(request(model=f"spelling-{n}"))
-    assert len(found._spelt) <= 4096
+    counts = Metrics(lambda _: "llama3.2")
+    found = told(counts, *(request(model=f"spelling-{n}") for n in range(10_000)))
+    assert len(counts._spelt) <= 4096
     assert (
         value(
             found,
@@ -121,10 +125,10 @@ def test_spellings_of_a_known_model_do_not_pile_up() -> None:
 
 def test_a_model_that_becomes_known_gets_its_own_label() -> None:
     known: dict[str, str] = {}
-    found = Metrics(Fleet(), known.get, "1")
-    found(request(model="new"))
+    counts = Metrics(known.get)
+    counts(request(model="new"))
     known["new"] = "new"
-    found(request(model="new"))
+    found = told(counts, request(model="new"))
     rows = {dict(labels)["model"] for name, labels in samples(found) if name == "gollamas_requests_total"}
     assert rows == {"other", "new"}
 
@@ -188,8 +192,7 @@ def test_other_events_are_no_requests() -> None:
 
 
 def test_label_values_are_escaped() -> None:
-    found = Metrics(Fleet(), lambda name: name, "1")
-    found(request(model='a"b\\c\nd'))
+    found = counted(request(model='a"b\\c\nd'), label=lambda name: name)
     models = {dict(labels).get("model") for _, labels in samples(found)}
     assert 'a"b\\c\nd' in models
 

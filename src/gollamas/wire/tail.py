@@ -46,10 +46,11 @@ def telling_of(route: str) -> Telling | None:
 class Counts:
     """What the end of an answer says; None where it does not."""
 
-    tokens_in: int | None
+    tokens_in: int | None  # of the prompt, whether they were cached or not
     tokens_out: int | None
     eval_seconds: float | None  # spent on tokens_out
     load_seconds: float | None  # until the model was ready; about 1 ms when it was loaded
+    tokens_cached: int | None  # of tokens_in; 0 is told by servers that know, from 0.33.3 on
     done: bool  # the answer ended as its dialect ends one, not only its bytes
 
     def __init__(
@@ -58,6 +59,7 @@ class Counts:
         tokens_out: int | None = None,
         eval_seconds: float | None = None,
         load_seconds: float | None = None,
+        tokens_cached: int | None = None,
         *,
         done: bool = False,
     ) -> None:
@@ -65,6 +67,7 @@ class Counts:
         self.tokens_out = tokens_out
         self.eval_seconds = eval_seconds
         self.load_seconds = load_seconds
+        self.tokens_cached = tokens_cached
         self.done = done
 
 
@@ -83,6 +86,7 @@ _METRICS: Final[Any] = msgspec.json.Decoder(
             ("total_duration", int),
             ("load_duration", int | None, None),
             ("prompt_eval_count", int | None, None),
+            ("prompt_eval_cached_count", int | None, None),
             ("prompt_eval_duration", int | None, None),
             ("eval_count", int | None, None),
             ("eval_duration", int | None, None),
@@ -104,7 +108,12 @@ def counts(tail: bytes, telling: Telling) -> Counts:
         return _usage(tail, b'"prompt_tokens":', b'"completion_tokens":', b"data: [DONE]")
     if telling is Telling.RESPONSES:
         return _usage(tail, b'"input_tokens":', b'"output_tokens":', b'"type":"response.completed"')
-    return _usage(tail, b'"input_tokens":', b'"output_tokens":', b'"type":"message_stop"')
+    said = _usage(
+        tail, b'"input_tokens":', b'"output_tokens":', b'"type":"message_stop"', b'"cache_read_input_tokens":'
+    )
+    if said.tokens_in is not None and said.tokens_cached is not None:
+        said.tokens_in += said.tokens_cached  # this dialect tells the rest of the prompt alone
+    return said
 
 
 def _native(tail: bytes) -> Counts:
@@ -126,11 +135,14 @@ def _native(tail: bytes) -> Counts:
         said.eval_count,
         None if spent is None else spent * _NANOSECONDS,
         None if load is None else load * _NANOSECONDS,
+        said.prompt_eval_cached_count,
         done=True,
     )
 
 
-def _usage(tail: bytes, word_in: bytes, word_out: bytes, end: bytes) -> Counts:
+def _usage(
+    tail: bytes, word_in: bytes, word_out: bytes, end: bytes, word_cached: bytes = b'"cached_tokens":'
+) -> Counts:
     """Read the last `usage` object; only that of a finished stream or of a whole body counts.
 
     A stream that breaks off may have said an estimate (`message_start`) or zeros (completions).
@@ -141,7 +153,12 @@ def _usage(tail: bytes, word_in: bytes, word_out: bytes, end: bytes) -> Counts:
     place = tail.rfind(b'"usage":{')
     if place < 0:
         return _DONE if is_stream else _NOTHING
-    return Counts(_number(tail, word_in, place), _number(tail, word_out, place), done=True)
+    return Counts(
+        _number(tail, word_in, place),
+        _number(tail, word_out, place),
+        tokens_cached=_number(tail, word_cached, place),
+        done=True,
+    )
 
 
 def _number(tail: bytes, word: bytes, place: int) -> int | None:

@@ -76,6 +76,38 @@ def test_words_that_look_like_counts_do_not_fool() -> None:
     assert counts(block, Telling.MESSAGES) == Counts(1, 2, done=True)
 
 
+CACHED = [
+    (
+        Telling.NATIVE,
+        b'{"done":true,"total_duration":5,"prompt_eval_count":12,"prompt_eval_cached_count":%s,"eval_count":6}',
+        12,
+    ),
+    (
+        Telling.OPENAI,
+        b'{"usage":{"prompt_tokens":12,"prompt_tokens_details":{"cached_tokens":%s},"completion_tokens":6}}',
+        12,
+    ),
+    (
+        Telling.RESPONSES,
+        b'{"usage":{"input_tokens":12,"output_tokens":6,"input_tokens_details":{"cached_tokens":%s}}}',
+        12,
+    ),
+    (
+        Telling.MESSAGES,
+        b'{"usage":{"input_tokens":1,"cache_read_input_tokens":%s,"output_tokens":6}}',
+        1,
+    ),
+]
+
+
+@pytest.mark.parametrize(("telling", "answer", "told"), CACHED)
+def test_cached_tokens_are_read_and_on_messages_added(telling: Telling, answer: bytes, told: int) -> None:
+    said = counts(answer % b"11", telling)
+    assert (said.tokens_in, said.tokens_cached, said.tokens_out) == (12, 11, 6)
+    assert counts(answer % b"0", telling) == Counts(told, 6, tokens_cached=0, done=True)
+    assert counts(answer % b"null", telling) == Counts(told, 6, done=True)
+
+
 CHUNK = b'data: {"id":"c","choices":[{"delta":{"content":"x"}}]}\n\n'
 USAGE = (
     b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":12,"completion_tokens":6,"total_tokens":18}}\n\n'
@@ -144,6 +176,7 @@ def numbers(value: object) -> dict[str, int]:
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded answers are not beside the repository")
 def test_recorded_answers_say_what_a_decoder_reads() -> None:
     seen = 0
+    told: set[tuple[Telling, bool]] = set()
     for route, path in bodies():
         body = body_of(path.read_bytes())
         said: dict[str, int] = {}
@@ -155,11 +188,16 @@ def test_recorded_answers_say_what_a_decoder_reads() -> None:
         assert telling is not None
         got = counts(body, telling)
         assert got.done, path
-        assert got.tokens_in == said.get(
-            "prompt_eval_count", said.get("prompt_tokens", said.get("input_tokens"))
-        ), path
+        read = said.get("prompt_eval_count", said.get("prompt_tokens", said.get("input_tokens")))
+        beside = said.get("cache_read_input_tokens")
+        assert got.tokens_in == (read if read is None or beside is None else read + beside), path
+        assert got.tokens_cached == said.get("prompt_eval_cached_count", said.get("cached_tokens", beside)), (
+            path
+        )
         assert got.tokens_out == said.get(
             "eval_count", said.get("completion_tokens", said.get("output_tokens"))
         ), path
         seen += got.tokens_in is not None
+        told.add((telling, bool(got.tokens_cached)))
     assert seen >= 20
+    assert {(telling, True) for telling in Telling} <= told

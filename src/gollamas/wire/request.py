@@ -33,12 +33,17 @@ _CHUNK_START: Final = re.compile(rb"[0-9A-Fa-f]{0,16}(?:[;\r]|$)")  # of a line 
 _FIELD_LINE: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 
 _PLAIN_QUERY: Final = bytes(0x5F if code > 0x7F or code == ord("#") else code for code in range(256))
+_ASKED: Final = re.compile(rb"([A-Za-z_-]{1,32}) ([^ ?#\r\n]{1,512})")
 _CODING: Final = re.compile(rb"\r\nTransfer-Encoding:([^\r\n]*)", re.IGNORECASE)
 
 # How llhttp begins to say that a whole Transfer-Encoding field is wrong, or wrong there.
 _ABOUT_CODINGS: Final = ("Request has invalid `Tr", "Content-Length can't be present with Tr")
 
 _Parser: Final = httptools.HttpRequestParser
+_TLS: Final = b"\x16\x03"  # a handshake, as each TLS connection begins (RFC 8446, section 5.1)
+_SPEAKS_TLS: Final = (
+    "the client speaks TLS (https) to a plain http port: use http://, or a proxy in front that ends TLS"
+)
 _NOBODY: Final = object()  # llhttp only judges a head: nobody is told of its parts
 _NOTHING: Final = bytearray()  # stands where no part of a head is kept; never written to
 
@@ -88,6 +93,13 @@ class RequestReader:
         """The method of the request, known a little earlier than its head; else empty."""
         head = self.head or self._coming
         return head.method if head is not None else b""
+
+    @property
+    def asked(self) -> tuple[str, str] | None:
+        """Method and path of a head that was refused, for people; None where it does not begin with them."""
+        raw = self._raw if self._coming is None else self._coming.raw
+        match = _ASKED.match(raw)
+        return None if match is None else (match[1].decode(), match[2].decode(errors="backslashreplace"))
 
     @property
     def is_idle(self) -> bool:
@@ -142,6 +154,7 @@ class RequestReader:
             parser = self._ready or _Parser(_NOBODY)
             self._ready = None
             raw: bytes | bytearray = data
+            self._raw = raw  # for `asked`, should it be refused
         else:
             raw = self._raw
             before = len(raw)
@@ -339,6 +352,8 @@ def _judge(
     except httptools.HttpParserUpgrade:
         pass  # not followed, so it is nothing wrong; CONNECT is refused by `heads.check`
     except httptools.HttpParserInvalidMethodError as why:
+        if _TLS.startswith(bytes(raw[:2])):
+            raise BadHead(_SPEAKS_TLS) from why
         raise heads.UnknownMethod("unknown method") from why
     except httptools.HttpParserError as why:
         _refuse(raw, parser, why)

@@ -238,6 +238,18 @@ def test_a_refusal_says_what_is_wrong() -> None:
     assert refusal_of(b"GET / HTTP/2.0\r\nHost: a\r\n\r\n").text == "HTTP/2.0 is not supported: use HTTP/1.1"
     assert "HTTP/2" in refusal_of(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").text
     assert refusal_of(b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n").text == "unknown method"
+
+
+@pytest.mark.parametrize("start", [b"\x16", b"\x16\x03", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
+def test_tls_to_a_plain_port_is_named_so(start: bytes) -> None:
+    error = refusal_of(start)
+    assert error.status == 400
+    assert error.text.startswith("the client speaks TLS (https) to a plain http port: use http://")
+
+
+@pytest.mark.parametrize("start", [b"\x16\x02\x00", b"\x15\x03\x01\x00", b"\x80\x2e\x01"])
+def test_other_bytes_are_an_unknown_method(start: bytes) -> None:
+    assert refusal_of(start).text == "unknown method"
     assert refusal_of(b"\nGET").text == "malformed request: a line that ends without CRLF"
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from gollamas.events import (
     AttemptFailed,
+    Cause,
     Crashed,
     DigestsDiffer,
     Draining,
@@ -62,7 +63,9 @@ def test_ends_are_the_words_of_the_log() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        AttemptFailed(request_id="1", server="a", model="m", why="refused", moves_on=True),
+        AttemptFailed(
+            request_id="1", server="a", model="m", cause=Cause.CONNECT, why="refused", moves_on=True
+        ),
         ServerWentUp("a", "0.32.15"),
         ServerWentDown("a", "refused"),
         DigestsDiffer("m", ("a", "b")),

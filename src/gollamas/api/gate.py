@@ -32,22 +32,27 @@ _PREFLIGHT: Final = (
 )
 
 
+_ONLY_OURS: Final = (
+    "on a loopback address only local names are; have the client, or the proxy in front, send Host: localhost"
+)
+
+
 class Verdict:
     """What the gate says of a request.
 
     `status` is None where the request goes on, else that of an answer with an empty body; `lines` are
-    head lines with their CRLF for whatever answer follows.
+    head lines with their CRLF for whatever answer follows. `reason` is for the log: why it was refused.
     """
 
-    __slots__ = ("lines", "status")
+    __slots__ = ("lines", "reason", "status")
 
-    def __init__(self, status: int | None, lines: bytes = b"") -> None:
+    def __init__(self, status: int | None, lines: bytes = b"", reason: str | None = None) -> None:
         self.status = status
         self.lines = lines
+        self.reason = reason
 
 
 _PASS: Final = Verdict(None)
-_FORBIDDEN: Final = Verdict(403)
 
 
 class Gate:
@@ -87,7 +92,7 @@ class Gate:
             return verdict
         name_of_host = _without_port((host or b"").decode("latin-1"))
         if not self.allows_host(name_of_host):
-            return _FORBIDDEN
+            return _forbidden(f"Host {name_of_host} is not allowed: {_ONLY_OURS}")
         if head.method == b"OPTIONS" and origin is None and not _is_address(name_of_host):
             return Verdict(204)
         return verdict
@@ -99,7 +104,7 @@ class Gate:
             return _PASS
         text = origin.decode("latin-1").lower()
         if not self._is_any and not any(pattern.fullmatch(text) for pattern in self._patterns):
-            return _FORBIDDEN
+            return _forbidden(f"Origin {origin.decode('latin-1')} is not allowed: add it to origins")
         allowed = b"Access-Control-Allow-Origin: %b\r\n" % (b"*" if self._is_any else origin)
         if head.method != b"OPTIONS":
             return Verdict(None, allowed if self._is_any else allowed + b"Vary: Origin\r\n")
@@ -128,6 +133,10 @@ class Gate:
             or address.is_unspecified
             or self._is_own(str(address))
         )
+
+
+def _forbidden(reason: str) -> Verdict:
+    return Verdict(403, reason=reason)
 
 
 def _without_port(host: str) -> str:

@@ -6,6 +6,7 @@ are seconds, sizes are bytes of bodies.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from gollamas.events.ended import End, RequestEnded
 
@@ -13,6 +14,7 @@ __all__ = [
     "AcceptingPaused",
     "AcceptingResumed",
     "AttemptFailed",
+    "Cause",
     "ConnectionsFree",
     "ConnectionsFull",
     "Crashed",
@@ -30,13 +32,26 @@ __all__ = [
 ]
 
 
+class Cause(StrEnum):
+    """What a server did that made an attempt fail."""
+
+    CONNECT = "connect"  # no connection could be made
+    BUSY = "busy"  # it answered that its queue is full
+    UNANSWERED = "unanswered"  # it closed the connection before a byte of an answer
+    BROKE_EARLY = "broke_early"  # before a byte went to the client: no HTTP, or the connection's end
+    TOO_SLOW = "too_slow"  # no first byte within `first_byte_timeout`
+    BROKE_LATE = "broke_late"  # in the middle of its answer
+    WENT_SILENT = "went_silent"  # nothing for `idle_timeout` in the middle of its answer
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed:
-    """One try on one server that ended before a byte of its answer went out."""
+    """One try on one server that failed by the server, whether another one follows or not."""
 
     request_id: str
     server: str
     model: str
+    cause: Cause
     why: str
     moves_on: bool  # another try follows
 

@@ -40,22 +40,26 @@ class RequestEnded:
     wait_s: float | None  # from the complete request to the attempt that answered
     first_byte_s: float | None  # from the complete request to the first byte of the answer
     total_s: float  # from the complete request to the end
-    tokens_in: int | None
+    tokens_in: int | None  # of the prompt, cached ones too
+    tokens_cached: int | None
     tokens_out: int | None
     tokens_per_s: float | None
     bytes_in: int
     bytes_out: int
     end: End
     attempts: int
+    error: str | None  # why it did not end well, as the client was told; None where nothing is to be said
+    path: str | None  # the start of the client's, without its query, where the route is "other"
 
     def __init__(self, request_id: str, client: str, method: str, route: str) -> None:
         self.request_id = request_id
         self.client = client
         self.method = method
         self.route = route
-        self.status = self.tokens_in = self.tokens_out = None
+        self.status = self.tokens_in = self.tokens_cached = self.tokens_out = None
         self.model = self.model_used = self.alias = self.server = self.why = None
         self.wait_s = self.first_byte_s = self.tokens_per_s = None
+        self.error = self.path = None
         self.total_s = 0.0
         self.bytes_in = self.bytes_out = 0
         self.end = _DONE

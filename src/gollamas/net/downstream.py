@@ -334,6 +334,11 @@ class ClientConnection(asyncio.Protocol):
         """The head of the request that is being read or answered."""
         return self._reader.head
 
+    @property
+    def asked(self) -> tuple[str, str] | None:
+        """Method and path of a head that was refused before it was read."""
+        return self._reader.asked
+
     def framing_lines(self, framing: bytes) -> bytes:
         """The last lines of an answer's head: how its body ends, and what becomes of the connection."""
         if not self.keep_alive or self._clients.is_draining:

@@ -22,13 +22,13 @@ from gollamas.errors import (
     ServerTooSlow,
     ShuttingDown,
 )
-from gollamas.events import AttemptFailed, End
+from gollamas.events import Cause, End
 from gollamas.fleet.admit import Lease, Refuse
 from gollamas.fleet.choose import choose
 from gollamas.fleet.routing import Found, Unknown, cannot_tell
 from gollamas.net import waiting
 from gollamas.net.contracts import Later
-from gollamas.net.relay import Outcome, Relay
+from gollamas.net.relay import BUSY_STATUS, Outcome, Relay
 from gollamas.net.turn import Target, Turn
 from gollamas.net.upstream import ServerConnection
 from gollamas.net.waiting import Step
@@ -42,6 +42,7 @@ _ENDS: Final[Mapping[Outcome, End]] = {
     Outcome.WENT_SILENT: End.TIMED_OUT,
     Outcome.SHUT_DOWN: End.SHUT_DOWN,
 }
+_BUSY: Final = "busy: its queue is full"
 
 
 class Exchange(Turn[Route]):
@@ -128,7 +129,7 @@ class Exchange(Turn[Route]):
     def refused(self, lease: Lease, why: str) -> Step | None:
         """Try the next server: the one that gave no connection is down until a probe succeeds."""
         self.fleet.view.connect_failed(lease.server, why, self.fleet.clock())
-        return self._move_on(lease, why)
+        return self._move_on(lease, Cause.CONNECT, why)
 
     def connected(self, connection: ServerConnection, target: Target) -> None:
         """Send the request over the connection that was made for it."""
@@ -237,24 +238,13 @@ class Exchange(Turn[Route]):
         self.fleet.pool.give(connection)
         self._left()
 
-    def _move_on(self, lease: Lease, why: str) -> Step | None:
+    def _move_on(self, lease: Lease, cause: Cause, why: str) -> Step | None:
         """An attempt has failed before a byte went out: try the next server, if there is one."""
-        fleet = self.fleet
-        event = self.event
         self._leave()
         self.tried = {*self.tried, lease.server}
-        event.attempts += 1
-        is_next = choose(fleet.view, self.candidates, self.key, self.tried) is not None
-        fleet.emit(
-            AttemptFailed(
-                request_id=event.request_id,
-                server=lease.server,
-                model=self.model,
-                why=why,
-                moves_on=is_next,
-            )
-        )
-        return self._next_attempt(fleet.clock())
+        self.event.attempts += 1
+        self.attempt_failed(lease.server, cause, why, moves_on=self._is_another_usable(lease.server))
+        return self._next_attempt(self.fleet.clock())
 
     def _is_another_usable(self, server_id: str) -> bool:
         return choose(self.fleet.view, self.candidates, self.key, {*self.tried, server_id}) is not None
@@ -332,10 +322,12 @@ class Exchange(Turn[Route]):
     def _count(self, relay: Relay) -> None:
         event = self.event
         event.bytes_out = relay.bytes_out
+        if event.status == BUSY_STATUS and relay.held is None:  # nobody else was there to be asked
+            self.attempt_failed(event.server or "", Cause.BUSY, _BUSY)
         telling = self.route.telling
         if telling is not None:
             said = counts(relay.tail, telling)
-            event.tokens_in = said.tokens_in
+            event.tokens_in, event.tokens_cached = said.tokens_in, said.tokens_cached
             event.tokens_out = tokens_out = said.tokens_out
             if tokens_out:
                 spent = said.eval_seconds
@@ -365,15 +357,18 @@ class Exchange(Turn[Route]):
         match outcome:
             case Outcome.BUSY:
                 self._busy = (relay, lease) if relay.held is not None else self._busy
-                return self._move_on(lease, "busy: its queue is full")
+                return self._move_on(lease, Cause.BUSY, _BUSY)
             case Outcome.UNANSWERED if relay.is_kept and replays:
                 # The server closed it while we wrote. RFC 9112, section 9.3.1, leaves the repetition to the
                 # client, but asking a model twice changes nothing.
                 return waiting.dial(self, lease, self.snapshot.targets[lease.server])
+            case Outcome.UNANSWERED if relay.may_move_on and replays and not self._has_moved_on:
+                self._has_moved_on = True
+                return self._move_on(lease, Cause.UNANSWERED, relay.why)
+        if outcome.value is not None:
+            self.attempt_failed(lease.server, outcome.value, relay.why)
+        match outcome:
             case Outcome.UNANSWERED | Outcome.BROKE_EARLY:
-                if outcome is Outcome.UNANSWERED and relay.may_move_on and replays and not self._has_moved_on:
-                    self._has_moved_on = True
-                    return self._move_on(lease, relay.why)
                 raise ServerBroke(f"server {lease.server} gave no answer: {relay.why}")
             case Outcome.TOO_SLOW:
                 raise ServerTooSlow(f"server {lease.server} gave no answer: {relay.why}")

@@ -42,8 +42,10 @@ class Own:
         """Answer what no server is asked for one model: the gate's verdict, a wrong path, a listing."""
         route = turn.route
         try:
-            answer = not_served(turn.head, route, verdict)
-            if answer is None:
+            refused = not_served(turn.head, route, verdict)
+            if refused is not None:
+                answer, turn.event.error = refused
+            else:
                 assert route is not None  # noqa: S101 - without one nothing is served
                 answer = await self._of_route(route, turn.snapshot.config)
             turn.answer(answer)
@@ -79,19 +81,30 @@ class Own:
                 raise not_yet(route)
 
 
-def not_served(head: Head, route: Route | None, verdict: Verdict) -> Answer | None:
-    """Answer who may not ask, and what is not there; None where the route serves this request."""
+def not_served(head: Head, route: Route | None, verdict: Verdict) -> tuple[Answer, str | None] | None:
+    """Answer who may not ask, and what is not there; None where the route serves this request.
+
+    Beside the answer stands why it is an error, for the log; None where it is none.
+    """
     if verdict.status is not None:
         allow = [(b"Allow", route.allow)] if route is not None and head.method == b"OPTIONS" else []
-        return Answer(verdict.status, allow)
+        return Answer(verdict.status, allow), verdict.reason
     if route is None or head.method not in route.allowed:
-        return _no_route(head, route)
+        answer = _no_route(head, route)
+        return answer, _why_not(route) if answer.status >= 400 else None
     return None
 
 
 def not_yet(route: Route) -> NotYetSupported:
     """Say that a path is Ollama's and not served yet."""
     return NotYetSupported(f"gollamas does not serve {route.path} yet: send it to an Ollama server directly")
+
+
+def _why_not(route: Route | None) -> str:
+    """What the log says where Ollama's words to the client say less."""
+    if route is None:
+        return "page not found: Ollama's API has no such path"
+    return f"method not allowed: {route.path} takes {route.allow.decode()}"
 
 
 def _no_route(head: Head, route: Route | None) -> Answer:

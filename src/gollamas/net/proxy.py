@@ -18,7 +18,7 @@ from gollamas.net.contracts import Later
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.exchange import Exchange
 from gollamas.net.own import Listings, Own, not_served, not_yet
-from gollamas.net.turn import Fleet, Snapshot, Turn
+from gollamas.net.turn import Fleet, Snapshot, Turn, path_of
 from gollamas.wire.message import Answer, Body, Budget, Head
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
@@ -70,21 +70,31 @@ class Proxy:
             method=head.method.decode() if head is not None else "-",
             route=route.path if route is not None else "other",
         )
-        event.end = End.REFUSED
-        answer = self._refused(error, head, route, event.request_id)
+        event.error = error.text
+        if head is None and (asked := client.asked) is not None:
+            event.method, event.path = asked
+        elif head is not None and route is None:
+            event.path = path_of(head)
+        answer = self._refused(error, head, route, event)
         event.status = answer.status
+        if answer.status >= 400:
+            event.end = End.REFUSED
         self._fleet.emit(event)
         answer.fields.append((b"X-Request-Id", event.request_id.encode()))
         return answer
 
-    def _refused(self, error: ProxyError, head: Head | None, route: Route | None, request_id: str) -> Answer:
+    def _refused(
+        self, error: ProxyError, head: Head | None, route: Route | None, event: RequestEnded
+    ) -> Answer:
         verdict = self._gate.judge(head) if head is not None else None
-        answer = None
+        refused = None
         if isinstance(error, NotServed) and head is not None and verdict is not None:
-            answer = not_served(head, route, verdict)
-        if answer is None:
+            refused = not_served(head, route, verdict)
+        if refused is not None:
+            answer, event.error = refused
+        else:
             dialect = route.dialect if route is not None else Dialect.NATIVE
-            fields, body = dialects.error(dialect, error.status, error.text, request_id)
+            fields, body = dialects.error(dialect, error.status, error.text, event.request_id)
             answer = Answer(error.status, fields, body)
         fields = answer.fields
         if error.retry_after is not None:

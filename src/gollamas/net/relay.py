@@ -5,13 +5,13 @@ answer breaks off. It runs within the callbacks of both connections; its call on
 Nothing is decoded on the way; an editor changes a name back as bytes pass, where there is one.
 """
 
-from enum import Enum, auto
+from enum import Enum
 from typing import Final, Protocol
 
 from gollamas.api import dialects
 from gollamas.api.inference import NamedModel
 from gollamas.api.routes import Route
-from gollamas.events import RequestEnded
+from gollamas.events import Cause, RequestEnded
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.upstream import ServerConnection
 from gollamas.wire.lines import NameEditor, shape_of
@@ -27,15 +27,15 @@ _LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class Outcome(Enum):
-    """How an attempt ended whose answer did not go to the client whole."""
+    """How an attempt ended whose answer did not go to the client whole: by the server, or since we go."""
 
-    BUSY = auto()  # a 503 that is held, since another server may do it
-    UNANSWERED = auto()  # the connection ended before a byte came
-    BROKE_EARLY = auto()  # what came is no HTTP, or ended, before a byte went to the client
-    TOO_SLOW = auto()  # no first byte in time
-    BROKE_LATE = auto()  # in the middle of the answer: the client was told
-    WENT_SILENT = auto()  # the same, since the server was silent for too long
-    SHUT_DOWN = auto()  # the same, since the grace period ended
+    BUSY = Cause.BUSY  # a 503 that is held, since another server may do it
+    UNANSWERED = Cause.UNANSWERED
+    BROKE_EARLY = Cause.BROKE_EARLY
+    TOO_SLOW = Cause.TOO_SLOW
+    BROKE_LATE = Cause.BROKE_LATE  # the client was told
+    WENT_SILENT = Cause.WENT_SILENT  # the same
+    SHUT_DOWN = None  # the grace period ended
 
 
 # How the body goes to the client. HOT: not an Enum, whose members CPython 3.11 looks up by a slow path.
@@ -251,6 +251,7 @@ class Relay:
 
     def _break_off(self, text: str, outcome: Outcome) -> None:
         """Tell the client, within its framing, that the answer is not whole: never a fake end."""
+        self._call.event.error = text
         client = self._client
         client.round.flush()
         if not client.is_gone and not client.transport.is_closing():

@@ -13,7 +13,7 @@ from gollamas.api.inference import MiddlewareRefused, PassthroughRefused
 from gollamas.api.routes import Route
 from gollamas.config.model import Config, Server
 from gollamas.errors import ProxyError
-from gollamas.events import Crashed, Emit, End, Event, RequestEnded
+from gollamas.events import AttemptFailed, Cause, Crashed, Emit, End, Event, RequestEnded
 from gollamas.fleet.admit import Admission
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
@@ -83,6 +83,12 @@ class _Crash(ProxyError):
 
 
 _INTERNAL: Final = "internal error: see the log of gollamas"
+_MOST_PATH_BYTES: Final = 512  # more than the log shows
+
+
+def path_of(head: Head) -> str:
+    """The start of a client's path, for the log; never the query, which may hold secrets."""
+    return head.path[:_MOST_PATH_BYTES].decode(errors="backslashreplace")
 
 
 R_co = TypeVar("R_co", bound=Route | None, covariant=True)
@@ -112,6 +118,8 @@ class Turn(Generic[R_co]):
         self.event = RequestEnded(
             request_id, client.address, head.method.decode(), "other" if route is None else route.path
         )
+        if route is None:
+            self.event.path = path_of(head)
 
     def answer(self, answer: Answer) -> None:
         """Send a whole answer of our own."""
@@ -129,9 +137,11 @@ class Turn(Generic[R_co]):
         if not isinstance(error, ProxyError):
             self._tell(Crashed("a request", error))
             if event.status is not None:
+                event.error, event.end = _INTERNAL, End.REFUSED
                 self.client.reset()
                 return
             error = _Crash(_INTERNAL)
+        event.error = error.text
         route = self.route
         dialect = route.dialect if route is not None else Dialect.NATIVE
         if isinstance(error, PassthroughRefused):
@@ -149,6 +159,20 @@ class Turn(Generic[R_co]):
         if target is not None:
             self.lines += target.line
         self.answer(Answer(error.status, fields, body))
+
+    def attempt_failed(self, server_id: str, cause: Cause, why: str, *, moves_on: bool = False) -> None:
+        """Tell that a server failed this request, and whether it goes on to another one."""
+        event = self.event
+        self._tell(
+            AttemptFailed(
+                request_id=event.request_id,
+                server=server_id,
+                model=event.model or "",
+                cause=cause,
+                why=why,
+                moves_on=moves_on,
+            )
+        )
 
     def left(self) -> None:
         """Note that the client left, by itself."""

@@ -58,15 +58,18 @@ KINDS: Final[Mapping[type, Kind]] = {
             "first_byte_s",
             "total_s",
             "tokens_in",
+            "tokens_cached",
             "tokens_out",
             "tokens_per_s",
             "bytes_in",
             "bytes_out",
             "end",
+            "error",
+            "path",
         ),
     ),
     events.AttemptFailed: Kind(
-        "attempt_failed", Level.INFO, ("request_id", "server", "model", "why", "moves_on")
+        "attempt_failed", Level.INFO, ("request_id", "server", "model", "cause", "why", "moves_on")
     ),
     events.ServerWentUp: Kind("server_up", Level.INFO, ("server", "version")),
     events.ServerWentDown: Kind("server_down", Level.WARN, ("server", "why")),

@@ -8,6 +8,8 @@ import re
 from typing import Final
 
 LONGEST: Final = 256  # characters of one value; a name longer than Ollama allows is somebody's test of us
+LONGEST_ERROR: Final = 200
+LONGEST_PATH: Final = 80
 
 _USER_INFO: Final = re.compile(r"(?<=://)[^/\s\"']*@")
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -27,9 +29,9 @@ def escaped_json(text: str) -> str:
     return "".join(char if char.isprintable() else _escape_json(char) for char in text)
 
 
-def cut(text: str) -> str:
+def cut(text: str, longest: int = LONGEST) -> str:
     """Shorten what is too long for a line."""
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def without_user_info(text: str) -> str:

@@ -11,7 +11,14 @@ from typing import Final
 
 from gollamas import events
 from gollamas.observe.kinds import KINDS, Level
-from gollamas.observe.safe import cut, escaped, without_user_info
+from gollamas.observe.safe import (
+    LONGEST,
+    LONGEST_ERROR,
+    LONGEST_PATH,
+    cut,
+    escaped,
+    without_user_info,
+)
 
 _PLAIN_WORD: Final = re.compile(r"[\w.:/@+,*~\[\]%-]+")
 
@@ -41,9 +48,9 @@ def line(event: events.Event, time: str, *, colour: bool) -> str:
     return f"{time} {head} {_rest(event)}"
 
 
-def word(value: str) -> str:
+def word(value: str, longest: int = LONGEST) -> str:
     """Write a value of somebody else: bare where it is one plain word, else in quotes."""
-    value = cut(value)
+    value = cut(value, longest)
     if _PLAIN_WORD.fullmatch(value) and value.isprintable():
         return value
     text = escaped(value.replace("\\", "\\\\").replace('"', '\\"'))
@@ -75,6 +82,8 @@ def _request(event: events.RequestEnded, time: str, *, colour: bool) -> str:
         parts.append(f"wait={seconds(event.wait_s)}")
     if event.tokens_in is not None or event.tokens_out is not None:
         parts.append(f"tokens={_count(event.tokens_in)}/{_count(event.tokens_out)}")
+    if event.tokens_cached:
+        parts.append(f"cached={event.tokens_cached}")
     if event.tokens_per_s is not None:
         parts.append(f"{event.tokens_per_s:.1f}/s")
     parts.append(
@@ -85,6 +94,10 @@ def _request(event: events.RequestEnded, time: str, *, colour: bool) -> str:
     if event.end is not events.End.DONE:
         end = f"end={event.end.value}"
         parts.append(f"{_YELLOW}{end}{_RESET}" if colour else end)
+    if event.error is not None:
+        parts.append(f"error={word(without_user_info(event.error), LONGEST_ERROR)}")
+    if event.path is not None:
+        parts.append(f"path={word(without_user_info(event.path), LONGEST_PATH)}")
     return " ".join(parts)
 
 

@@ -33,6 +33,14 @@ def head(host: str | None = "localhost:11434", origin: str | None = None, method
     return make_head(method, b"/api/tags", fields)
 
 
+def test_a_refusal_names_what_was_refused_for_the_log() -> None:
+    assert str(gate().judge(head("evil.example:1")).reason).startswith("Host evil.example is not allowed: ")
+    other = gate().judge(head(origin="http://x"))
+    assert other.reason == "Origin http://x is not allowed: add it to origins"
+    assert gate().judge(head()).reason is None
+    assert gate().judge(head(origin="http://localhost")).reason is None
+
+
 def is_allowed(origin: str, *more: str) -> bool:
     """Judge an origin on an address that any machine can reach, and look at what it says of it."""
     verdict = gate(more, is_loopback=False).judge(head("proxy:11434", origin))

@@ -34,11 +34,14 @@ ISSUED_KEYS = [
     "first_byte_s",
     "total_s",
     "tokens_in",
+    "tokens_cached",
     "tokens_out",
     "tokens_per_s",
     "bytes_in",
     "bytes_out",
     "end",
+    "error",
+    "path",
 ]
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "logging.md").read_text(encoding="utf-8")
 
@@ -71,7 +74,9 @@ FULL = request(
 )
 CRASH = events.Crashed("prober", ValueError("bad\nhttp://u:secret@x/"))
 OTHERS: list[events.Event] = [
-    events.AttemptFailed(request_id="r1", server="gpu-1", model="m", why="refused", moves_on=True),
+    events.AttemptFailed(
+        request_id="r1", server="gpu-1", model="m", cause=events.Cause.CONNECT, why="refused", moves_on=True
+    ),
     events.ServerWentUp("gpu-1", "0.32.15"),
     events.ServerWentDown("gpu-1", "connect http://user:secret@gpu-1:11434: refused"),
     events.DigestsDiffer("m", ("gpu-1", "gpu-2")),
@@ -127,7 +132,8 @@ def test_a_request_has_the_documented_keys_in_order() -> None:
 def test_what_is_not_known_is_null() -> None:
     found = said(request(status=None, end=events.End.CLIENT_LEFT))
     empty = {key for key, value in found.items() if value is None}
-    assert empty == set(ISSUED_KEYS[7:16]) - {"total_s"} | {"tokens_in", "tokens_out", "tokens_per_s"}
+    tokens = {"tokens_in", "tokens_cached", "tokens_out", "tokens_per_s"}
+    assert empty == set(ISSUED_KEYS[7:16]) - {"total_s"} | tokens | {"error", "path"}
     assert found["end"] == "client_left"
 
 
@@ -172,6 +178,36 @@ def test_a_request_reads_well() -> None:
         " total=2.01s first=340ms wait=12ms tokens=12/87 41.2/s bytes=812/34211 client=10.0.0.5 id=r1"
         ' why="model loaded"\n'
     )
+
+
+def test_cached_tokens_are_seen_where_there_are_some() -> None:
+    assert said(request(tokens_in=12, tokens_cached=0))["tokens_cached"] == 0
+    assert " tokens=12/87 cached=11 " in lines(request(tokens_in=12, tokens_cached=11, tokens_out=87))[0]
+    assert "cached" not in lines(request(tokens_in=12, tokens_cached=0))[0]
+
+
+def test_a_refusal_says_why_and_where() -> None:
+    refused = request(route="other", end=events.End.REFUSED, error="page not found", path="/v2/chat")
+    (text,) = lines(refused)
+    assert text.endswith(' end=refused error="page not found" path=/v2/chat\n')
+    found = said(refused)
+    assert (found["error"], found["path"]) == ("page not found", "/v2/chat")
+
+
+def test_a_reason_is_cut_at_200_characters_and_a_path_at_80() -> None:
+    long = request(error="e" * 5000, path="/" + "p" * 5000)
+    found = said(long)
+    assert (found["error"], found["path"]) == ("e" * 199 + "…", "/" + "p" * 78 + "…")
+    assert said(request(error="e" * 200, path="/" + "p" * 79))["path"] == "/" + "p" * 79
+    assert f" error={'e' * 199}…" not in (text := lines(long)[0])  # an ellipsis is no plain word
+    assert f' error="{"e" * 199}…" path="/{"p" * 78}…"\n' in text
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_a_reason_and_a_path_tell_no_password(is_json: bool) -> None:
+    (text,) = lines(request(error="no http://u:secret@x here", path="/http://u:secret@x/y"), is_json=is_json)
+    assert "secret" not in text
+    assert "http://x/y" in text
 
 
 def test_a_client_that_left_is_seen() -> None:
@@ -225,7 +261,9 @@ EVIL = [
 @pytest.mark.parametrize("evil", EVIL)
 @pytest.mark.parametrize("is_json", [False, True])
 def test_nothing_of_a_client_breaks_a_line(evil: str, is_json: bool) -> None:
-    event = request(model=evil, method=evil, request_id=evil, model_used=evil, why=evil)
+    event = request(
+        model=evil, method=evil, request_id=evil, model_used=evil, why=evil, error=evil, path=evil
+    )
     (line,) = lines(event, events.Warned(evil), is_json=is_json)[:1]
     assert line[:-1].isprintable()
     assert line.endswith("\n")
@@ -235,7 +273,7 @@ def test_nothing_of_a_client_breaks_a_line(evil: str, is_json: bool) -> None:
 
 @given(st.text(st.characters(exclude_categories=[])), st.text())
 def test_any_text_is_one_printable_line_that_reads_back(model: str, why: str) -> None:
-    event = request(model=model, why=why)
+    event = request(model=model, why=why, error=model, path=model)
     found = said(event)
     if len(model) <= 256 and model.isascii():
         assert found["model"] == model

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from secrets import token_hex
 from typing import Any, Final
 
-from gollamas import __version__, names
+from gollamas import __version__
 from gollamas.admin.logwriter import LogWriter
 from gollamas.admin.service import MAX_BODY_BYTES, Admin, refuse
 from gollamas.api.gate import Gate
@@ -39,6 +39,7 @@ from gollamas.net.timers import Timers
 from gollamas.net.turn import Fleet, Snapshot, Target
 from gollamas.observe.accesslog import AccessLog
 from gollamas.observe.exposition import Exposition
+from gollamas.observe.gauges import Gauges
 from gollamas.observe.kinds import level_of
 from gollamas.observe.metrics import Metrics
 from gollamas.observe.observers import Observers
@@ -62,10 +63,11 @@ class App:
         self._pseudonym = f"gollamas-{token_hex(4)}"
         self._is_draining = False
         metrics = Metrics(self._label)
-        self._exposition = Exposition(metrics, self, __version__)
         self._emit = Observers(metrics, log)
         self._tasks = Supervisor(self._emit)
         self.view = View(self._emit)
+        self.gauges = Gauges(self.view, config, self._connections)
+        self._exposition = Exposition(metrics, self.gauges, __version__)
         self._ask = Ask(config.connect_timeout, f"gollamas/{__version__}")
         self._timers = Timers()
         self._prober = Prober(
@@ -122,7 +124,7 @@ class App:
         await self._listener.start(sockets)
         if admin_sockets:
             service = Responder(
-                Admin(self._exposition.registry, self._why_not_ready).respond, refuse, MAX_BODY_BYTES
+                Admin(self._exposition.page, self._why_not_ready).respond, refuse, MAX_BODY_BYTES
             )
             crowd = Crowd(_ADMIN_CONNECTIONS)
             self._admin = Listener(service, config, self._tasks, self._clock, crowd=crowd)
@@ -141,6 +143,7 @@ class App:
         self._watch(config)
 
     def _watch(self, config: Config) -> None:
+        self.gauges.config = config
         started, stopped = self.view.apply(config)
         for server_id in stopped:
             self._prober.stop(server_id)
@@ -254,13 +257,7 @@ class App:
 
     # -- what metrics and the admin port ask ---------------------------------------------------------
 
-    def in_flight(self) -> Iterable[tuple[str, str, int]]:
-        """Give model, server and open requests."""
-        for server in self.view.servers.values():
-            for key, count in server.in_flight_by_model.items():
-                yield self._label(key) or "other", server.id, count
-
-    def connections(self) -> Iterable[tuple[str, int]]:
+    def _connections(self) -> Iterable[tuple[str, int]]:
         """Give each side's open connections."""
         yield "client", len(self._listener.clients.live) if self._listener is not None else 0
         yield "server", len(self._pool.open)
@@ -277,26 +274,8 @@ class App:
     def _close_idle_to_servers(self) -> bool:
         return self._pool.close_all_idle() | self._ask.pool.close_all_idle()
 
-    def servers(self) -> Iterable[tuple[str, bool]]:
-        """Give every server and whether it is up."""
-        for server in self.view.servers.values():
-            yield server.id, server.is_up
-
     def _label(self, name: str) -> str | None:
-        """The spelling under which a model is counted; None where nobody configured or installed it."""
-        key = names.key_of(name)
-        if key is None:
-            return None
-        config = self._config
-        if (alias := config.aliases.get(key)) is not None:
-            key = alias.model_key
-        if (model := config.models.get(key)) is not None:
-            return model.name
-        if config.expose is Expose.CONFIGURED:
-            return None
-        for server_id in self.view.installed_on(key):
-            return self.view.servers[server_id].installed[key].name
-        return None
+        return self.gauges.label(name)
 
     def _why_not_ready(self) -> str | None:
         if self._is_draining:

@@ -161,11 +161,11 @@ async def running(config: Config) -> AsyncIterator[Running]:
     for _ in range(3):  # an aborted connection is told of its end in the loop's next turns
         await asyncio.sleep(0)
     assert not (crashed := events.of(Crashed)), f"a defect of ours was met: {crashed}"
-    assert list(app.in_flight()) == [], "a lease was not given back"
+    assert list(app.gauges.in_flight()) == [], "a lease was not given back"
     assert app._round.open == 0, "a request was not counted out"
     ended = [id(event) for event in events.of(RequestEnded)]
     assert len(ended) == len(set(ended)), "a request was told of twice"
-    assert dict(app.connections()) == {"client": 0, "server": 0}, "a connection was left open"
+    assert dict(app.gauges.connections()) == {"client": 0, "server": 0}, "a connection was left open"
     left = {task.get_name() for task in asyncio.all_tasks() - before if "Peer" not in repr(task)}
     assert not {name for name in left if not name.startswith("Task-")}, "a task outlives the proxy"
     assert app._timers._thread not in threading.enumerate(), "a thread outlives the proxy"

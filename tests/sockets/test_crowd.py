@@ -32,7 +32,7 @@ async def asked(server: RawServer, times: int = 1) -> None:
 
 
 def clients_of(proxy: Running) -> int:
-    return dict(proxy.app.connections())["client"]
+    return dict(proxy.app.gauges.connections())["client"]
 
 
 @runs

@@ -161,13 +161,13 @@ async def test_leaving_while_a_connection_is_made_gives_everything_back() -> Non
         async with running(a_config([silent])) as proxy:
             client = await proxy.connect()
             await client.send(post("/api/chat", BODY))
-            while not list(proxy.app.in_flight()):
+            while not list(proxy.app.gauges.in_flight()):
                 await proxy.ask(get("/"))
             client.reset()
             await proxy.events.until(
                 lambda: any(event.end is End.CLIENT_LEFT for event in proxy.events.of(RequestEnded))
             )
-            assert list(proxy.app.in_flight()) == []
+            assert list(proxy.app.gauges.in_flight()) == []
 
 
 @runs
@@ -176,13 +176,13 @@ async def test_the_end_of_the_grace_period_answers_a_request_that_waits_for_a_co
         async with running(a_config([RawServer("silent", port=port)])) as proxy:
             client = await proxy.connect()
             await client.send(post("/v1/messages", BODY))
-            while not list(proxy.app.in_flight()):
+            while not list(proxy.app.gauges.in_flight()):
                 await proxy.ask(get("/"))
             assert await proxy.app.stop(grace=0.01) == 1
             got = await client.answer()
             assert (got.status, got.get(b"connection")) == (503, b"close")
             assert json.loads(got.body)["error"]["message"] == "gollamas is shutting down: try again"
-            assert list(proxy.app.in_flight()) == []
+            assert list(proxy.app.gauges.in_flight()) == []
             (event,) = [event for event in proxy.events.of(RequestEnded) if event.route == "/v1/messages"]
             assert (event.status, event.end) == (503, End.REFUSED)
 
@@ -230,8 +230,8 @@ async def test_a_burst_of_requests_leaves_at_most_32_idle_connections() -> None:
         asking = [asyncio.ensure_future(proxy.ask(post("/api/chat", BODY))) for _ in range(50)]
         for _ in asking:
             await came.get()
-        assert dict(proxy.app.connections())["server"] == 50
+        assert dict(proxy.app.gauges.connections())["server"] == 50
         goes_on.set()
         assert {got.status for got in await asyncio.gather(*asking)} == {200}
         await proxy.ask(get("/"))
-        assert dict(proxy.app.connections())["server"] <= 32
+        assert dict(proxy.app.gauges.connections())["server"] <= 32

@@ -40,7 +40,7 @@ async def leave(client: Client, way: str, server: RawServer, proxy: Running, wai
     assert await waits.ended - left_at < AT_ONCE
     event = await proxy.events.ended()
     assert event.end is End.CLIENT_LEFT
-    assert list(proxy.app.in_flight()) == []
+    assert list(proxy.app.gauges.in_flight()) == []
     assert not proxy.events.of(AttemptFailed) + proxy.events.of(ServerWentDown)
     assert (event.server, event.model) == ("one", "llama3.2")
     server.handler = says(answer())
@@ -142,7 +142,7 @@ async def test_many_that_leave_at_any_time_leave_nothing(seed: int) -> None:
                     group.create_task(come_and_go(proxy, turns, ways[(number + batch) % 3]))
         assert (await proxy.ask(post("/api/generate", BODY))).is_whole
         # One that ended its side while a connection was made for it is left with that.
-        while list(proxy.app.in_flight()):
+        while list(proxy.app.gauges.in_flight()):
             assert (await proxy.ask(get("/"))).status == 200
 
 

@@ -359,7 +359,7 @@ async def test_a_server_that_hangs_is_counted_in_flight() -> None:
         await client.send(post("/api/chat", BODY) + get("/"))
         while not server.hits:
             await proxy.ask(get("/"))
-        assert list(proxy.app.in_flight()) == [(ROUTED, "one", 1)]
+        assert list(proxy.app.gauges.in_flight()) == [(ROUTED, "one", 1)]
 
 
 @runs

@@ -3,16 +3,16 @@
 Owns its paths and their answers; what the metrics are is in `observe`, whether we are ready is asked.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
 from gollamas.errors import ProxyError
 from gollamas.wire.message import Answer, Fields, Request
 
+Page = Callable[[str], tuple[str, Iterator[bytes]]]
 Ready = Callable[[], str | None]
 
 _JSON: Final = (b"Content-Type", b"application/json; charset=utf-8")
@@ -25,14 +25,14 @@ _ALLOW: Final = (b"Allow", b"GET, HEAD")
 class Admin:
     """Answers requests of operators and their tools, behind a `net.downstream.Responder`.
 
-    In: the registry that /metrics tells, and `ready`, which gives None while requests can be served, else one
-    sentence that says why not.
+    In: `metrics` gives the content type that an Accept field asks for and the page in parts; `ready` gives
+    None while requests can be served, else one sentence that says why not.
     """
 
-    def __init__(self, registry: CollectorRegistry, ready: Ready) -> None:
-        self._registry = registry
+    def __init__(self, metrics: Page, ready: Ready) -> None:
+        self._page = metrics
         self._ready = ready
-        self._pages: Mapping[bytes, Callable[[Request], Answer]] = {
+        self._pages: Mapping[bytes, Callable[[Request], Awaitable[Answer]]] = {
             b"/metrics": self._metrics,
             b"/healthz": self._health,
             b"/readyz": self._readiness,
@@ -45,23 +45,24 @@ class Admin:
             return _error(404, f"no such page here; there are {_names(self._pages)}")
         if request.head.method not in (b"GET", b"HEAD"):
             return _error(405, "only GET and HEAD mean something here", _ALLOW)
-        return page(request)
+        return await page(request)
 
-    def _metrics(self, request: Request) -> Answer:
-        """Tell all metrics, in OpenMetrics where the Accept field asks for it."""
+    async def _metrics(self, request: Request) -> Answer:
+        """Tell all metrics; what clients wait for goes on between two parts of a long page."""
         accept = (request.head.get(b"accept") or b"").decode("latin-1")
-        try:
-            encode, content_type = choose_encoder(accept)
-        except (TypeError, ValueError):  # its reading of `version=` trips over what is no number
-            encode, content_type = choose_encoder("")
-        return Answer(200, [(b"Content-Type", content_type.encode())], encode(self._registry))
+        content_type, parts = self._page(accept)
+        page = []
+        for part in parts:
+            page.append(part)
+            await asyncio.sleep(0)
+        return Answer(200, [(b"Content-Type", content_type.encode())], b"".join(page))
 
-    def _health(self, request: Request) -> Answer:
+    async def _health(self, request: Request) -> Answer:
         """Say that the process answers; whether it is of use is `/readyz`."""
         del request
         return Answer(200, [_TEXT, _FRESH], b"ok\n")
 
-    def _readiness(self, request: Request) -> Answer:
+    async def _readiness(self, request: Request) -> Answer:
         del request
         why_not = self._ready()
         return Answer(200, [_TEXT, _FRESH], b"ok\n") if why_not is None else _error(503, why_not, _FRESH)

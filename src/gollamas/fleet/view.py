@@ -168,6 +168,12 @@ class View:
         loaded = self.running_on(key)
         return loaded if self._expose is Expose.RUNNING else self.installed_on(key) or loaded
 
+    def differing(self) -> list[tuple[str, bool]]:
+        """Say of each model that is routed whether its servers have unlike contents under its name."""
+        is_wide = self._expose is not Expose.CONFIGURED
+        keys = dict.fromkeys((*self._models, *self._installed_on) if is_wide else self._models)
+        return [(key, len(self._digests(key)) > 1) for key in keys]
+
     @property
     def any_up(self) -> bool:
         """Whether a request could be answered at all."""
@@ -212,6 +218,10 @@ class View:
             if (entry.key, low, high) not in self._told:
                 self._told.add((entry.key, low, high))
                 self._emit(DigestsDiffer(entry.name, (other.id, server.id)))
+
+    def _digests(self, key: str) -> set[str]:
+        servers = [self.servers[server_id] for server_id in self._peers(key) if server_id in self.servers]
+        return {server.installed[key].digest for server in servers if key in server.installed}
 
     def _peers(self, key: str) -> Sequence[str]:
         model = self._models.get(key)

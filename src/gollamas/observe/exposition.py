@@ -1,26 +1,27 @@
-"""The metrics as Prometheus reads them: names, labels, help texts and the registry.
+"""The metrics as Prometheus reads them: names, labels, help texts, the two text formats.
 
-Counters are read from `metrics`, gauges are asked for when somebody scrapes. It stays Python: its class
-inherits from one of prometheus_client's, and a compiled class can't (it is laid out for the base that the
-build has found).
+Counters are read from `metrics`, gauges are asked for when somebody scrapes. The lines of our own are
+written here, in parts: prometheus_client takes 20 times as long and all of it at once, while every stream
+waits. What it knows of the process and of formats is its own.
 """
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from gollamas.observe.metrics import FIRST_BYTE_BUCKETS, REQUEST_BUCKETS, WAIT_BUCKETS, Metrics, Spans
 
 NO_STATUS: Final = "none"  # the client left before an answer
+_PART: Final = 200  # series written at once: some milliseconds
+_OPENMETRICS: Final = "application/openmetrics-text"
+
+Labels = tuple[str, ...]
+_Series = Sequence[tuple[Labels, int]]
+_Family = tuple["Described", _Series]
 
 
 class Described(NamedTuple):
@@ -33,31 +34,40 @@ class Described(NamedTuple):
 
 
 REQUESTS: Final = Described(
-    "gollamas_requests_total", "counter", ("route", "model", "server", "status"), "Requests that have ended."
+    "gollamas_requests_total",
+    "counter",
+    ("route", "model", "server", "status", "end"),
+    "Requests that have ended.",
+)
+FAILED: Final = Described(
+    "gollamas_attempts_failed_total",
+    "counter",
+    ("server", "cause"),
+    "Attempts that a server failed, whether another server was tried or not.",
 )
 FIRST_BYTE: Final = Described(
     "gollamas_first_byte_seconds",
     "histogram",
-    ("route", "model"),
+    ("route", "model", "server"),
     "Time from the complete request to the first byte of its answer.",
 )
 REQUEST: Final = Described(
     "gollamas_request_seconds",
     "histogram",
-    ("route", "model"),
+    ("route", "model", "server"),
     "Time from the complete request to the end of its answer.",
 )
 WAIT: Final = Described(
     "gollamas_wait_seconds",
     "histogram",
-    ("route", "model"),
+    ("route", "model", "server"),
     "Time that a request waited before the attempt that answered it.",
 )
 TOKENS: Final = Described(
     "gollamas_tokens_total",
     "counter",
     ("direction", "model", "server"),
-    "Tokens read (in) and generated (out), where answers say so.",
+    "Tokens of prompts (in), those of them that were cached (cached), generated ones (out), as answers say.",
 )
 IN_FLIGHT: Final = Described(
     "gollamas_in_flight", "gauge", ("model", "server"), "Requests that a server is working on for us."
@@ -66,19 +76,34 @@ CONNECTIONS: Final = Described("gollamas_connections", "gauge", ("side",), "Open
 SERVER_UP: Final = Described(
     "gollamas_server_up", "gauge", ("server",), "Whether a server is used (1) or down (0)."
 )
+LOADED: Final = Described(
+    "gollamas_model_loaded",
+    "gauge",
+    ("model", "server"),
+    "Whether a server has a model in its memory (1) or not (0).",
+)
+DIFFER: Final = Described(
+    "gollamas_digests_differ",
+    "gauge",
+    ("model",),
+    "Whether servers of a model have unlike contents under its name (1) or not (0).",
+)
 BUILD_INFO: Final = Described(
     "gollamas_build_info", "gauge", ("version", "python"), "Always 1; its labels say what runs."
 )
 
-DESCRIBED: Final = (
+DESCRIBED: Final = (  # as the page has them
     REQUESTS,
+    FAILED,
+    TOKENS,
     FIRST_BYTE,
     REQUEST,
     WAIT,
-    TOKENS,
     IN_FLIGHT,
     CONNECTIONS,
     SERVER_UP,
+    LOADED,
+    DIFFER,
     BUILD_INFO,
 )
 
@@ -95,78 +120,125 @@ class Source(Protocol):
     def servers(self) -> Iterable[tuple[str, bool]]:
         """Give every server's id and whether it is up."""
 
+    def loaded(self) -> Iterable[tuple[str, str, bool]]:
+        """Give model, server and whether the server has it in its memory."""
 
-class Exposition(Collector):
-    """Tells all metrics.
+    def differing(self) -> Iterable[tuple[str, bool]]:
+        """Give each model and whether its servers have unlike contents under its name."""
 
-    In: the counters; `source` is asked at a scrape; `version` is ours. Its registry is its own.
-    """
+
+class Exposition:
+    """Tells all metrics. In: the counters; `source` is asked at a scrape; `version` is ours."""
 
     def __init__(self, counts: Metrics, source: Source, version: str) -> None:
         self._counts = counts
         self._source = source
         self._version = version
-        self.registry = CollectorRegistry(auto_describe=False)
-        self.registry.register(self)
-        ProcessCollector(registry=self.registry)
+        self._process = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self._process)
 
-    def collect(self) -> Iterable[Metric]:
-        """Tell all metrics as they stand."""
-        self._counts.add_up()
-        yield from self._counters()
-        times = self._counts.times.items()
-        yield _histogram(FIRST_BYTE, FIRST_BYTE_BUCKETS, ((key, of.first_byte) for key, of in times))
-        yield _histogram(REQUEST, REQUEST_BUCKETS, ((key, of.request) for key, of in times))
-        yield _histogram(WAIT, WAIT_BUCKETS, ((key, of.wait) for key, of in times))
-        yield from self._gauges()
+    def page(self, accept: str) -> tuple[str, Iterator[bytes]]:
+        """Give the content type that suits an Accept field, and the page in parts."""
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # its reading of `version=` trips over what is no number
+            encode, content_type = choose_encoder("")
+        return content_type, self._parts(encode, is_open=content_type.startswith(_OPENMETRICS))
 
-    def _counters(self) -> Iterable[Metric]:
-        requests = CounterMetricFamily(REQUESTS.name, REQUESTS.text, labels=REQUESTS.labels)
-        for (route, model, server, status), row in self._counts.rows.items():
-            said = NO_STATUS if status is None else str(status)
-            requests.add_metric((route, model or "", server or "", said), row.count)
-        yield requests
-        tokens = CounterMetricFamily(TOKENS.name, TOKENS.text, labels=TOKENS.labels)
-        for (model, server), both in self._counts.tokens.items():
-            for direction, count in zip(("in", "out"), both, strict=True):
-                if server:
-                    tokens.add_metric((direction, model, server), count)
-        yield tokens
+    def _parts(self, encode: Callable[[Collector], bytes], *, is_open: bool) -> Iterator[bytes]:
+        counts = self._counts
+        counts.add_up()
+        for described, series in self._counters():
+            yield _about(described, is_open=is_open)
+            yield from _lines(described, series)
+        times = list(counts.times.items())
+        for described, bounds, spans in (
+            (FIRST_BYTE, FIRST_BYTE_BUCKETS, [(labels, of.first_byte) for labels, of in times]),
+            (REQUEST, REQUEST_BUCKETS, [(labels, of.request) for labels, of in times]),
+            (WAIT, WAIT_BUCKETS, [(labels, of.wait) for labels, of in times]),
+        ):
+            yield _about(described, is_open=is_open)
+            yield from _histograms(described, bounds, spans)
+        for described, series in self._gauges():
+            yield _about(described, is_open=is_open)
+            yield from _lines(described, series)
+        yield encode(self._process)  # in OpenMetrics with the line that ends a page
 
-    def _gauges(self) -> Iterable[Metric]:
-        in_flight = _gauge(IN_FLIGHT)
-        for model, server, count in self._source.in_flight():
-            in_flight.add_metric((model, server), count)
-        yield in_flight
-        connections = _gauge(CONNECTIONS)
-        for side, count in self._source.connections():
-            connections.add_metric((side,), count)
-        yield connections
-        up = _gauge(SERVER_UP)
-        for server, is_up in self._source.servers():
-            up.add_metric((server,), int(is_up))
-        yield up
-        build = _gauge(BUILD_INFO)
-        build.add_metric((self._version, platform.python_version()), 1)
-        yield build
+    def _counters(self) -> Iterator[_Family]:
+        counts = self._counts
+        yield (
+            REQUESTS,
+            [
+                (
+                    (route, model or "", server or "", NO_STATUS if status is None else str(status), end),
+                    row.count,
+                )
+                for (route, model, server, status, end), row in counts.rows.items()
+            ],
+        )
+        yield FAILED, list(counts.failed.items())
+        yield (
+            TOKENS,
+            [
+                ((direction, model, server), count)
+                for (model, server), of in counts.tokens.items()
+                for direction, count in (("in", of.read), ("cached", of.cached), ("out", of.generated))
+                if server and count is not None
+            ],
+        )
+
+    def _gauges(self) -> Iterator[_Family]:
+        source = self._source
+        yield IN_FLIGHT, [((model, server), count) for model, server, count in source.in_flight()]
+        yield CONNECTIONS, [((side,), count) for side, count in source.connections()]
+        yield SERVER_UP, [((server,), int(is_up)) for server, is_up in source.servers()]
+        yield LOADED, [((model, server), int(is_loaded)) for model, server, is_loaded in source.loaded()]
+        yield DIFFER, [((model,), int(differs)) for model, differs in source.differing()]
+        yield BUILD_INFO, [((self._version, platform.python_version()), 1)]
 
 
-def _gauge(described: Described) -> GaugeMetricFamily:
-    return GaugeMetricFamily(described.name, described.text, labels=described.labels)
+def _about(described: Described, *, is_open: bool) -> bytes:
+    name = described.name.removesuffix("_total") if is_open else described.name
+    return f"# HELP {name} {described.text}\n# TYPE {name} {described.kind}\n".encode()
 
 
-def _histogram(
-    described: Described,
-    bounds: tuple[float, ...],
-    series: Iterable[tuple[tuple[str, str], Spans]],
-) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(described.name, described.text, labels=described.labels)
-    for labels, spans in series:
-        buckets = []
-        seen = 0
-        for bound, count in zip((*bounds, "+Inf"), spans.counts, strict=True):
-            seen += count
-            buckets.append((str(bound), seen))
-        if seen:
-            family.add_metric(labels, buckets, spans.total)
-    return family
+def _lines(described: Described, series: _Series) -> Iterator[bytes]:
+    name = described.name
+    for start in range(0, len(series), _PART):
+        lines = [
+            f"{name}{{{_pairs(described, labels)}}} {value}\n"
+            for labels, value in series[start : start + _PART]
+        ]
+        yield "".join(lines).encode(errors="replace")
+
+
+def _histograms(
+    described: Described, bounds: tuple[float, ...], series: Sequence[tuple[Labels, Spans]]
+) -> Iterator[bytes]:
+    """Write histograms, without those in which nothing was counted."""
+    name = described.name
+    ends = [f'le="{bound}"}} ' for bound in (*bounds, "+Inf")]
+    for start in range(0, len(series), _PART):
+        lines: list[str] = []
+        for labels, spans in series[start : start + _PART]:
+            pairs = _pairs(described, labels)
+            count = 0
+            first = len(lines)
+            for end, more in zip(ends, spans.counts, strict=True):
+                count += more
+                lines.append(f"{name}_bucket{{{pairs},{end}{count}\n")
+            if count:
+                lines.append(f"{name}_count{{{pairs}}} {count}\n{name}_sum{{{pairs}}} {spans.total}\n")
+            else:
+                del lines[first:]
+        yield "".join(lines).encode(errors="replace")
+
+
+def _pairs(described: Described, labels: Labels) -> str:
+    return ",".join(
+        [f'{name}="{_escaped(value)}"' for name, value in zip(described.labels, labels, strict=True)]
+    )
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

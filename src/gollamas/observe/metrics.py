@@ -1,4 +1,4 @@
-"""What the metrics count: requests, tokens and spans, from events.
+"""What the metrics count: requests, failed attempts, tokens and spans, from events.
 
 Owns the sums, the buckets and the rule that no label holds what a client made up, so that configuration
 bounds the number of series. It is compiled, so it knows nothing of Prometheus: `exposition` tells the sums.
@@ -43,7 +43,7 @@ class Spans:
 
 
 class Times:
-    """The three histograms of a route and model."""
+    """The three histograms of a route, model and server."""
 
     __slots__ = ("first_byte", "request", "wait")
 
@@ -53,24 +53,34 @@ class Times:
         self.wait = Spans(WAIT_BUCKETS)
 
 
+class Tokens:
+    """What answers of one server for one model told; `cached` is None until one told of it."""
+
+    __slots__ = ("cached", "generated", "read")
+
+    def __init__(self) -> None:
+        self.read = self.generated = 0
+        self.cached: int | None = None
+
+
 class Row:
     """What one request's labels lead to."""
 
     __slots__ = ("count", "times", "tokens")
 
-    def __init__(self, times: Times, tokens: list[int]) -> None:
+    def __init__(self, times: Times, tokens: Tokens) -> None:
         self.count = 0
         self.times = times
-        self.tokens = tokens  # in, out
+        self.tokens = tokens
 
 
-_Key = tuple[str, str | None, str | None, int | None]
+_Key = tuple[str, str | None, str | None, int | None, str]  # route, model, server, status, end
 _MOST_SPELLINGS: Final = 4096
 _MOST_PENDING: Final = 128
 
 
 class Metrics:
-    """Counts ended requests. An `events.Emit`.
+    """Counts ended requests and failed attempts. An `events.Emit`.
 
     In: `label` gives the one spelling under which a model is counted, None for a model that is not ours to
     know. Whoever reads the sums brings them up to date by `add_up`.
@@ -80,27 +90,41 @@ class Metrics:
         self._label = label
         self._spelt: dict[_Key, Row] = {}  # as events name models: many spellings lead to one row
         self.rows: dict[_Key, Row] = {}
-        self.times: dict[tuple[str, str], Times] = {}
-        self.tokens: dict[tuple[str, str], list[int]] = {}
-        self._pending: list[tuple[Row, float | None, float, float | None, int | None, int | None]] = []
+        self.times: dict[tuple[str, str, str], Times] = {}  # by route, model, server
+        self.tokens: dict[tuple[str, str], Tokens] = {}  # by model, server
+        self.failed: dict[tuple[str, str], int] = {}  # attempts by server, cause
+        self._pending: list[
+            tuple[Row, float | None, float, float | None, int | None, int | None, int | None]
+        ] = []
 
     def __call__(self, event: events.Event) -> None:
-        """Count a request that has ended; other events have no counter."""
+        """Count a request that has ended, or an attempt that failed; other events have no counter."""
         if type(event) is not events.RequestEnded:
+            if type(event) is events.AttemptFailed:
+                cause = (event.server, event.cause.value)
+                self.failed[cause] = self.failed.get(cause, 0) + 1
             return
-        key = (event.route, event.model_used or event.model, event.server, event.status)
+        key = (event.route, event.model_used or event.model, event.server, event.status, event.end)
         row = self._spelt.get(key) or self._row(key)
         # HOT: the sums are made for many requests at once, which takes half the time.
         pending = self._pending
         pending.append(
-            (row, event.first_byte_s, event.total_s, event.wait_s, event.tokens_in, event.tokens_out)
+            (
+                row,
+                event.first_byte_s,
+                event.total_s,
+                event.wait_s,
+                event.tokens_in,
+                event.tokens_out,
+                event.tokens_cached,
+            )
         )
         if len(pending) >= _MOST_PENDING:
             self.add_up()
 
     def add_up(self) -> None:
         """Bring the sums up to date."""
-        for row, first, span, wait, tokens_in, tokens_out in self._pending:
+        for row, first, span, wait, tokens_in, tokens_out, tokens_cached in self._pending:
             row.count += 1
             times = row.times
             times.request.add(span, REQUEST_BUCKETS)
@@ -108,20 +132,23 @@ class Metrics:
                 times.first_byte.add(first, FIRST_BYTE_BUCKETS)
             if wait is not None:
                 times.wait.add(wait, WAIT_BUCKETS)
-            row.tokens[0] += tokens_in or 0
-            row.tokens[1] += tokens_out or 0
+            tokens = row.tokens
+            tokens.read += tokens_in or 0
+            tokens.generated += tokens_out or 0
+            if tokens_cached is not None:
+                tokens.cached = (tokens.cached or 0) + tokens_cached
         self._pending.clear()
 
     def _row(self, spelt: _Key) -> Row:
         """Find the row of a model in any spelling. One that is not known now may be later: not kept."""
-        route, name, server, status = spelt
+        route, name, server, status, end = spelt
         label = None if name is None else self._label(name)
         model = OTHER if name is not None and label is None else label
-        key = (route, model, server, status)
+        key = (route, model, server, status, end)
         row = self.rows.get(key)
         if row is None:
-            times = self.times.setdefault((route, model or ""), Times())
-            tokens = self.tokens.setdefault((model or "", server or ""), [0, 0])
+            times = self.times.setdefault((route, model or "", server or ""), Times())
+            tokens = self.tokens.setdefault((model or "", server or ""), Tokens())
             row = self.rows[key] = Row(times, tokens)
         if label is not None or name is None:
             if len(self._spelt) >= _MOST_SPELLINGS:

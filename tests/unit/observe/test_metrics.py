@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from prometheus_client import generate_latest
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from gollamas import events
@@ -31,6 +30,12 @@ class Fleet:
     def servers(self) -> Iterable[tuple[str, bool]]:
         return [("gpu-1", True), ("gpu-2", False)]
 
+    def loaded(self) -> Iterable[tuple[str, str, bool]]:
+        return [("llama3.2", "gpu-1", True), ("llama3.2", "gpu-2", False)]
+
+    def differing(self) -> Iterable[tuple[str, bool]]:
+        return [("llama3.2", True), ("qwen3", False)]
+
 
 def counted(*happened: events.Event, label: Callable[[str], str | None] = KNOWN.get) -> Exposition:
     return told(Metrics(label), *happened)
@@ -42,11 +47,14 @@ def told(counts: Metrics, *happened: events.Event) -> Exposition:
     return Exposition(counts, Fleet(), "1.2.3")
 
 
+def page(found: Exposition) -> str:
+    return b"".join(found.page("")[1]).decode()
+
+
 def samples(found: Exposition) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    families = text_string_to_metric_families(generate_latest(found.registry).decode())
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in families
+        for family in text_string_to_metric_families(page(found))
         for sample in family.samples
     }
 
@@ -69,12 +77,32 @@ def request(**changes: object) -> events.RequestEnded:
     return request_ended(**(said | changes))
 
 
-def test_requests_are_counted_by_route_model_server_and_status() -> None:
-    found = counted(request(), request(), request(status=503, server=None))
+def test_requests_are_counted_by_route_model_server_status_and_end() -> None:
+    broken = request(end=events.End.SERVER_BROKE)
+    refused = request(status=503, server=None, end=events.End.REFUSED)
+    found = counted(request(), request(), refused, broken)
     labels = {"route": "/api/chat", "model": "llama3.2"}
     name = "gollamas_requests_total"
-    assert value(found, name, **labels, server="gpu-1", status="200") == 2
-    assert value(found, name, **labels, server="", status="503") == 1
+    assert value(found, name, **labels, server="gpu-1", status="200", end="done") == 2
+    assert value(found, name, **labels, server="gpu-1", status="200", end="server_broke") == 1
+    assert value(found, name, **labels, server="", status="503", end="refused") == 1
+
+
+def test_failed_attempts_are_counted_by_server_and_cause() -> None:
+    def failed(cause: events.Cause, *, moves_on: bool) -> events.Event:
+        return events.AttemptFailed(
+            request_id="r", server="gpu-1", model="llama3.2", cause=cause, why="x", moves_on=moves_on
+        )
+
+    found = counted(
+        failed(events.Cause.CONNECT, moves_on=True),
+        failed(events.Cause.CONNECT, moves_on=False),
+        failed(events.Cause.BROKE_LATE, moves_on=False),
+    )
+    name = "gollamas_attempts_failed_total"
+    assert value(found, name, server="gpu-1", cause="connect") == 2
+    assert value(found, name, server="gpu-1", cause="broke_late") == 1
+    assert len([key for key in samples(found) if key[0] == name]) == 2
 
 
 def test_spellings_and_aliases_count_as_the_model() -> None:
@@ -89,6 +117,7 @@ def test_spellings_and_aliases_count_as_the_model() -> None:
             model="llama3.2",
             server="gpu-1",
             status="200",
+            end="done",
         )
         == 3
     )
@@ -100,7 +129,15 @@ def test_names_that_clients_make_up_are_one_label() -> None:
     rows = [key for key in samples(found) if key[0] == "gollamas_requests_total"]
     assert len(rows) == 1
     assert (
-        value(found, "gollamas_requests_total", route="/api/chat", model="other", server="", status="404")
+        value(
+            found,
+            "gollamas_requests_total",
+            route="/api/chat",
+            model="other",
+            server="",
+            status="404",
+            end="done",
+        )
         == 5000
     )
     assert len(counts._spelt) == 0
@@ -118,6 +155,7 @@ def test_spellings_of_a_known_model_do_not_pile_up() -> None:
             model="llama3.2",
             server="gpu-1",
             status="200",
+            end="done",
         )
         == 10_000
     )
@@ -135,7 +173,18 @@ def test_a_model_that_becomes_known_gets_its_own_label() -> None:
 
 def test_a_request_without_a_model_or_an_answer_is_counted_too() -> None:
     found = counted(request(model=None, route="/api/tags", server=None, status=None))
-    assert value(found, "gollamas_requests_total", route="/api/tags", model="", server="", status="none") == 1
+    assert (
+        value(
+            found,
+            "gollamas_requests_total",
+            route="/api/tags",
+            model="",
+            server="",
+            status="none",
+            end="done",
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +198,7 @@ def test_a_request_without_a_model_or_an_answer_is_counted_too() -> None:
 def test_a_span_falls_into_the_first_bucket_that_holds_it(
     name: str, bounds: tuple[float, ...], field: str
 ) -> None:
-    labels = {"route": "/api/chat", "model": "llama3.2"}
+    labels = {"route": "/api/chat", "model": "llama3.2", "server": "gpu-1"}
     for place, bound in enumerate(bounds):
         found = counted(request(**{field: bound}))
         assert value(found, f"{name}_bucket", **labels, le=str(bound)) == 1
@@ -163,9 +212,16 @@ def test_a_span_falls_into_the_first_bucket_that_holds_it(
 
 def test_spans_that_are_not_known_are_not_counted() -> None:
     found = counted(request())
-    assert value(found, "gollamas_request_seconds_count", route="/api/chat", model="llama3.2") == 1
-    assert value(found, "gollamas_first_byte_seconds_count", route="/api/chat", model="llama3.2") is None
-    assert value(found, "gollamas_wait_seconds_count", route="/api/chat", model="llama3.2") is None
+    labels = {"route": "/api/chat", "model": "llama3.2", "server": "gpu-1"}
+    assert value(found, "gollamas_request_seconds_count", **labels) == 1
+    assert not [name for name, _ in samples(found) if name.startswith(("gollamas_first", "gollamas_wait"))]
+
+
+def test_spans_are_told_by_server() -> None:
+    found = counted(request(), request(server="gpu-2"), request(server=None, status=503))
+    labels = {"route": "/api/chat", "model": "llama3.2"}
+    for server in ("gpu-1", "gpu-2", ""):
+        assert value(found, "gollamas_request_seconds_count", **labels, server=server) == 1
 
 
 def test_tokens_are_counted_both_ways() -> None:
@@ -176,12 +232,24 @@ def test_tokens_are_counted_both_ways() -> None:
     assert value(found, "gollamas_tokens_total", direction="out", model="llama3.2", server="gpu-1") == 5
 
 
+def test_cached_tokens_are_told_once_a_server_has_told_some() -> None:
+    labels = {"direction": "cached", "model": "llama3.2", "server": "gpu-1"}
+    assert value(counted(request(tokens_in=12)), "gollamas_tokens_total", **labels) is None
+    assert value(counted(request(tokens_in=12, tokens_cached=0)), "gollamas_tokens_total", **labels) == 0
+    found = counted(request(tokens_cached=11), request(), request(tokens_cached=2))
+    assert value(found, "gollamas_tokens_total", **labels) == 13
+
+
 def test_gauges_are_asked_for_at_the_scrape() -> None:
     found = counted()
     assert value(found, "gollamas_in_flight", model="llama3.2", server="gpu-1") == 3
     assert value(found, "gollamas_connections", side="client") == 2
     assert value(found, "gollamas_server_up", server="gpu-1") == 1
     assert value(found, "gollamas_server_up", server="gpu-2") == 0
+    assert value(found, "gollamas_model_loaded", model="llama3.2", server="gpu-1") == 1
+    assert value(found, "gollamas_model_loaded", model="llama3.2", server="gpu-2") == 0
+    assert value(found, "gollamas_digests_differ", model="llama3.2") == 1
+    assert value(found, "gollamas_digests_differ", model="qwen3") == 0
     build = [dict(labels) for name, labels in samples(found) if name == "gollamas_build_info"]
     assert [labels["version"] for labels in build] == ["1.2.3"]
 
@@ -197,14 +265,46 @@ def test_label_values_are_escaped() -> None:
     assert 'a"b\\c\nd' in models
 
 
-def test_openmetrics_can_be_made_of_them() -> None:
-    encode, _ = choose_encoder("application/openmetrics-text")
-    assert encode(counted(request(tokens_in=1)).registry).endswith(b"# EOF\n")
+ACCEPT = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"
 
 
-def test_two_of_them_do_not_meet_in_one_registry() -> None:
+def test_openmetrics_say_the_same_to_who_asks_for_them() -> None:
+    found = counted(request(tokens_in=1, wait_s=0.1), request(model='a"b\\c\nd'), label=lambda name: name)
+    kind, parts = found.page(ACCEPT)
+    text = b"".join(parts).decode()
+    assert kind.startswith("application/openmetrics-text; version=1.0.0")
+    assert text.endswith("# EOF\n")
+    said = {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in openmetrics.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]  # theirs
+        for sample in family.samples
+    }
+    ours = {key: value for key, value in samples(found).items() if key[0].startswith("gollamas_")}
+    assert ours == {key: value for key, value in said.items() if key[0].startswith("gollamas_")}
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "\xff;;;=,", "application/openmetrics-text;version=x"])
+def test_any_accept_field_gets_text(accept: str) -> None:
+    kind, parts = counted(request()).page(accept)
+    assert kind == "text/plain; version=0.0.4; charset=utf-8"
+    assert b"\n# TYPE gollamas_requests_total counter\n" in b"".join(parts)
+
+
+def test_a_long_page_comes_in_parts_of_some_kilobytes() -> None:
+    """Whoever serves it lets clients go on between two parts."""
+    found = counted(*(request(server=f"gpu-{n}", first_byte_s=1.0, wait_s=1.0) for n in range(1000)))
+    parts = list(found.page("")[1])
+    assert len(b"".join(parts)) > 5_000_000
+    assert max(map(len, parts)) < 1_000_000
+
+
+def test_names_that_are_no_text_break_no_page() -> None:
+    assert 'model="a?"' in page(counted(request(model="a\udc80"), label=lambda name: name))
+
+
+def test_two_of_them_count_apart() -> None:
     one, two = counted(request()), counted()
-    assert one.registry is not two.registry
+    assert [key for key in samples(one) if key[0] == "gollamas_requests_total"]
     assert not [key for key in samples(two) if key[0] == "gollamas_requests_total"]
 
 
@@ -217,13 +317,58 @@ def test_the_document_lists_the_metrics_of_the_code() -> None:
 
 
 def test_what_is_scraped_is_what_is_described() -> None:
-    found = counted(request(tokens_in=1, tokens_out=1, wait_s=1.0, first_byte_s=1.0))
-    families = list(found.collect())
+    failed = events.AttemptFailed(
+        request_id="r", server="s", model="m", cause=events.Cause.BUSY, why="", moves_on=True
+    )
+    found = counted(request(tokens_in=1, tokens_cached=1, wait_s=1.0, first_byte_s=1.0), failed)
+    families = [
+        family
+        for family in text_string_to_metric_families(page(found))
+        if not family.name.startswith("process_")
+    ]
     names = [f.name + ("_total" if f.type == "counter" else "") for f in families]
-    assert sorted(names) == sorted(described.name for described in DESCRIBED)
+    assert names == [described.name for described in DESCRIBED]
     by_name = {described.name.removesuffix("_total"): described for described in DESCRIBED}
     for family in families:
         described = by_name[family.name]
         assert (family.type, family.documentation) == (described.kind, described.text)
+        assert family.samples
         for sample in family.samples:
             assert set(sample.labels) - {"le"} == set(described.labels)
+
+
+def test_the_document_names_every_end_cause_and_direction() -> None:
+    for start, words in (
+        ("end", list(events.End)),
+        ("cause", list(events.Cause)),
+        ("direction", ["in", "cached", "out"]),
+    ):
+        text = re.search(rf"^- `{start}` is (.+?)(?=^- |^$)", DOCUMENT, re.MULTILINE | re.DOTALL)
+        assert text is not None
+        assert {f"`{word}`" for word in words} <= set(re.findall(r"`[^`]+`", text[1])), start
+
+
+ALERTS = re.findall(r"^\| [^|`]+ \| `([^`]+)` \| \d+[smh] \|$", DOCUMENT, re.MULTILINE)
+
+
+@pytest.mark.parametrize("expression", ALERTS)
+def test_an_alert_asks_for_metrics_and_labels_that_there_are(expression: str) -> None:
+    assert "\\" not in expression, "it is to be copied from the page as it stands"
+    by_name = {described.name: described for described in DESCRIBED}
+    names = re.findall(r"\b(gollamas_\w+)", expression)
+    known = [by_name[re.sub(r"_seconds_bucket$", "_seconds", name)] for name in names]
+    own = re.findall(r"\b(process_\w+|up)\b", expression)
+    assert known or own
+    labels = {label for described in known for label in described.labels} | {"le", "job"}
+    asked = re.findall(r"(\w+)(?:=~|!=|=)\"", expression)
+    for group in re.findall(r"by \(([\w, ]+)\)", expression):
+        asked += group.split(", ")
+    assert set(asked) <= labels
+    for label, word in re.findall(r'(\w+)="(\w+)"', expression):
+        if label in ("end", "cause"):
+            assert word in {*events.End, *events.Cause}
+    assert expression.count("(") == expression.count(")")
+
+
+def test_there_are_alerts_for_servers_streams_and_models() -> None:
+    assert len(ALERTS) >= 12

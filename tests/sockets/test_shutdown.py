@@ -164,7 +164,7 @@ async def test_a_stream_that_outlasts_the_grace_period_ends_with_an_error() -> N
         assert not rest.endswith(b"0\r\n\r\n")
         assert "shutting down" in json.loads(rest.partition(b"\r\n")[2])["error"]
         assert await gollamas.ended() == 0
-        await gollamas.says('"end": ?"shut_down"')
+        await gollamas.says('"end":"shut_down","error":"gollamas is shutting down"')
 
 
 @runs

@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.sockets.proxying import in_front_of, opened, runs
-from tests.sockets.raw import Message, Peer, RawServer, get, post
+from tests.sockets.raw import Handler, Message, Peer, RawServer, get, post
 
 BODY = b'{"model":"llama3.2"}'
 LOADED = b'{"models":[{"name":"llama3.2:latest","model":"llama3.2:latest","size":1,"digest":"%b"}]}' % (
@@ -17,7 +17,35 @@ async def test_a_server_that_has_the_model_loaded_is_preferred() -> None:
         await proxy.ask(get("/api/ps"))
         got = await proxy.ask(post("/api/chat", BODY))
         assert got.get(b"x-gollamas-server") == b"two"
-        assert "load" in str((await proxy.events.ended(2)).why)
+        assert (await proxy.events.ended(2)).why == "model loaded"
+
+
+@runs
+async def test_a_third_request_goes_to_an_idle_server_though_another_has_the_model_loaded() -> None:
+    came: asyncio.Queue[str] = asyncio.Queue()
+
+    def hang(name: str) -> Handler:
+        async def handler(_: Message, peer: Peer) -> None:
+            came.put_nowait(name)
+            await peer.gone()
+
+        return handler
+
+    servers = [
+        RawServer("one", hang("one"), tags=LOADED),
+        RawServer("two", hang("two"), tags=LOADED, ps=LOADED),
+    ]
+    async with opened(*servers), in_front_of(*servers) as proxy:
+        await proxy.ask(get("/api/ps"))
+        went = []
+        for _ in range(6):
+            client = await proxy.connect()
+            await client.send(post("/api/chat", BODY))
+            went.append(await came.get())
+        assert went == ["two", "two", "one", "one", "two", "one"]
+        proxy.clients[-1].close()
+        event = await proxy.events.ended(2)
+        assert (event.server, event.why) == ("one", "fewest in flight")
 
 
 @runs

@@ -12,7 +12,7 @@ import pytest
 from gollamas.config.model import Config
 from gollamas.events import End, RequestEnded
 from tests.sockets.proxying import a_config, running, runs
-from tests.sockets.raw import Message, Peer, RawServer, answer, chunk, chunked_head, get, post
+from tests.sockets.raw import Message, Peer, RawServer, chunk, chunked_head, get, post
 from tests.sockets.test_timeouts import black_hole
 
 BODY = b'{"model":"llama3.2"}'
@@ -214,24 +214,3 @@ async def test_leaving_while_a_long_request_is_still_being_sent_ends_it_at_the_s
         goes_on.set()
         assert await ended < len(body)
         lazy.close()
-
-
-@runs
-async def test_a_burst_of_requests_leaves_at_most_32_idle_connections() -> None:
-    came: asyncio.Queue[None] = asyncio.Queue()
-    goes_on = asyncio.Event()
-
-    async def together(_: Message, peer: Peer) -> None:
-        came.put_nowait(None)
-        await goes_on.wait()
-        await peer.send(answer())
-
-    async with RawServer(handler=together) as server, running(a_config([server])) as proxy:
-        asking = [asyncio.ensure_future(proxy.ask(post("/api/chat", BODY))) for _ in range(50)]
-        for _ in asking:
-            await came.get()
-        assert dict(proxy.app.gauges.connections())["server"] == 50
-        goes_on.set()
-        assert {got.status for got in await asyncio.gather(*asking)} == {200}
-        await proxy.ask(get("/"))
-        assert dict(proxy.app.gauges.connections())["server"] <= 32

@@ -13,7 +13,6 @@ from gollamas.net.rounds import Round
 from gollamas.wire.response import AnswerHead, ResponseReader
 
 MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
-_MAX_IDLE: Final = 3
 
 
 class Reply(NamedTuple):
@@ -62,7 +61,7 @@ class Ask:
     """Asks servers, over a pool of its own. `connect_timeout` is seconds."""
 
     def __init__(self, connect_timeout: float, user_agent: str) -> None:
-        self.pool = Pool(connect_timeout, Round(), _MAX_IDLE)
+        self.pool = Pool(connect_timeout, Round())
         self._user_agent = user_agent.encode()
 
     async def __call__(

@@ -1,7 +1,8 @@
 """Connections to servers, kept for the next request.
 
-Owns what is idle: last in, first out, at most 32 a server for 60 s, gone as soon as the server closes one.
-Knows nothing of what is sent over them.
+Owns what is idle: last in, first out, for 60 s, gone as soon as the server closes one. So what is kept for
+a server follows the most requests that it had at once in the last minute, without a count: a connection
+that was not needed for a minute is one more than that. Knows nothing of what is sent over them.
 """
 
 from collections import defaultdict
@@ -13,17 +14,15 @@ from gollamas.net.dialling import Dialler
 from gollamas.net.rounds import Round
 from gollamas.net.upstream import ServerConnection
 
-MAX_IDLE: Final = 32
 IDLE_SECONDS: Final = 60.0
 
 
 class Pool:
     """The connections to all servers. `connect_timeout` is seconds; what they read goes to `round_`."""
 
-    def __init__(self, connect_timeout: float, round_: Round, max_idle: int = MAX_IDLE) -> None:
+    def __init__(self, connect_timeout: float, round_: Round) -> None:
         self.round = round_
         self._dialler = Dialler(connect_timeout)
-        self._max_idle = max_idle
         self._idle: defaultdict[str, list[ServerConnection]] = defaultdict(list)
         self.open: set[ServerConnection] = set()
 
@@ -38,12 +37,8 @@ class Pool:
 
     def give(self, connection: ServerConnection) -> None:
         """Keep a connection whose answer is whole."""
-        idle = self._idle[connection.server_id]
-        if len(idle) >= self._max_idle:
-            connection.abort()
-            return
         connection.idle_since = None  # until the next look at the clock
-        idle.append(connection)
+        self._idle[connection.server_id].append(connection)
 
     def dial(self, server: Server) -> Coroutine[Any, Any, ServerConnection]:
         """Make a fresh connection; as `Dialler.dial`."""
@@ -54,21 +49,14 @@ class Pool:
         self.open.add(connection)
 
     def lost(self, connection: ServerConnection) -> None:
-        """Forget a connection that is gone."""
+        """Forget a connection that is gone; one that was idle is passed over until the next sweep."""
         self.open.discard(connection)
-        idle = self._idle.get(connection.server_id)
-        if idle and connection in idle:
-            idle.remove(connection)
 
     def check(self, now: float) -> None:
         """Close what has been idle for too long."""
         for idle in self._idle.values():
-            for connection in tuple(idle):
-                if connection.idle_since is None:
-                    connection.idle_since = now
-                elif now - connection.idle_since > IDLE_SECONDS:
-                    idle.remove(connection)
-                    connection.abort()
+            if idle:
+                idle[:] = [connection for connection in idle if _is_kept(connection, now)]
 
     def close_idle(self, server_id: str | None = None) -> None:
         """Close the idle connections of one server, or of all."""
@@ -87,3 +75,15 @@ class Pool:
         """Close every connection."""
         for connection in tuple(self.open):
             connection.abort()
+
+
+def _is_kept(connection: ServerConnection, now: float) -> bool:
+    """Whether an idle connection stays; one that has been idle for too long is closed."""
+    if connection.is_closed:
+        return False
+    if connection.idle_since is None:
+        connection.idle_since = now
+    elif now - connection.idle_since > IDLE_SECONDS:
+        connection.abort()
+        return False
+    return True

@@ -111,6 +111,8 @@ class ServerConnection(asyncio.BufferedProtocol):
         if is_head_request:
             self.reader.begin(is_head_request=True)
         self._sink = sink
+        if self.is_closed:  # it was as soon as it was made, and nothing comes any more
+            asyncio.get_running_loop().call_soon(self._fail, "it closed the connection")
 
     def pause(self) -> None:
         """Stop reading."""

@@ -184,6 +184,40 @@ async def test_a_dial_that_is_given_up_leaves_no_socket_open() -> None:
         assert not pool.open
 
 
+@runs
+async def test_every_dial_has_the_whole_connect_timeout() -> None:
+    limit = 0.2
+
+    async def refused() -> float:
+        began = time.monotonic()
+        with pytest.raises(ServerRefused, match=r"not connected within 0\.2 s"):
+            await pool.dial(at(port))
+        return time.monotonic() - began
+
+    with black_hole() as port:
+        pool = Pool(limit, Round())
+        loop = asyncio.get_running_loop()
+        first = asyncio.ensure_future(refused())
+        half: asyncio.Future[None] = loop.create_future()
+        loop.call_later(limit / 2, half.set_result, None)
+        await half
+        took = [*await asyncio.gather(first, refused(), refused()), await refused()]
+        assert min(took) > limit - 0.01
+        assert max(took) < limit + 1
+
+
+@runs
+async def test_a_shorter_time_out_around_a_dial_is_told_from_its_own() -> None:
+    with black_hole() as port:
+        pool = Pool(TIMEOUT, Round())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await pool.dial(at(port))
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @runs
 async def test_a_connection_that_is_closed_as_soon_as_it_is_made_fails_its_request(host: str) -> None:

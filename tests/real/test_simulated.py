@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from gollamas.simulate.server import SimulatedOllama
-from gollamas.simulate.settings import Settings
+from gollamas.simulate.settings import VERSIONS, Settings
 from tests.clients.programs import SimulatedFleet
 from tests.real.fleet import Place, RealFleet, seen
 from tests.real.questions import ANSWERED, REFUSED, Question
-from tests.recorded import VERSIONS, parse_reply
+from tests.recorded import parse_reply
 
 # How far a model gets with a schema in a few tokens is its own affair.
 _QUESTIONS = [question for question in (*ANSWERED, *REFUSED) if "schema" not in question.name]

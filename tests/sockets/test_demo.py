@@ -151,7 +151,7 @@ async def test_a_taken_port_is_said_with_its_flag(verb: str) -> None:
         (["simulate", "--load-seconds", "nan"], "`nan` is no number"),
         (["simulate", "--tokens-per-second", "-5"], "`-5` is less than 0"),
         (["simulate", "--parallel", "0"], "`0` is no number above 0"),
-        (["simulate", "--version", "new"], "Write it like `0.32.15`"),
+        (["simulate", "--version", "new"], "Write it like `0.34.3`"),
     ],
 )
 @runs

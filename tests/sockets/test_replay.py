@@ -1,7 +1,7 @@
 """Recorded exchanges of real Ollama servers, replayed through the proxy: nothing changes.
 
 What is routed by model comes from a server that sends the recorded bytes, at every way of splitting them.
-What the proxy answers itself equals the recording of the newer version.
+What the proxy answers itself equals the recording of the newest version.
 """
 
 import json
@@ -14,13 +14,12 @@ import pytest
 
 from gollamas.api.routes import find
 from gollamas.config.model import Expose
-from tests.recorded import VERSIONS, Case, case, cases, needs_recordings, shape
+from tests.recorded import NEWEST, VERSIONS, Case, case, cases, needs_recordings, shape
 from tests.sockets.proxying import a_config, in_front_of, running, runs
 from tests.sockets.raw import EMPTY_LIST, Fields, Message, Peer, RawServer
 
 pytestmark = needs_recordings
 
-NEWER = VERSIONS[0]
 # Two spellings of one key are refused here, since a server would take either.
 REFUSED = ("generate-case-keys", "generate-case-keys-other")
 # What the proxy says before any server is asked.
@@ -99,7 +98,7 @@ def split(data: bytes, way: str) -> Iterable[bytes]:
 
 def test_recordings_of_every_routed_path_are_there() -> None:
     assert {version for version in VERSIONS if any(one.version == version for one in ROUTED)} == set(VERSIONS)
-    paths = {path_of(one).partition(b"?")[0] for one in ROUTED if one.version == NEWER}
+    paths = {path_of(one).partition(b"?")[0] for one in ROUTED if one.version == NEWEST}
     assert paths >= {
         b"/api/generate",
         b"/api/chat",
@@ -180,9 +179,12 @@ REQUEST_ID = re.compile(rb'"req_[0-9a-f]+"')
 @pytest.mark.parametrize("name", OWN)
 @runs
 async def test_what_the_proxy_says_itself_is_what_ollama_says(name: str, way: str) -> None:
-    recorded = case(NEWER, name)
+    recorded = case(NEWEST, name)
     reply = recorded.reply
-    async with RawServer() as server, in_front_of(server, models={"smol": [server]}) as proxy:
+    async with (
+        RawServer(version=NEWEST.encode()) as server,
+        in_front_of(server, models={"smol": [server]}) as proxy,
+    ):
         client = await proxy.connect()
         await client.drip(split(recorded.raw_request, way))
         got = await client.answer(to_head=recorded.raw_request.startswith(b"HEAD"))
@@ -198,18 +200,19 @@ async def test_what_the_proxy_says_itself_is_what_ollama_says(name: str, way: st
 @runs
 async def test_two_spellings_of_one_key_are_a_400(name: str) -> None:
     async with RawServer() as server, in_front_of(server, models={"smol": [server]}) as proxy:
-        got = await proxy.ask(case(NEWER, name).raw_request)
+        got = await proxy.ask(case(NEWEST, name).raw_request)
         assert got.status == 400
         assert "one to Ollama" in json.loads(got.body)["error"]
         assert server.hits == 0
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", ["tags", "tags-three", "ps-one", "ps-two", "origin-local"])
 @runs
-async def test_a_listing_of_one_server_is_the_recorded_one(name: str) -> None:
-    recorded = case(NEWER, name)
+async def test_a_listing_of_one_server_is_the_recorded_one(version: str, name: str) -> None:
+    recorded = case(version, name)
     has_loaded = name.startswith("ps")
-    tags = case(NEWER, "tags-three").reply.body if has_loaded else recorded.reply.body
+    tags = case(version, "tags-three").reply.body if has_loaded else recorded.reply.body
     ps = recorded.reply.body if has_loaded else EMPTY_LIST
     async with (
         RawServer(tags=tags, ps=ps) as server,
@@ -220,10 +223,11 @@ async def test_a_listing_of_one_server_is_the_recorded_one(name: str) -> None:
         assert got.end_to_end() == Message(b"", recorded.reply.fields).end_to_end()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @runs
-async def test_the_openai_list_of_one_server_is_the_recorded_one() -> None:
-    tags = case(NEWER, "tags-three").reply.body
-    recorded = case(NEWER, "v1-models")
+async def test_the_openai_list_of_one_server_is_the_recorded_one(version: str) -> None:
+    tags = case(version, "tags-three").reply.body
+    recorded = case(version, "v1-models")
     listed = {entry["id"] for entry in json.loads(recorded.reply.body)["data"]}
     async with (
         RawServer(tags=tags) as server,

@@ -200,7 +200,7 @@ async def test_a_body_of_known_length_can_be_cut() -> None:
         reader, writer = await asyncio.open_connection(served.address.host, served.address.port)
         writer.write(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
         head = await reader.readuntil(b"\r\n\r\n")
-        assert b"Content-Length: 21\r\n" in head
+        assert b"Content-Length: 20\r\n" in head
         assert await reader.readexactly(5) == b'{"ver'
         with pytest.raises(ConnectionResetError):
             await reader.read()
@@ -214,7 +214,7 @@ async def test_connections_can_be_cut_while_they_are_idle() -> None:
     async with serving(server) as served:
         reader, writer = await asyncio.open_connection(served.address.host, served.address.port)
         writer.write(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await reader.readuntil(b'{"version":"0.32.15"}')
+        await reader.readuntil(b'{"version":"%b"}' % server.settings.version.encode())
         assert served.connections == 1
         served.cut()
         assert await reader.read() == b""

@@ -1,4 +1,4 @@
-"""What every URL means: one table of Ollama's routes (0.32.15), and the answers for all that is none.
+"""What every URL means: one table of Ollama's routes (0.34.3), and the answers for all that is none.
 
 Owns paths, methods and where the model's name is; knows nothing of servers. The path that a server is asked
 comes from here, never from a client's bytes.
@@ -37,7 +37,9 @@ class Route:
     methods: tuple[str, ...] = ("POST",)
     dialect: Dialect = Dialect.NATIVE
     streams: bool = False  # unless `stream` says otherwise
-    go_type: str = ""  # the struct that Ollama decodes the body into, for its error texts
+    go_type: str = (
+        ""  # the struct that Ollama decodes the body into, for its error texts; in a nameless one: `.Name`
+    )
     reads_name: bool = False  # an empty `model` falls through to `name`
     takes_zstd: bool = False
     quotes: str = "'{}'"  # how "model … not found" quotes a name
@@ -79,9 +81,13 @@ class Route:
 # fmt: off
 ROUTES: Final = (
     Route(
-        path="/api/generate", kind=Kind.BODY, streams=True, go_type="GenerateRequest", lacks_model_is_404=True
+        path="/api/generate",
+        kind=Kind.BODY,
+        streams=True,
+        go_type=".GenerateRequest",
+        lacks_model_is_404=True,
     ),
-    Route(path="/api/chat", kind=Kind.BODY, streams=True, go_type="ChatRequest"),
+    Route(path="/api/chat", kind=Kind.BODY, streams=True, go_type=".ChatRequest"),
     Route(
         path="/api/embed",
         kind=Kind.BODY,

@@ -13,6 +13,7 @@ from gollamas.cli.say import USAGE, complain, say
 from gollamas.config.faults import Unusable, nearest
 from gollamas.config.model import Address
 from gollamas.config.values import Listen
+from gollamas.simulate.settings import VERSIONS
 
 _LOOPBACK: Final = ("localhost", "::1")
 
@@ -54,10 +55,11 @@ def _parser() -> "Parser":
     )
     parser.add_argument(
         "--version",
-        default="0.32.15",
+        default=VERSIONS[0],
         type=_version,
         metavar="VERSION",
-        help="the Ollama that it acts like (default 0.32.15; 0.24.0 differs in known ways)",
+        help="the Ollama that it acts like: "
+        f"{', '.join(VERSIONS)} to the letter, others as their features go (default {VERSIONS[0]})",
     )
     parser.add_argument(
         "--model",
@@ -122,7 +124,7 @@ def _model(text: str) -> str:
 
 def _version(text: str) -> str:
     if not text.partition("-")[0].replace(".", "").isdecimal():
-        raise argparse.ArgumentTypeError(f"`{text}` is no version. Write it like `0.32.15`")
+        raise argparse.ArgumentTypeError(f"`{text}` is no version. Write it like `{VERSIONS[0]}`")
     return text
 
 

@@ -205,7 +205,8 @@ class _Reply:
 
 
 def _usage(done: Done | None) -> dict[str, int]:
-    return {
-        "input_tokens": (done.prompt_count or 0) if done else 0,
-        "output_tokens": done.count if done else 0,
-    }
+    read, said = (done.prompt_count or 0, done.count) if done else (0, 0)
+    cached = done.cached if done else None
+    if cached is None:
+        return {"input_tokens": read, "output_tokens": said}
+    return {"input_tokens": read - cached, "cache_read_input_tokens": cached, "output_tokens": said}

@@ -17,6 +17,7 @@ from gollamas.simulate.clock import Clock
 from gollamas.simulate.goformat import dump, quote
 from gollamas.simulate.library import Library
 from gollamas.simulate.model import Model
+from gollamas.simulate.prompts import length_of
 from gollamas.simulate.refusal import Refusal
 from gollamas.simulate.sched import Runner, Scheduler
 from gollamas.simulate.settings import Settings
@@ -25,6 +26,7 @@ _OVERHEAD: Final = 0.0006  # seconds that the way through a real server takes at
 _NO_EMBEDDINGS: Final = "This server does not support embeddings. Start it with `--embeddings`"
 _TOO_LONG: Final = "the input length exceeds the context length"
 _OLD_OVERHEAD: Final = 0.022  # and before 0.30
+_TELLS_CACHED: Final = (0, 33, 3)  # the first release that tells how much of a prompt it knew
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,8 +56,9 @@ class Done:
     reason: str
     total: float = 0.0
     load: float = 0.0
-    prompt_count: int | None = None
-    prompt: float = 0.0
+    prompt_count: int | None = None  # all of the prompt, what was cached included
+    cached: int | None = None  # None: this release does not tell
+    prompt: float = 0.0  # for what was not cached
     count: int = 0
     eval: float = 0.0
     context: tuple[int, ...] = ()
@@ -166,17 +169,20 @@ class Engine:
         self, ask: Ask, runner: Runner, began: float, loaded: float
     ) -> AsyncGenerator[Piece, None]:
         started = self.clock.now()
-        prompt_count = 8 + text.count_tokens(ask.prompt)
+        prompt_count = length_of(ask.prompt)
         if prompt_count > runner.launch.num_ctx:
             if not ask.truncates:
                 raise Refusal(400, _TOO_LONG, by_runner=True)
             prompt_count = runner.launch.num_ctx
-        await self._work(started, prompt_count, self.settings.prompt_tokens_per_second)
+        cached = min(runner.prompts.cached(ask.prompt), prompt_count - 1)
+        await self._work(started, prompt_count - cached, self.settings.prompt_tokens_per_second)
+        runner.prompts.keep(ask.prompt)
         read = self.clock.now()
         said, reason = _script(ask, runner.model)
         for index, piece in enumerate(said, start=1):
             await self._work(read, index, self.settings.tokens_per_second)
             yield piece
+        runner.prompts.keep(ask.prompt, "".join(piece.content for piece in said))
         ended = self.clock.now()
         source = text.chance("context", ask.prompt)
         amount = prompt_count + len(said) if ask.wants_context else 0
@@ -186,6 +192,7 @@ class Engine:
                 total=ended - began + self._overhead,
                 load=loaded - began + self._overhead,
                 prompt_count=prompt_count,
+                cached=cached if self.settings.release >= _TELLS_CACHED else None,
                 prompt=read - started,
                 count=len(said),
                 eval=ended - read,

@@ -1,6 +1,6 @@
 """The members of each request that Ollama decodes, and their Go types.
 
-Owns which members exist and what is said of a wrong type (Ollama 0.32 `api/types.go`, `openai/`,
+Owns which members exist and what is said of a wrong type (Ollama's `api/types.go`, `openai/`,
 `anthropic/`); what they mean is decided where they are used.
 """
 
@@ -20,6 +20,7 @@ _ANY: Final = ""  # any value, or a type that reads itself
 _IMAGES: Final = "[]api.ImageData"
 _MESSAGES: Final = "[]api.Message"
 _PARAMS: Final = "[]anthropic.MessageParam"
+_AROUND: Final = 'struct {{ *api.{}; Think json.RawMessage "json:\\"think\\"" }}'
 _GO_KINDS: Final = {"bool": _BOOL, "array": "[]interface {}", "object": _MAP}
 # What JSON kind the elements of a list are, and the type that Go names when they are another.
 _ELEMENTS: Final = {
@@ -148,10 +149,13 @@ STRUCTS: Final[dict[str, dict[str, str]]] = {
 }
 
 
-def read(struct: str, body: bytes, *, empty: str = "missing request body") -> dict[str, Any]:
+def read(
+    struct: str, body: bytes, *, empty: str = "missing request body", is_embedded: bool = False
+) -> dict[str, Any]:
     """Give the members of a request by the names of its fields; absent and null ones are left out.
 
-    `empty` is what is said of an empty body. Raises Refusal (400, before the handler proper) with
+    `empty` is what is said of an empty body. `is_embedded` says that Ollama decodes into a nameless struct
+    around this one, to read `think` after all else. Raises Refusal (400, before the handler proper) with
     Go's words.
     """
     try:
@@ -164,22 +168,25 @@ def read(struct: str, body: bytes, *, empty: str = "missing request body") -> di
         return {}
     if not isinstance(value, gojson.Pairs):
         package = {"ChatCompletionRequest": "openai", "CompletionRequest": "openai"}.get(struct, "api")
-        what = f"json: cannot unmarshal {gojson.kind(value)} into Go value of type {package}.{struct}"
+        go_type = _AROUND.format(struct) if is_embedded else f"{package}.{struct}"
+        what = f"json: cannot unmarshal {gojson.kind(value)} into Go value of type {go_type}"
         raise Refusal(400, what, is_early=True)
+    if is_embedded:  # Python's sort is stable: the last of several members still wins
+        value = gojson.Pairs(sorted(value, key=lambda pair: gojson.fold(pair[0]) == "think"))
     try:
-        return _members(struct, value)
+        return _members(struct, f".{struct}" if is_embedded else struct, value)
     except ValueError as fault:
         raise Refusal(400, str(fault), is_early=True) from None
 
 
-def _members(struct: str, value: gojson.Pairs) -> dict[str, Any]:
+def _members(struct: str, path: str, value: gojson.Pairs) -> dict[str, Any]:
     fields = STRUCTS[struct]
     found: dict[str, Any] = {}
     for key, item in value:
         name = gojson.fold(key)
         if name not in fields or item is None:
             continue
-        _check(f"{struct}.{name}", fields[name], item)
+        _check(f"{path}.{name}", fields[name], item)
         if name == "keep_alive":
             found[name] = keep_alive(item)
         elif name == "think":

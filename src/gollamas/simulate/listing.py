@@ -14,6 +14,7 @@ from gollamas.simulate.refusal import Refusal
 from gollamas.wire.message import Answer, Head
 
 _KEY_WIDTH: Final = 30
+_READS_ALL: Final = (0, 34)  # the first release that describes every model by its file of weights alone
 
 
 def root(_: Engine) -> Answer:
@@ -38,11 +39,12 @@ def tags(engine: Engine) -> Answer:
 
 def _tag(engine: Engine, model: Model) -> dict[str, Any]:
     name = model.name.shortest
-    details = model.details()
-    is_new = engine.settings.release >= (0, 30)
-    if not is_new:
-        details["parent_model"] = ""
-    elif not model.weights.is_embedding:
+    release = engine.settings.release
+    is_new = release >= (0, 30)
+    details = model.details(parent=model.parent if is_new else "")
+    # The releases in between looked into files of weights for chats only.
+    is_read = is_new if not model.weights.is_embedding else release >= _READS_ALL
+    if is_read:
         details["context_length"] = model.weights.trained_context
         details["embedding_length"] = model.weights.embedding_length
     value = {
@@ -53,7 +55,8 @@ def _tag(engine: Engine, model: Model) -> dict[str, Any]:
         "digest": model.digest,
         "details": details,
     }
-    return value | ({"capabilities": list(model.weights.capabilities)} if is_new else {})
+    capabilities = list(model.weights.capabilities) if is_read else ["completion"]
+    return value | ({"capabilities": capabilities} if is_new else {})
 
 
 def ps(engine: Engine) -> Answer:
@@ -92,13 +95,15 @@ def show(engine: Engine, body: bytes, head: Head) -> Answer:
     system = members.get("system") or model.system
     if system:
         value["system"] = system
-    value["details"] = model.details()
+    value["details"] = model.details(parent=model.parent)
     if model.messages:
         value["messages"] = [dict(message) for message in model.messages]
-    value["model_info"] = _info(model)
+    reads_all = engine.settings.release >= _READS_ALL
+    value["model_info"] = _with_lists(_info(model)) if reads_all else _info(model)
     if (head.get(b"user-agent") or b"").startswith(b"GitHubCopilotChat/"):
         value["model_info"]["general.basename"] = asked
-    value["tensors"] = _tensors(model)
+    if not reads_all or members.get("verbose"):
+        value["tensors"] = _tensors(model)
     value["capabilities"] = list(model.weights.capabilities)
     value["modified_at"] = timestamp(model.modified_at)
     return answers.native(value)
@@ -184,6 +189,12 @@ def _info(model: Model) -> dict[str, Any]:
     return dict(sorted(found.items()))
 
 
+def _with_lists(info: dict[str, Any]) -> dict[str, Any]:
+    """Show short lists, and long ones as empty; earlier releases say null for either."""
+    return {key: _SHORT.get(key, []) if value is None else value for key, value in info.items()}
+
+
+_SHORT: Final[dict[str, Any]] = {"general.languages": ["en"]}
 _GENERAL: Final[dict[str, Any]] = {
     "finetune": "simulated",
     "languages": None,

@@ -181,9 +181,11 @@ async def _created(engine: Engine, name: names.Name, members: dict[str, Any]) ->
             raise Refusal(500, "pull model manifest: file does not exist")
         model = replace(base, name=name, parent=base.name.shortest)
     else:
-        weights = _weights(engine, name, members["files"])
+        files = members["files"]
+        weights = _weights(engine, name, files)
         yield {"status": "parsing GGUF"}
-        model = Model(name=name, weights=weights, modified_at=0.0)
+        parent = next(iter(files)) if engine.settings.release >= (0, 34) else ""
+        model = Model(name=name, weights=weights, modified_at=0.0, parent=parent)
     model = _changed(model, members, engine.clock.now())
     for digest, _ in model.layers:
         word = "using existing" if engine.library.has_layer(digest) else "creating new"
@@ -213,9 +215,17 @@ def _weights(engine: Engine, name: names.Name, files: dict[str, Any]) -> Weights
             raise Refusal(500, f"open {path}: no such file or directory")
         content = engine.library.blob(str(digest))
         if content is not None and not content.startswith(b"GGUF"):
-            raise Refusal(400, "supplied file was not in GGUF format")
+            raise _no_gguf(engine, content)
         found = replace(found, origin=str(digest))
     return found
+
+
+def _no_gguf(engine: Engine, content: bytes) -> Refusal:
+    if engine.settings.release < (0, 34):
+        return Refusal(400, "supplied file was not in GGUF format")
+    if len(content) < 4:
+        return Refusal(500, "unexpected EOF" if content else "EOF")
+    return Refusal(500, f"unsupported file type [{' '.join(str(byte) for byte in content[:4])}]")
 
 
 def _changed(model: Model, members: dict[str, Any], now: float) -> Model:

@@ -104,10 +104,10 @@ class Model:
         """Give the same contents under another name."""
         return replace(self, name=name, modified_at=now)
 
-    def details(self) -> dict[str, Any]:
-        """Give the `details` of a listing."""
+    def details(self, *, parent: str = "") -> dict[str, Any]:
+        """Give the `details` of a listing; not all of them name the parent."""
         return {
-            "parent_model": self.parent,
+            "parent_model": parent,
             "format": "gguf",
             "family": self.weights.family,
             "families": [self.weights.family],

@@ -1,6 +1,6 @@
 """Ollama's own dialect: generate, chat, embed, embeddings.
 
-Owns the shapes of `api/types.go` (0.32.15 and 0.24.0) and the order in which a request is checked.
+Owns the shapes of `api/types.go` (0.34.3, 0.32.15 and 0.24.0) and the order in which a request is checked.
 """
 
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from gollamas.simulate.refusal import Refusal
 from gollamas.wire.message import Answer
 
 _IMAGE_TOKENS: Final = 256
+_EMBEDS: Final = (0, 34)  # the first release that decodes `think` apart from the rest
 
 
 async def generate(engine: Engine, body: bytes) -> Answer:
     """`POST /api/generate`."""
-    members = fields.read("GenerateRequest", body)
+    members = fields.read("GenerateRequest", body, is_embedded=engine.settings.release >= _EMBEDS)
     _check_logprobs(members)
     name = members.get("model", "")
     engine.find(name)
-    prompt = members.get("prompt", "")
     ask = Ask(
         name=name,
         verb="generate",
-        prompt=prompt and "\n".join((members.get("system", ""), prompt, members.get("suffix", ""))),
+        prompt=_prompt_of(members),
         inserts=bool(members.get("suffix")),
         wants_context=not members.get("raw", False),
         **_common(members),
@@ -36,7 +36,7 @@ async def generate(engine: Engine, body: bytes) -> Answer:
 
 async def chat(engine: Engine, body: bytes) -> Answer:
     """`POST /api/chat`."""
-    members = fields.read("ChatRequest", body)
+    members = fields.read("ChatRequest", body, is_embedded=engine.settings.release >= _EMBEDS)
     _check_logprobs(members)
     name = members.get("model", "")
     if not name:
@@ -52,6 +52,16 @@ async def chat(engine: Engine, body: bytes) -> Answer:
         **_common(members),
     )
     return await _answer(engine, ask, members, _chatted)
+
+
+def _prompt_of(members: dict[str, Any]) -> str:
+    """All that the model reads, which is the same as for a chat of one message; empty: load it."""
+    prompt, suffix = members.get("prompt", ""), members.get("suffix", "")
+    if not prompt or members.get("raw"):
+        return str(prompt)
+    system = members.get("system", "")
+    lines = ([f"system {system}"] if system else []) + [f"user {prompt}"] + ([suffix] if suffix else [])
+    return "\n".join(lines)
 
 
 def prompt_of(messages: list[Any]) -> str:
@@ -144,6 +154,7 @@ def _counts(done: Done | None) -> dict[str, int]:
         "total_duration": nanoseconds(done.total),
         "load_duration": nanoseconds(done.load),
         "prompt_eval_count": done.prompt_count,
+        **({} if done.cached is None else {"prompt_eval_cached_count": done.cached}),
         "prompt_eval_duration": nanoseconds(done.prompt),
         "eval_count": done.count,
         "eval_duration": nanoseconds(done.eval),

@@ -245,10 +245,16 @@ def _tool_call(call: Any) -> dict[str, Any]:
     }
 
 
-def usage(done: Done | None) -> dict[str, int]:
+def usage(done: Done | None) -> dict[str, Any]:
     """OpenAI's counts; zero where nothing was counted."""
     read, said = (done.prompt_count or 0, done.count) if done else (0, 0)
-    return {"prompt_tokens": read, "completion_tokens": said, "total_tokens": read + said}
+    cached = done.cached if done else None
+    return {
+        "prompt_tokens": read,
+        **({} if cached is None else {"prompt_tokens_details": {"cached_tokens": cached}}),
+        "completion_tokens": said,
+        "total_tokens": read + said,
+    }
 
 
 async def completions(engine: Engine, body: bytes) -> Answer:
@@ -258,7 +264,7 @@ async def completions(engine: Engine, body: bytes) -> Answer:
     ask = Ask(
         name=name,
         verb="generate",
-        prompt=members.get("prompt", ""),
+        prompt=f"user {prompt}" if (prompt := members.get("prompt", "")) else "",
         inserts=bool(members.get("suffix")),
         options=_options(members),
     )

@@ -65,19 +65,20 @@ def _prompt(members: dict[str, Any]) -> tuple[str, bool]:
     """All the text that the model reads, and whether the last word is the user's."""
     given = members.get("input", "")
     start = members.get("instructions", "")
+    lines = [f"system {start}"] if start else []
     if isinstance(given, str):
-        return f"{start}\n{given}" if start else given or " ", True
+        return "\n".join((*lines, f"user {given}")), True
     if not isinstance(given, list):
         what = f"json: cannot unmarshal {kind_of(given)} into Go value of type []json.RawMessage"
         raise Refusal(400, f"input must be a string or array: {what}", is_early=True)
-    lines, last = [start] if start else [], "user"
+    last = "user"
     for index, item in enumerate(given):
         kind = item.get("type", "message") if isinstance(item, dict) else None
         if kind == "message":
-            lines.append(_content(item.get("content", "")))
             last = item.get("role", "user")
+            lines.append(f"{last} {_content(item.get('content', ''))}")
         elif kind == "function_call_output":
-            lines.append(str(item.get("output", "")))
+            lines.append(f"tool {item.get('output', '')}")
             last = "tool"
         elif kind not in _IGNORED:
             what = f"input[{index}]: unknown input item type: {quote(kind or '')}"
@@ -98,7 +99,7 @@ def _usage(done: Done | None) -> dict[str, Any]:
         "input_tokens": read,
         "output_tokens": said,
         "total_tokens": read + said,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": (done.cached or 0) if done else 0},
         "output_tokens_details": {"reasoning_tokens": 0},
     }
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gollamas.simulate.clock import Clock
 from gollamas.simulate.model import Model
+from gollamas.simulate.prompts import Prompts
 from gollamas.simulate.refusal import Refusal, busy
 from gollamas.simulate.settings import FOREVER, Settings
 
@@ -95,6 +96,7 @@ class Runner:
     users: int = 0  # requests that hold or wait for a slot
     is_retiring: bool = False  # no new request may take it
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    prompts: Prompts = field(default_factory=Prompts)
 
 
 class Scheduler:

@@ -1,6 +1,6 @@
 """What a simulated server is told before it starts.
 
-Owns the values and their defaults (those of Ollama 0.32 without any environment variable).
+Owns the values and their defaults (those of Ollama 0.34 without any environment variable).
 """
 
 from dataclasses import dataclass
@@ -8,12 +8,14 @@ from typing import Final
 
 FOREVER: Final = 9223372036.854775807  # seconds: the longest duration of Go, which stands for "for ever"
 
+VERSIONS: Final = ("0.34.3", "0.32.15", "0.24.0")  # answered as the recordings are, the newest first
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """A simulated server. Seconds are floats, sizes are bytes."""
 
-    version: str = "0.32.15"
+    version: str = VERSIONS[0]
     models: tuple[str, ...] = ("llama3.2", "smollm2:135m", "all-minilm")  # installed, oldest first
     load_seconds: float = 1.0  # for each load, whatever the model
     tokens_per_second: float = 50.0  # for each request; 0 means as fast as it goes

@@ -7,7 +7,7 @@ import pytest
 from gollamas.api import dialects
 from gollamas.api.dialects import Dialect, error, error_object, late_error
 from gollamas.api.routes import find
-from tests.recorded import case
+from tests.recorded import NEWEST, case
 
 FROM_HANDLER = [
     "generate-unknown-model", "chat-unknown-model", "embed-unknown-model", "show-unknown-model",
@@ -29,7 +29,7 @@ def text_of(document: dict[str, object]) -> str:
 
 @pytest.mark.parametrize("name", FROM_HANDLER + FROM_MIDDLEWARE)
 def test_an_error_is_the_recorded_one(name: str) -> None:
-    recorded = case("0.32.15", name)
+    recorded = case(NEWEST, name)
     route = find(recorded.request.head.path)
     assert route is not None
     reply = recorded.reply

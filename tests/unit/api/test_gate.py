@@ -6,7 +6,7 @@ import pytest
 
 from gollamas.api.gate import Gate
 from gollamas.wire.message import Fields, Head
-from tests.recorded import case, make_head
+from tests.recorded import NEWEST, case, make_head
 
 PREFLIGHT = [(b"Access-Control-Request-Method", b"POST")]
 
@@ -136,7 +136,7 @@ def test_an_origin_with_another_port_than_host_is_another_site() -> None:
     "name", ["preflight-local", "preflight-foreign", "origin-local", "origin-foreign", "host-foreign"]
 )
 def test_verdicts_are_the_recorded_ones(name: str) -> None:
-    recorded = case("0.32.15", name)
+    recorded = case(NEWEST, name)
     verdict = gate().judge(recorded.request.head)
     expected = recorded.reply
     assert verdict.status == (None if expected.status == 200 else expected.status)

@@ -10,7 +10,7 @@ from gollamas.api.inference import MiddlewareRefused, NamedModel, prepare
 from gollamas.api.routes import ROUTES, Kind, Route, find
 from gollamas.errors import ModelNotFound, ProxyError
 from gollamas.wire.message import Request
-from tests.recorded import case, make_head
+from tests.recorded import NEWEST, case, make_head
 from tests.unit.api.test_form import END, FORM, TYPE, field
 
 BODIES = [route for route in ROUTES if route.kind is Kind.BODY]
@@ -118,7 +118,7 @@ def test_a_missing_model_is_told_in_ollamas_words(route: Route, body: bytes) -> 
 )  # fmt: skip
 def test_a_model_of_another_type_is_told_in_gos_words(value: bytes, kind: str) -> None:
     for path, struct in (
-        ("/api/chat", "ChatRequest"),
+        ("/api/chat", ".ChatRequest"),
         ("/api/show", "ShowRequest"),
         ("/api/embed", "EmbedRequest"),
         ("/v1/messages", "MessagesRequest"),
@@ -144,7 +144,7 @@ def test_a_name_of_another_type_is_refused_where_it_is_read() -> None:
     ],
 )  # fmt: skip
 def test_a_bad_body_is_refused_in_the_recorded_words(name: str) -> None:
-    recorded = case("0.32.15", name)
+    recorded = case(NEWEST, name)
     route = find(recorded.request.head.path)
     assert route is not None
     with pytest.raises(ProxyError) as caught:
@@ -167,7 +167,7 @@ def test_a_bad_body_is_refused_in_the_recorded_words(name: str) -> None:
     ],
 )  # fmt: skip
 def test_a_recorded_body_names_its_model_and_passes_untouched(name: str) -> None:
-    recorded = case("0.32.15", name).request
+    recorded = case(NEWEST, name).request
     route = find(recorded.head.path)
     assert route is not None
     named = read(route, recorded)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
@@ -12,10 +11,8 @@ from gollamas.errors import NoServerLeft
 from gollamas.fleet import entries
 from gollamas.fleet.view import View
 from gollamas.wire.message import Answer
+from tests.recorded import VERSIONS, case
 from tests.unit.fleet.fleets import config, view_of
-
-RECORDED = Path(__file__).parents[4] / "shared" / "recorded"
-VERSIONS = ["0.24.0", "0.32.15"]
 
 
 def tags_body(*models: tuple[str, str, str]) -> bytes:
@@ -45,16 +42,12 @@ def shown(answer: Answer) -> list[str]:
     )
 
 
-def recorded(version: str, case: str) -> tuple[bytes, bytes]:
+def recorded(version: str, name: str) -> tuple[bytes, bytes]:
     """Return the content type and body of a recorded answer."""
-    path = RECORDED / version / f"{case}.response"
-    if not path.is_file():
-        pytest.skip("no recorded answers here")
-    head, _, body = path.read_bytes().partition(b"\r\n\r\n")
-    (content_type,) = (
-        line.partition(b": ")[2] for line in head.split(b"\r\n") if line.lower().startswith(b"content-type:")
-    )
-    return content_type, body
+    reply = case(version, name).reply
+    content_type = reply.get(b"content-type")
+    assert content_type is not None
+    return content_type, reply.body
 
 
 def everything() -> tuple[Config, View]:
@@ -64,20 +57,20 @@ def everything() -> tuple[Config, View]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("case", ["tags", "tags-three"])
-def test_tags_of_one_server_are_its_own_bytes(version: str, case: str) -> None:
+@pytest.mark.parametrize("name", ["tags", "tags-three"])
+def test_tags_of_one_server_are_its_own_bytes(version: str, name: str) -> None:
     """What one server lists comes out as recorded, byte for byte."""
-    content_type, body = recorded(version, case)
+    content_type, body = recorded(version, name)
     made, view = everything()
     see(view, "a", tags=body)
     assert listing.tags(made, view) == Answer(200, [(b"Content-Type", content_type)], body)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("case", ["ps-empty", "ps-one", "ps-two", "ps-forever", "ps-context"])
-def test_ps_of_one_server_is_its_own_bytes(version: str, case: str) -> None:
+@pytest.mark.parametrize("name", ["ps-empty", "ps-one", "ps-two", "ps-forever", "ps-context"])
+def test_ps_of_one_server_is_its_own_bytes(version: str, name: str) -> None:
     """What one server has loaded comes out as recorded, byte for byte."""
-    content_type, body = recorded(version, case)
+    content_type, body = recorded(version, name)
     made, view = everything()
     see(view, "a", ps=body)
     assert listing.ps(made, view) == Answer(200, [(b"Content-Type", content_type)], body)

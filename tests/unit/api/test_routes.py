@@ -4,7 +4,7 @@ import pytest
 
 from gollamas.api.dialects import Dialect
 from gollamas.api.routes import ROUTES, Kind, Redirect, Route, find, parameter, redirect
-from tests.recorded import case
+from tests.recorded import NEWEST, case
 
 # Path, methods (as Allow has them), dialect, whether an answer comes in pieces by default.
 TABLE = {
@@ -131,7 +131,7 @@ def test_nothing_else_is_redirected(path: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["double-slash", "trailing-slash"])
 def test_redirects_are_the_recorded_ones(name: str) -> None:
-    recorded = case("0.32.15", name)
+    recorded = case(NEWEST, name)
     head = recorded.request.head
     assert redirect(head.path, head.method, head.query) == Redirect(
         recorded.reply.status, recorded.reply.get(b"location") or b""
@@ -140,7 +140,7 @@ def test_redirects_are_the_recorded_ones(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["wrong-method", "wrong-method-delete", "preflight-local"])
 def test_the_allowed_methods_are_the_recorded_ones(name: str) -> None:
-    recorded = case("0.32.15", name)
+    recorded = case(NEWEST, name)
     route = find(recorded.request.head.path)
     assert route is not None
     assert recorded.request.head.method not in route.allowed

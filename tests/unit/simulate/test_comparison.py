@@ -1,8 +1,10 @@
 """The comparison with the recordings sees what it is to see, and nothing else."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.recorded import body_shape, chunk_shapes, event_shapes, parse_reply
+from tests.recorded import body_shape, chunk_shapes, event_shapes, parse_reply, versions_in
 
 LINE = b'{"model":"a","created_at":"x","response":"Hi","done":false}\n'
 LAST = b'{"model":"a","created_at":"x","response":"","done":true,"done_reason":"stop","context":[1,2]}\n'
@@ -32,6 +34,7 @@ def test_values_are_left_aside(one: bytes, other: bytes) -> None:
         (b'{"error":"x"}', b'{"error":"y"}'),
         (b'{"error":{"message":"x"}}', b'{"error":{"message":"y"}}'),
         (b'{"done_reason":"stop"}', b'{"done_reason":"load"}'),
+        (b'{"capabilities":["completion"]}', b'{"capabilities":["embedding"]}'),
         (b"404 page not found", b"404 not found"),
     ],
 )
@@ -75,3 +78,13 @@ def test_a_faulty_framing_is_no_reply(body: bytes) -> None:
     """A chunked body without its end, or with a wrong size, is not read."""
     with pytest.raises((AssertionError, ValueError)):
         parse_reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body, is_head=False)
+
+
+def test_every_version_in_the_folder_is_compared_the_newest_first(tmp_path: Path) -> None:
+    """Whatever lies there with an index, in the order of its numbers; nothing where there is no folder."""
+    for name in ("0.9.0", "0.100.1", "0.34.3"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "index.json").touch()
+    (tmp_path / "notes").mkdir()
+    assert versions_in(tmp_path) == ("0.100.1", "0.34.3", "0.9.0")
+    assert versions_in(tmp_path / "absent") == ()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gollamas.simulate.server import SimulatedOllama
+from gollamas.simulate.settings import VERSIONS
 from tests.unit.simulate.running import ask, body_of, fast, request, runs
 
 USER = [{"role": "user", "content": "What is the weather in Bern?"}]
@@ -314,7 +315,7 @@ async def test_nobody_is_signed_in(method: str, path: str, status: int) -> None:
     assert (await ask(fast(), path, method=method))[0] == status
 
 
-@pytest.mark.parametrize("version", ["0.24.0", "0.32.15"])
+@pytest.mark.parametrize("version", VERSIONS)
 @runs
 async def test_log_probabilities(version: str) -> None:
     """Where they are asked for, each token has one, with its alternatives, whole and in pieces."""

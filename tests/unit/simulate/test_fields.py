@@ -7,10 +7,10 @@ from gollamas.simulate.refusal import Refusal
 from gollamas.simulate.settings import FOREVER
 
 
-def fault_of(struct: str, body: bytes, empty: str = "missing request body") -> str:
+def fault_of(struct: str, body: bytes, *, is_embedded: bool = False) -> str:
     """Give the text of the refusal."""
     with pytest.raises(Refusal) as raised:
-        read(struct, body, empty=empty)
+        read(struct, body, is_embedded=is_embedded)
     assert raised.value.status == 400
     return raised.value.text
 
@@ -108,6 +108,39 @@ def test_null_is_absent_and_the_unknown_is_ignored() -> None:
 def test_wrong_types_have_the_words_of_go(struct: str, body: bytes, fault: str) -> None:
     """A member of a wrong type is named with its struct and its type."""
     assert fault_of(struct, body) == fault
+
+
+@pytest.mark.parametrize(
+    ("struct", "body", "fault"),
+    [
+        (
+            "GenerateRequest",
+            b'{"model": 7}',
+            "json: cannot unmarshal number into Go struct field .GenerateRequest.model of type string",
+        ),
+        (
+            "ChatRequest",
+            b'{"think": 7, "messages": [{"content": 7}]}',
+            "json: cannot unmarshal number into Go struct field .ChatRequest.messages.content of type string",
+        ),
+        (
+            "ChatRequest",
+            b"[1]",
+            (
+                "json: cannot unmarshal array into Go value of type struct"
+                ' { *api.ChatRequest; Think json.RawMessage "json:\\"think\\"" }'
+            ),
+        ),
+        (
+            "ChatRequest",
+            b'{"think": 7}',
+            'think must be a boolean or string ("high", "medium", "low", "max", true, or false)',
+        ),
+    ],
+)
+def test_a_nameless_struct_shows_in_the_words_of_go(struct: str, body: bytes, fault: str) -> None:
+    """Its name is empty, so that a dot comes first; `think` is read after all else."""
+    assert fault_of(struct, body, is_embedded=True) == fault
 
 
 @pytest.mark.parametrize(

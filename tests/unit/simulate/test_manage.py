@@ -62,6 +62,37 @@ async def test_a_model_can_be_made_of_a_blob() -> None:
     assert (await ask(server, "/api/generate", {"model": "mine", "prompt": "Hi", "stream": False}))[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("version", "blob", "status", "text"),
+    [
+        ("0.32.15", b"not a model", 400, "supplied file was not in GGUF format"),
+        ("0.34.3", b"not a model", 500, "unsupported file type [110 111 116 32]"),
+        ("0.34.3", b"abc", 500, "unexpected EOF"),
+        ("0.34.3", b"", 500, "EOF"),
+    ],
+)
+@runs
+async def test_a_blob_that_is_no_model_is_refused(version: str, blob: bytes, status: int, text: str) -> None:
+    """Each release in its own words; the newer one counts it as its own failure."""
+    server = fast(version=version)
+    digest = "sha256:" + hashlib.sha256(blob).hexdigest()
+    await ask(server, f"/api/blobs/{digest}", blob)
+    body = {"model": "mine", "files": {"a.gguf": digest}, "stream": False}
+    assert await ask(server, "/api/create", body) == (status, {"error": text})
+
+
+@pytest.mark.parametrize(("version", "parent"), [("0.32.15", ""), ("0.34.3", "a.gguf")])
+@runs
+async def test_a_model_made_of_a_file_names_it_as_its_parent(version: str, parent: str) -> None:
+    """From 0.34 on."""
+    server = fast(version=version)
+    digest = "sha256:" + hashlib.sha256(b"GGUF").hexdigest()
+    await ask(server, f"/api/blobs/{digest}", b"GGUF")
+    await ask(server, "/api/create", {"model": "mine", "files": {"a.gguf": digest}})
+    _, shown = await ask(server, "/api/show", {"model": "mine"})
+    assert shown["details"]["parent_model"] == parent
+
+
 @runs
 async def test_a_copy_has_the_same_digest_and_a_variant_another() -> None:
     """Copies are equal in everything but the name; a parameter makes another model of the same weights."""

@@ -6,6 +6,7 @@ import pytest
 
 from gollamas.simulate.clock import WallClock
 from gollamas.simulate.server import SimulatedOllama
+from gollamas.simulate.settings import VERSIONS as KNOWN
 from gollamas.simulate.settings import Settings
 from gollamas.wire.message import Answer
 from tests.recorded import VERSIONS, body_shape, cases, chunk_shapes, needs_recordings
@@ -29,7 +30,12 @@ def simulated(version: str) -> SimulatedOllama:
         home=home.group(1).decode(),
         resolver=resolver.group(1).decode(),
     )
-    return SimulatedOllama(settings, WallClock())
+    server = SimulatedOllama(settings, WallClock())
+    by_name = {case.name: case for case in cases(version)}
+    if by_name["blob-head-missing"].reply.status == 200:  # it lay there from an earlier recording
+        blob = by_name["blob-post"].request
+        server.engine.library.put_blob(blob.head.path.rpartition(b"/")[2].decode(), blob.body)
+    return server
 
 
 async def pieces_of(answer: Answer) -> list[bytes] | None:
@@ -63,3 +69,39 @@ async def test_each_recorded_case(version: str) -> None:
         if found != wanted:
             differences.append((case.name, wanted, found))
     assert differences == []
+
+
+_PROMPT = re.compile(rb'"(?:prompt_eval_count|prompt_tokens|input_tokens)":(\d+)')
+_CACHED = re.compile(rb'"(?:prompt_eval_cached_count|cached_tokens|cache_read_input_tokens)":(\d+)')
+
+
+def cached(body: bytes) -> int | str | None:
+    """Give how much of a prompt an answer says was cached: a count, or that it was all but the last token."""
+    told, known = _PROMPT.findall(body), _CACHED.findall(body)
+    if not known:
+        return None
+    in_all = int(told[-1]) + (int(known[-1]) if b"cache_read_input_tokens" in body else 0)
+    return "all but one" if int(known[-1]) == in_all - 1 else int(known[-1])
+
+
+@needs_recordings
+@pytest.mark.parametrize("version", VERSIONS)
+@runs
+async def test_what_was_cached_is_told_as_recorded(version: str) -> None:
+    """Asked the same in the same order, as much is known: nothing after a load, a beginning, all but one."""
+    server = simulated(version)
+    found, wanted = [], []
+    for case in cases(version):
+        answer = await server.respond(case.request)
+        pieces = await pieces_of(answer)
+        body = b"".join(pieces) if pieces is not None else answer.body
+        assert isinstance(body, bytes)
+        found.append((case.name, cached(body)))
+        wanted.append((case.name, cached(case.reply.body)))
+    assert found == wanted
+
+
+@needs_recordings
+def test_every_recorded_version_is_one_that_is_simulated() -> None:
+    """What the help of `gollamas simulate` names is what was compared here."""
+    assert set(VERSIONS) <= set(KNOWN)

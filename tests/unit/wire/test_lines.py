@@ -1,13 +1,12 @@
 """The name editor on what Ollama sends and on texts that look like a name."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from gollamas.wire.lines import NameEditor, Shape, quoted, shape_of
+from tests.recorded import FOLDER, VERSIONS, needs_recordings
 
-RECORDED = Path(__file__).parents[4] / "shared" / "recorded"
 X, Y = b"llama3.2-vision", b"gpt-4o"
 
 
@@ -187,12 +186,12 @@ def body_of(answer: bytes) -> tuple[bytes, bytes]:
     return kind, body
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded answers are not beside the repository")
-@pytest.mark.parametrize("version", ["0.24.0", "0.32.15"])
+@needs_recordings
+@pytest.mark.parametrize("version", VERSIONS)
 def test_recorded_answers_carry_the_new_name_wherever_they_carried_their_own(version: str) -> None:
     """Ollama's recorded words contain no quoted `smol` of their own, so a plain replacement is the truth."""
     seen = 0
-    for path in sorted((RECORDED / version).glob("*.response")):
+    for path in sorted((FOLDER / version).glob("*.response")):
         route = next((r for prefix, r in ROUTES.items() if path.name.startswith(prefix)), None)
         if route is None:
             continue

@@ -9,7 +9,7 @@ from gollamas import names
 from gollamas.simulate import answers, fields
 from gollamas.simulate.engine import Engine
 from gollamas.simulate.goformat import timestamp
-from gollamas.simulate.model import Model
+from gollamas.simulate.model import Model, digest_of
 from gollamas.simulate.refusal import Refusal
 from gollamas.wire.message import Answer, Head
 
@@ -34,7 +34,22 @@ def status(_: Engine) -> Answer:
 
 def tags(engine: Engine) -> Answer:
     """`GET /api/tags`: the newest first."""
-    return answers.native({"models": [_tag(engine, model) for model in engine.library.all()]})
+    twice = {names.key_of(name) for name in engine.settings.listed_twice}
+    entries = []
+    for model in engine.library.all():
+        entry = _tag(engine, model)
+        entries += _of_runners(entry) if model.name.key in twice else [entry]
+    return answers.native({"models": entries})
+
+
+def _of_runners(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Make an entry for each runner of one name: other weights, another digest."""
+    other = {
+        "size": entry["size"] * 2,
+        "digest": digest_of("mlx", entry["digest"]),
+        "details": {**entry["details"], "format": "safetensors"},
+    }
+    return [{**entry, "runner": "llamacpp"}, {**entry, **other, "runner": "mlx"}]
 
 
 def _tag(engine: Engine, model: Model) -> dict[str, Any]:

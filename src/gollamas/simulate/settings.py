@@ -17,6 +17,7 @@ class Settings:
 
     version: str = VERSIONS[0]
     models: tuple[str, ...] = ("llama3.2", "smollm2:135m", "all-minilm")  # installed, oldest first
+    listed_twice: tuple[str, ...] = ()  # those that another runner has a manifest of, too (0.40 and later)
     load_seconds: float = 1.0  # for each load, whatever the model
     tokens_per_second: float = 50.0  # for each request; 0 means as fast as it goes
     prompt_tokens_per_second: float = 2000.0  # 0 means as fast as it goes

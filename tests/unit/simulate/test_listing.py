@@ -18,6 +18,19 @@ async def tags(server: SimulatedOllama) -> list[dict[str, Any]]:
     return entries
 
 
+@runs
+async def test_a_name_can_be_listed_twice() -> None:
+    """Once per runner, with unlike digests, the first being the one that runs; others stand once."""
+    server = fast(models=("smol", "llama3.2"), listed_twice=("LLAMA3.2:latest",))
+    first, second, other = await tags(server)
+    assert [entry["name"] for entry in (first, second, other)] == ["llama3.2:latest"] * 2 + ["smol:latest"]
+    assert [first["runner"], second["runner"], "runner" in other] == ["llamacpp", "mlx", False]
+    assert first["digest"] != second["digest"]
+    await ask(server, "/api/generate", {"model": "llama3.2"})
+    _, loaded = await ask(server, "/api/ps", method="GET")
+    assert [entry["digest"] for entry in loaded["models"]] == [first["digest"]]
+
+
 @pytest.mark.parametrize(
     ("version", "chat", "embedder", "capabilities"),
     [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gollamas.simulate.settings import Settings
 from tests.clients.fleet import NAMES, Fleet
 from tests.clients.programs import PATIENCE, clean_environment, ollama_command
 
@@ -80,7 +81,7 @@ def test_an_unknown_model(shell: Shell) -> None:
 
 def test_version(shell: Shell) -> None:
     """The server's version is the fleet's."""
-    assert "0.32.15" in shell.said("--version")
+    assert Settings().version in shell.said("--version")
 
 
 def test_the_line_of_the_readme(shell: Shell) -> None:

@@ -62,7 +62,7 @@ def native_error(refusal: Refusal) -> Answer:
 def openai_error(refusal: Refusal) -> Answer:
     """Make an error in OpenAI's shape."""
     kind = {400: "invalid_request_error", 404: "not_found_error"}.get(refusal.status, "api_error")
-    value = {"error": {"message": refusal.text, "type": kind, "param": None, "code": None}}
+    value = {"error": {"message": refusal.text, "type": kind, "param": None, "code": refusal.code}}
     if refusal.in_stream:
         return Answer(refusal.status, _type(BARE_JSON), one(dump(value) + b"\n"))
     return native(value, status=refusal.status) if refusal.is_early else openai(value, status=refusal.status)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from gollamas import names
 from gollamas.simulate import text
 from gollamas.simulate.clock import Clock
+from gollamas.simulate.fields import think_fault
 from gollamas.simulate.goformat import dump, quote
 from gollamas.simulate.library import Library
 from gollamas.simulate.model import Model
@@ -129,6 +130,8 @@ class Engine:
     def check(self, ask: Ask, model: Model) -> None:
         """Raise Refusal (400) for what the model is not able to do."""
         able = model.weights.capabilities
+        if isinstance(ask.think, str) and (fault := think_fault(ask.think)):
+            raise Refusal(400, fault)
         if model.weights.is_embedding:
             raise Refusal(400, f'"{ask.name}" does not support {ask.verb}')
         if ask.think and "thinking" not in able and not ask.relaxes_think:

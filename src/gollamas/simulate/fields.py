@@ -7,7 +7,7 @@ Owns which members exist and what is said of a wrong type (Ollama's `api/types.g
 from typing import Any, Final
 
 from gollamas.simulate import gojson
-from gollamas.simulate.goformat import base64_fault, parse_duration
+from gollamas.simulate.goformat import base64_fault, parse_duration, quote
 from gollamas.simulate.refusal import Refusal
 from gollamas.simulate.settings import FOREVER
 
@@ -21,6 +21,7 @@ _IMAGES: Final = "[]api.ImageData"
 _MESSAGES: Final = "[]api.Message"
 _PARAMS: Final = "[]anthropic.MessageParam"
 _AROUND: Final = 'struct {{ *api.{}; Think json.RawMessage "json:\\"think\\"" }}'
+_THINK_WORDS: Final = '"high", "medium", "low", "max", true, or false'
 _GO_KINDS: Final = {"bool": _BOOL, "array": "[]interface {}", "object": _MAP}
 # What JSON kind the elements of a list are, and the type that Go names when they are another.
 _ELEMENTS: Final = {
@@ -190,7 +191,7 @@ def _members(struct: str, path: str, value: gojson.Pairs) -> dict[str, Any]:
         if name == "keep_alive":
             found[name] = keep_alive(item)
         elif name == "think":
-            found[name] = think(item)
+            found[name] = think(item, any_word=path.startswith("."))
         else:
             found[name] = gojson.plain(item)
     return found
@@ -254,16 +255,21 @@ def keep_alive(value: Any) -> float:
     return FOREVER if seconds < 0 else min(seconds, FOREVER)
 
 
-def think(value: Any) -> bool | str:
-    """Whether and how much to think.
+def think(value: Any, *, any_word: bool = False) -> bool | str:
+    """Whether and how much to think; with `any_word` words are judged later, once the model is known.
 
     Raises ValueError with the text of `ThinkValue.UnmarshalJSON`.
     """
-    words = '"high", "medium", "low", "max", true, or false'
     if value is True or value is False:
         return bool(value)
-    if value in ("high", "medium", "low", "max"):
-        return str(value)
-    if gojson.kind(value) == "string":
-        raise ValueError(f'invalid think value: "{value}" (must be {words})')
-    raise ValueError(f"think must be a boolean or string ({words})")
+    if gojson.kind(value) != "string":
+        raise ValueError("think must be a boolean or string" + ("" if any_word else f" ({_THINK_WORDS})"))
+    if not any_word and (fault := think_fault(value)):
+        raise ValueError(fault)
+    return str(value)
+
+
+def think_fault(word: str) -> str | None:
+    """Give what is said of a word that is none of those for how much to think."""
+    is_known = word in ("high", "medium", "low", "max")
+    return None if is_known else f"invalid think value: {quote(word)} (must be {_THINK_WORDS})"

@@ -160,6 +160,8 @@ async def create(engine: Engine, body: bytes) -> Answer:
     if name is None:
         raise Refusal(400, "invalid model name")
     files = members.get("files", {})
+    if engine.settings.release >= (0, 34):
+        _check_files(engine, files)
     if not members.get("from") and not files:
         fault = Refusal(400, "neither 'from' or 'files' was specified")
         return answers.native({"error": fault.text}, status=400, content_type=answers.BARE_JSON)
@@ -211,13 +213,27 @@ def _weights(engine: Engine, name: names.Name, files: dict[str, Any]) -> Weights
     found = weights_named(name)
     for digest in files.values():
         if not engine.library.has_blob(str(digest)):
-            path = f"{engine.settings.home}/blobs/{str(digest).replace(':', '-')}"
-            raise Refusal(500, f"open {path}: no such file or directory")
+            raise Refusal(500, f"open {_blob_path(engine, str(digest))}: no such file or directory")
         content = engine.library.blob(str(digest))
         if content is not None and not content.startswith(b"GGUF"):
             raise _no_gguf(engine, content)
         found = replace(found, origin=str(digest))
     return found
+
+
+def _check_files(engine: Engine, files: dict[str, Any]) -> None:
+    for path, digest in files.items():
+        try:
+            is_there = engine.library.has_blob(str(digest))
+        except Refusal as refusal:
+            raise Refusal(400, f"invalid digest for {path}: {refusal.text}") from None
+        if not is_there and not path.endswith((".gguf", ".safetensors")):
+            fault = f"open {_blob_path(engine, str(digest))}: no such file or directory"
+            raise Refusal(400, f"blob not found for {path} (digest {digest}): {fault}")
+
+
+def _blob_path(engine: Engine, digest: str) -> str:
+    return f"{engine.settings.home}/blobs/{digest.replace(':', '-')}"
 
 
 def _no_gguf(engine: Engine, content: bytes) -> Refusal:

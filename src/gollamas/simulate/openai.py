@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from gollamas.simulate import answers, fields
 from gollamas.simulate.engine import Ask, Done, Engine, Piece
-from gollamas.simulate.goformat import base64_fault, dump, go_type_of
+from gollamas.simulate.goformat import base64_fault, dump, go_type_of, quote
 from gollamas.simulate.native import inputs_of
 from gollamas.simulate.refusal import Refusal
 from gollamas.simulate.text import chance
@@ -20,15 +20,15 @@ from gollamas.wire.message import Answer
 
 _IMAGES: Final = ("data:", "data:image/jpeg", "data:image/jpg", "data:image/png", "data:image/webp")
 DONE: Final = b"data: [DONE]\n\n"
-_EFFORTS: Final[dict[Any, bool | str]] = {
+_EFFORTS: Final[dict[Any, bool | str]] = {  # in the order in which Ollama names them
     "none": False,
     "minimal": "low",
     "low": "low",
     "medium": "medium",
     "high": "high",
-    "max": "max",
     "xhigh": "max",
     "ultra": "max",
+    "max": "max",
 }
 
 
@@ -58,7 +58,7 @@ async def chat(engine: Engine, body: bytes) -> Answer:
         prompt=prompt,
         options=_options(members),
         tools=members.get("tools", []),
-        think=think_of(effort),
+        think=think_of(effort, engine.settings.release),
         format=_format(members.get("response_format")),
         may_call=messages[-1].get("role") == "user",
         logprobs=members.get("top_logprobs", 0) if members.get("logprobs") else None,
@@ -126,14 +126,16 @@ def _format(value: Any) -> Any:
     return None
 
 
-def think_of(effort: Any) -> bool | str | None:
+def think_of(effort: Any, release: tuple[int, ...]) -> bool | str | None:
     """Give what an effort means natively. Raises Refusal (400) for an unknown word."""
     if effort in (None, ""):
         return None
     if effort not in _EFFORTS:
-        raise _early(
-            f'invalid reasoning value: \'{effort}\' (must be "high", "medium", "low", "max", or "none")'
-        )
+        if release >= (0, 34):
+            words = ", ".join(quote(word) for word in _EFFORTS if word != "none")
+            raise _early(f'invalid reasoning value: {quote(effort)} (must be {words}, or "none")')
+        words = '"high", "medium", "low", "max", or "none"'
+        raise _early(f"invalid reasoning value: '{effort}' (must be {words})")
     return _EFFORTS[effort]
 
 

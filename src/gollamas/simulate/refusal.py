@@ -9,11 +9,20 @@ class Refusal(Exception):
 
     `is_early` says that the request was turned away before the handler of the native API saw it,
     which shows in the form of the `/v1` answers. `by_runner` says that the model's runner refused, which is
-    after a stream was begun within the server; `in_stream` that there was one.
+    after a stream was begun within the server; `in_stream` that there was one. `code` is OpenAI's.
     """
 
-    def __init__(self, status: int, text: str, *, is_early: bool = False, by_runner: bool = False) -> None:
+    def __init__(
+        self,
+        status: int,
+        text: str,
+        *,
+        is_early: bool = False,
+        by_runner: bool = False,
+        code: str | None = None,
+    ) -> None:
         super().__init__(text)
+        self.code = code
         self.status = status
         self.text = text
         self.is_early = is_early

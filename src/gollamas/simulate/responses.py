@@ -7,7 +7,7 @@ events that of Go maps: sorted by key.
 from collections.abc import Iterator
 from typing import Any, Final
 
-from gollamas.simulate import answers, fields
+from gollamas.simulate import answers, fields, gojson
 from gollamas.simulate.engine import Ask, Done, Engine, Piece
 from gollamas.simulate.goformat import dump, quote
 from gollamas.simulate.gojson import kind as kind_of
@@ -21,6 +21,8 @@ _IGNORED: Final = ("reasoning", "web_search_call", "function_call")
 
 async def responses(engine: Engine, body: bytes) -> Answer:
     """`POST /v1/responses`."""
+    if engine.settings.release >= (0, 34):
+        _look_for_compaction(body)
     members = fields.read("ResponsesRequest", body, empty="EOF")
     prompt, may_call = _prompt(members)
     name = members.get("model", "")
@@ -44,7 +46,7 @@ async def responses(engine: Engine, body: bytes) -> Answer:
         options=options,
         tools=tools,
         may_call=may_call,
-        think=think_of(reasoning.get("effort")),
+        think=think_of(reasoning.get("effort"), engine.settings.release),
         format=_format(members),
     )
     pieces = engine.complete(ask)
@@ -52,6 +54,45 @@ async def responses(engine: Engine, body: bytes) -> Answer:
     if not members.get("stream"):
         return answers.openai(reply.whole(await answers.gathered(pieces)))
     return await answers.stream(list(answers.SSE_FIELDS), answers.written(pieces, reply.events))
+
+
+def _look_for_compaction(body: bytes) -> None:
+    """Read a body as Ollama does beforehand, to see whether it asks to compact a conversation.
+
+    Raises Refusal for what it can't read. Keys count exactly as they are spelt.
+    """
+    try:
+        value = gojson.decode(body)
+    except gojson.NoBodyError:
+        raise _refused("missing request body") from None
+    except gojson.GoSyntaxError as fault:
+        what = "unexpected end of JSON input" if str(fault) == "unexpected EOF" else str(fault)
+        raise _refused(f"invalid Responses request: {what}") from None
+    if not isinstance(value, gojson.Pairs | None):
+        what = f"json: cannot unmarshal {kind_of(value)} into Go value of type map[string]json.RawMessage"
+        raise _refused(f"invalid Responses request: {what}")
+    members = dict(value or ())
+    name = members.get("model")
+    if not isinstance(name, str) or not name.strip():
+        raise _refused("model is required")
+    for key, called, wanted, go_type in (
+        ("stream", "stream value", "bool", "bool"),
+        ("tools", "tools", "array", "[]openai.ResponsesTool"),
+    ):
+        item = members.get(key)
+        if item is not None and kind_of(item) != wanted:
+            what = f"json: cannot unmarshal {kind_of(item)} into Go value of type {go_type}"
+            raise _refused(f"invalid {called}: {what}")
+    given = members.get("input")
+    if given is None:
+        raise _refused("input is required")
+    if kind_of(given) not in ("string", "array"):
+        what = f"json: cannot unmarshal {kind_of(given)} into Go value of type []json.RawMessage"
+        raise _refused(f"input must be a string or array: {what}")
+
+
+def _refused(text: str) -> Refusal:
+    return Refusal(400, text, is_early=True, code="invalid_request_error")
 
 
 def _format(members: dict[str, Any]) -> Any:

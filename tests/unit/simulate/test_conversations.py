@@ -66,12 +66,84 @@ async def test_parts_of_an_openai_message(messages: Any, status: int, text: str 
     assert text is None or body["error"]["message"] == text
 
 
+@pytest.mark.parametrize(
+    ("version", "text"),
+    [
+        ("0.32.15", """'huge' (must be "high", "medium", "low", "max", or "none")"""),
+        (
+            "0.34.3",
+            '"huge" (must be "minimal", "low", "medium", "high", "xhigh", "ultra", "max", or "none")',
+        ),
+    ],
+)
 @runs
-async def test_an_unknown_effort_is_refused() -> None:
+async def test_an_unknown_effort_is_refused(version: str, text: str) -> None:
     """An effort is one of Ollama's words."""
     body = {"model": "smol", "messages": [{"role": "user", "content": "x"}], "reasoning_effort": "huge"}
-    status, answer = await ask(fast(models=("smol",)), "/v1/chat/completions", body)
-    assert (status, answer["error"]["message"][:31]) == (400, "invalid reasoning value: 'huge'")
+    status, answer = await ask(fast(models=("smol",), version=version), "/v1/chat/completions", body)
+    assert (status, answer["error"]["message"]) == (400, f"invalid reasoning value: {text}")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "text"),
+    [
+        ({"model": "nope"}, 404, "model 'nope' not found"),
+        ({}, 400, "model is required"),
+        (
+            {"model": "all-minilm", "messages": [{"role": "user", "content": "x"}]},
+            400,
+            'invalid think value: "much" (must be "high", "medium", "low", "max", true, or false)',
+        ),
+    ],
+)
+@runs
+async def test_a_word_for_thinking_is_judged_by_the_model(body: Any, status: int, text: str) -> None:
+    """First the model is looked for, then the word is judged, then what the model is able to do."""
+    server = fast(models=("all-minilm",))
+    assert await ask(server, "/api/chat", {**body, "think": "much"}) == (status, {"error": text})
+
+
+EARLY = [
+    (b"", "missing request body"),
+    (b"{", "invalid Responses request: unexpected end of JSON input"),
+    (
+        b"[]",
+        (
+            "invalid Responses request: json: cannot unmarshal array"
+            " into Go value of type map[string]json.RawMessage"
+        ),
+    ),
+    (b"null", "model is required"),
+    (b'{"model":7}', "model is required"),
+    (b'{"Model":"smol","input":"x"}', "model is required"),
+    (b'{"model":"smol"}', "input is required"),
+    (
+        b'{"model":"smol","input":7}',
+        (
+            "input must be a string or array: json: cannot unmarshal number"
+            " into Go value of type []json.RawMessage"
+        ),
+    ),
+    (
+        b'{"model":"smol","input":"x","stream":"y"}',
+        "invalid stream value: json: cannot unmarshal string into Go value of type bool",
+    ),
+    (
+        b'{"model":"smol","input":"x","tools":7}',
+        "invalid tools: json: cannot unmarshal number into Go value of type []openai.ResponsesTool",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "text"), EARLY)
+@runs
+async def test_a_response_is_read_twice_from_0_34_on(body: bytes, text: str) -> None:
+    """A look for a request to compact a conversation comes first and has words and a code of its own."""
+    status, answer = await ask(fast(models=("smol",)), "/v1/responses", body)
+    error = {"message": text, "type": "invalid_request_error", "param": None, "code": "invalid_request_error"}
+    assert (status, answer) == (400, {"error": error})
+    _, older = await ask(fast(models=("smol",), version="0.32.15"), "/v1/responses", body)
+    assert (older["error"] or {}).get("code") is None
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,22 @@ async def test_a_blob_that_is_no_model_is_refused(version: str, blob: bytes, sta
     assert await ask(server, "/api/create", body) == (status, {"error": text})
 
 
+@pytest.mark.parametrize(
+    ("path", "digest", "status", "text"),
+    [
+        ("x.gguf", "nope", 400, "invalid digest for x.gguf: invalid digest format"),
+        ("x", f"sha256:{'0' * 64}", 400, f"blob not found for x (digest sha256:{'0' * 64}): open "),
+        ("x.gguf", f"sha256:{'0' * 64}", 500, "open "),
+    ],
+)
+@runs
+async def test_a_file_that_was_not_sent_is_refused(path: str, digest: str, status: int, text: str) -> None:
+    """What a file is shows in its name or else in its bytes, which are looked at first."""
+    body = {"model": "mine", "files": {path: digest}, "stream": False}
+    found, answer = await ask(fast(), "/api/create", body)
+    assert (found, answer["error"][: len(text)]) == (status, text)
+
+
 @pytest.mark.parametrize(("version", "parent"), [("0.32.15", ""), ("0.34.3", "a.gguf")])
 @runs
 async def test_a_model_made_of_a_file_names_it_as_its_parent(version: str, parent: str) -> None:

@@ -110,6 +110,16 @@ def test_the_locks_agree() -> None:
             assert dev[name][0] == version
 
 
+def test_every_build_has_one_compiler() -> None:
+    """Pip's isolated build, which reads no lock, compiles with the mypy that the locks name."""
+    requires = map(Requirement, PROJECT["build-system"]["requires"])
+    wanted = {requirement.name: requirement.specifier for requirement in requires}
+    assert set(wanted) == {requirement.name for requirement in declared("build")} - {"build"}
+    for pins in map(pins_of, ("requirements-dev.lock", "requirements-build.lock")):
+        assert str(wanted["mypy"]) == f"=={pins['mypy'][0]}"
+        assert all(specifier.contains(pins[name][0]) for name, specifier in wanted.items())
+
+
 def test_at_most_ten_packages_at_run_time() -> None:
     """What is installed with gollamas stays few, their own dependencies counted."""
     assert len(pins_of("requirements.lock")) <= 10
@@ -191,18 +201,6 @@ def test_setup_does_nothing_twice(tmp_path: Path) -> None:
     assert "--require-hashes" not in setup()
     os.utime(tmp_path / "requirements-dev.lock", (newer, newer))
     assert "--require-hashes -r requirements-dev.lock" in setup()
-
-
-def test_what_is_compiled_is_there() -> None:
-    """Each module that setup.py names exists without a coroutine, and was compiled unless nothing was."""
-    (table,) = re.findall(r"^COMPILED = (\{.*?^\})", text_of("setup.py"), re.MULTILINE | re.DOTALL)
-    package = ROOT / "src/gollamas"
-    named = {
-        package / f"{layer}/{name}.py" for layer, names in ast.literal_eval(table).items() for name in names
-    }
-    assert not [path for path in named if "async def" in path.read_text(encoding="utf-8")]
-    made = {path.with_name(path.name.partition(".")[0] + ".py") for path in package.rglob("*.so")}
-    assert made in (named, set())
 
 
 def test_setup_takes_the_quickest_python_that_works(tmp_path: Path) -> None:

@@ -17,3 +17,14 @@ def pytest_configure() -> None:
         layer = source.relative_to(SOURCES).parts[1]
         if layer not in ("admin", "cli", "simulate") and source.stat().st_mtime > oldest:
             pytest.exit(f"{source.name} has changed since it was compiled: make setup", returncode=2)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what may take longest: at the end, one worker would wait for the other's."""
+    items.sort(key=lambda item: -_limit(item))
+
+
+def _limit(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("timeout")
+    return mark.args[0] if mark is not None and mark.args else 0.0

@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from tests.meta.documents import ROOT, text_of
+from tests.meta.building import PACKAGE, compiled_below
+from tests.meta.documents import text_of
 
-SOURCES: Final = ROOT / "src"
-PACKAGE: Final = SOURCES / "gollamas"
+SOURCES: Final = PACKAGE.parent
 
 
 def compiled_modules() -> list[Path]:
@@ -100,7 +100,7 @@ def test_what_is_compiled_is_there() -> None:
     """Each module that setup.py names exists without a coroutine, and was compiled unless nothing was."""
     named = set(compiled_modules())
     assert not [path for path in named if "async def" in path.read_text(encoding="utf-8")]
-    made = {path.with_name(path.name.partition(".")[0] + ".py") for path in PACKAGE.rglob("*.so")}
+    made = {PACKAGE / f"{name.partition('.')[0]}.py" for name in compiled_below(PACKAGE)}
     assert made in (named, set())
 
 

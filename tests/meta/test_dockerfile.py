@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.meta.building import quick_compiler
 from tests.meta.documents import ROOT, Instruction, image_env, stages_of, text_of
 from tests.meta.running import LISTENING, started
 
@@ -94,7 +95,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = root / "src"
     work.mkdir()
     subprocess.run([sys.executable, "-m", "venv", root / "python"], check=True)
-    env = {"PATH": f"{root}/python/bin:/usr/bin:/bin", "HOME": str(root)}
+    env = {"PATH": f"{root}/python/bin:/usr/bin:/bin", "HOME": str(root)} | quick_compiler(root)
     env |= {
         name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "REQUESTS_"))
     }

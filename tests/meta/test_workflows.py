@@ -1,12 +1,13 @@
 """The workflows test every version of Python, publish the package and the images, and pin what they use."""
 
 import re
+import tomllib
 from fnmatch import fnmatch
 from typing import Any
 
 import pytest
 
-from tests.meta.documents import stages_of, text_of, yaml_of
+from tests.meta.documents import ROOT, stages_of, text_of, yaml_of
 
 CI = ".github/workflows/ci.yml"
 RELEASE = ".github/workflows/release.yml"
@@ -89,6 +90,16 @@ def test_every_machine_gets_a_compiled_wheel() -> None:
     assert [name.partition("-")[0] for name in machines] == ["ubuntu", "ubuntu", "macos", "macos", "windows"]
     assert any(step.get("run", "").startswith("python -m cibuildwheel") for step in jobs["wheels"]["steps"])
     assert any(step.get("env") == {"GOLLAMAS_PURE": "1"} for step in jobs["dist"]["steps"])
+
+
+def test_every_wheel_is_run_before_it_is_published() -> None:
+    """Each is installed without what we develop with, then started, asked and ended."""
+    script = "tests/meta/installed.py"
+    assert (ROOT / script).is_file()
+    asked = tomllib.loads(text_of("pyproject.toml"))["tool"]["cibuildwheel"]["test-command"]
+    assert asked == f"python {{project}}/{script} --compiled"
+    assert script in "".join(step.get("run", "") for step in yaml_of(RELEASE)["jobs"]["dist"]["steps"])
+    assert f"python {script}" in [step.get("run") for step in yaml_of(CI)["jobs"]["windows"]["steps"]]
 
 
 def test_the_images_go_to_both_registries_for_both_machines() -> None:

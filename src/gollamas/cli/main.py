@@ -5,11 +5,12 @@ quick.
 """
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Final
 
+from gollamas.cli.say import NotSaid, complain
+from gollamas.cli.streams import open_missing
 from gollamas.config.flags import HELP_FLAGS, VERB_ALIASES, VERBS, VERSION_FLAGS, first_word, is_one_of
 
 # These take the flags of `serve`, so `--help` among them is ours to answer.
@@ -18,15 +19,16 @@ _OURS: Final = frozenset({"serve", "check", "health", "version", "help"})
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (default: this process's) and give its exit code."""
+    open_missing()
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(errors="backslashreplace")  # a console may lack a letter of a model's name
     words = list(sys.argv[1:] if argv is None else argv)
     verb, rest = split_verb(words)
     try:
         code: int = importlib.import_module(f"gollamas.cli.{verb}").run(rest)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except NotSaid as why:
+        if not why.nobody_reads:
+            complain(f"gollamas: standard output can't be written: {why}")
         return 1
     except KeyboardInterrupt:
         return 130

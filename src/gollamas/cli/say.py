@@ -4,21 +4,37 @@ import sys
 from collections.abc import Iterable
 from typing import Final
 
+from gollamas.cli.streams import silence
 from gollamas.config.faults import Faults
 
 USAGE: Final = 2  # the exit code of every faulty command line or configuration
 
 
+class NotSaid(Exception):
+    """Standard output does not take the result."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error.strerror or str(error))
+        self.nobody_reads = isinstance(error, BrokenPipeError)  # whoever did has seen enough
+
+
 def say(text: str) -> None:
-    """Print a result."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    """Print a result; raises NotSaid."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        silence(sys.stdout)
+        raise NotSaid(error) from error
 
 
 def complain(text: str) -> None:
-    """Print what is wrong."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    """Print what is wrong. Where that can't be written either, the exit code alone tells it."""
+    try:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except OSError:
+        silence(sys.stderr)
 
 
 def complain_of(faults: Faults) -> None:

@@ -93,6 +93,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *, prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
 
+    def print_help(self, file: Any = None) -> None:  # noqa: ARG002 - argparse gives none
+        """Print the help as every verb prints its result."""
+        say(self.format_help().rstrip("\n"))
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and end with the exit code of a faulty command line."""
         unknown = message.partition("unrecognized arguments: ")[2].split()

@@ -1,12 +1,10 @@
-"""The application: a fleet of a Config, another Config applied to it, the whole thing run and stopped.
+"""The application: a fleet of a Config, another Config applied to it, started and stopped.
 
 Owns what is built of what, and the order of start and stop. Every part gets the few things that it needs;
 none of them knows this module.
 """
 
 import asyncio
-import os
-import signal
 import socket
 import sys
 import time
@@ -15,7 +13,6 @@ from secrets import token_hex
 from typing import Any, Final
 
 from gollamas import __version__
-from gollamas.admin.logwriter import LogWriter
 from gollamas.admin.service import MAX_BODY_BYTES, Admin, refuse
 from gollamas.api.gate import Gate
 from gollamas.config.model import Address, Config, Expose
@@ -37,18 +34,15 @@ from gollamas.net.rounds import Round
 from gollamas.net.supervisor import Supervisor
 from gollamas.net.timers import Timers
 from gollamas.net.turn import Fleet, Snapshot, Target
-from gollamas.observe.accesslog import AccessLog
 from gollamas.observe.exposition import Exposition
 from gollamas.observe.gauges import Gauges
-from gollamas.observe.kinds import level_of
 from gollamas.observe.metrics import Metrics
 from gollamas.observe.observers import Observers
-from gollamas.observe.textlines import wants_colour
 
 _LONGEST_SWEEP: Final = 1.0  # seconds between two looks at all clocks
 _SHORTEST_SWEEP: Final = 0.05
-# What a list of models is made of: under `running` also what is loaded.
 _ADMIN_CONNECTIONS: Final = 32  # within the reserve of descriptors
+# What a list of models is made of: under `running` also what is loaded.
 _TAGS_NEED: Final = {Expose.CONFIGURED: (TAGS,), Expose.RUNNING: (TAGS, PS), Expose.INSTALLED: (TAGS, PS)}
 
 
@@ -160,6 +154,10 @@ class App:
         assert self._listener is not None  # noqa: S101 - it is started before it is stopped
         self._listener.stop_accepting()
         self._emit(Draining(self._listener.clients.busy, self._config.grace))
+
+    def hung_up(self) -> None:
+        """Say what becomes of a SIGHUP that is not a terminal's end."""
+        self._emit(Warned("SIGHUP changes nothing: restart to have the configuration read again"))
 
     async def stop(self, grace: float | None = None) -> int:
         """Drain for at most `grace` seconds, then end everything; return how many streams were cut."""
@@ -305,26 +303,6 @@ def _is_own_address(address: str) -> bool:
     return True
 
 
-# -- the process -------------------------------------------------------------------------------------
-
-
-def run(config: Config) -> int:
-    """Run the proxy until a signal ends it.
-
-    Returns the exit code: 0, or 1 where it can't listen or is ended by a second signal.
-    """
-    descriptors.raise_limit()
-    log = AccessLog(
-        LogWriter(sys.stderr.fileno()),
-        time.time,
-        level=level_of(config.level),
-        is_json=config.log_format == "json",
-        colour=wants_colour(is_terminal=sys.stderr.isatty(), environment=os.environ),
-    )
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(App(config, log=log)))
-
-
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Name uvloop's loop where there is one, else asyncio's own."""
     if sys.platform == "win32":
@@ -332,39 +310,3 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     import uvloop  # noqa: PLC0415 - Windows has none
 
     return uvloop.new_event_loop
-
-
-async def _serve(app: App) -> int:
-    loop = asyncio.get_running_loop()
-    first: asyncio.Future[None] = loop.create_future()
-    second: asyncio.Future[None] = loop.create_future()
-
-    def on_signal() -> None:
-        if not first.done():
-            first.set_result(None)
-        elif not second.done():
-            second.set_result(None)
-
-    if sys.platform != "win32":
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, on_signal)
-    try:
-        await app.start()
-    except NotListening as why:
-        text = str(why)
-        hint = "" if "--admin" in text else ": choose another address with --listen HOST:PORT"
-        sys.stderr.write(f"gollamas: {text}{hint}\n")
-        return 1
-    await first
-    stopping = loop.create_task(_stop(app), name="stop")
-    await asyncio.wait((stopping, second), return_when=asyncio.FIRST_COMPLETED)
-    if stopping.done():
-        return 0
-    stopping.cancel()
-    await asyncio.wait((stopping,))
-    await app.stop(grace=0)
-    return 1
-
-
-async def _stop(app: App) -> None:
-    await app.stop()

@@ -12,7 +12,7 @@ from gollamas.net import descriptors
 from gollamas.net.descriptors import Descriptors
 from tests.sockets.proxying import runs
 from tests.sockets.raw import Client, Message, Peer, RawServer, answer, chunk, chunked_head, get, hangs, post
-from tests.sockets.test_shutdown import Program, flags, program, status_of
+from tests.sockets.running import Program, after, flags, program, status_of
 
 resource = pytest.importorskip("resource")  # Windows has no such limits
 BODY = b'{"model":"llama3.2"}'
@@ -24,7 +24,7 @@ async def limited(server: RawServer, files: int, *more: str) -> AsyncIterator[Pr
     descriptors.raise_limit()  # ours, for its clients
     if (most := descriptors.limit()) is not None and most < 4 * files:
         pytest.skip(f"{most} descriptors are too few for its clients")
-    async with program(*flags(server, *more), before=f"ulimit -n {files}") as gollamas:
+    async with program(*flags(server, *more), by=after(f"ulimit -n {files}")) as gollamas:
         await gollamas.says('"event":"server_up"')
         yield gollamas
 
@@ -145,7 +145,7 @@ async def test_a_crowd_at_the_admin_port_keeps_nobody_out() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
 @runs
 async def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
-    async with RawServer() as server, program(*flags(server), before="ulimit -Sn 200") as gollamas:
+    async with RawServer() as server, program(*flags(server), by=after("ulimit -Sn 200")) as gollamas:
         await gollamas.port()
         limits = resource.prlimit(gollamas.process.pid, resource.RLIMIT_NOFILE)
         assert limits == (limits[1], resource.getrlimit(resource.RLIMIT_NOFILE)[1])

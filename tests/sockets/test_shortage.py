@@ -18,7 +18,7 @@ from gollamas.events import End, RequestEnded, ServerWentDown
 from gollamas.net import shortage
 from tests.sockets.proxying import Running, a_config, running, runs
 from tests.sockets.raw import RawServer, get, post
-from tests.sockets.test_shutdown import program
+from tests.sockets.running import program
 
 resource = pytest.importorskip("resource")  # Windows has no such limits
 BODY = b'{"model":"llama3.2"}'

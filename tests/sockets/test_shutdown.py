@@ -2,106 +2,20 @@
 
 import asyncio
 import json
-import os
-import re
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 
 from tests.sockets.proxying import runs
 from tests.sockets.raw import Client, Message, Peer, RawServer, chunk, chunked_head, get, hangs, post
+from tests.sockets.running import flags, program, status_of
 
 BODY = b'{"model":"llama3.2"}'
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-
-
-class Program:
-    """`python -m gollamas`, and what it has said so far."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.text = ""
-        self.clients: list[Client] = []
-
-    async def connect(self) -> Client:
-        """Open a client's connection, closed with the program."""
-        client = await Client.connect(await self.port())
-        self.clients.append(client)
-        return client
-
-    async def says(self, pattern: str) -> re.Match[str]:
-        """Read its log until a pattern is there."""
-        assert self.process.stderr is not None
-        while (match := re.search(pattern, self.text)) is None:
-            line = await self.process.stderr.readline()
-            assert line, f"it ended before it said {pattern!r}: {self.text}"
-            self.text += line.decode()
-        return match
-
-    async def port(self, which: str = "listen") -> int:
-        """The port that it bound, out of the line of its start."""
-        match = await self.says(rf'"{which}": ?(?:\["?)?"?[^"\]]*?:(\d+)"')
-        return int(match[1])
-
-    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
-        self.process.send_signal(number)
-
-    async def ended(self) -> int:
-        """Wait for its end; give its exit code."""
-        _, rest = await self.process.communicate()
-        self.text += rest.decode()
-        assert self.process.returncode is not None
-        return self.process.returncode
-
-
-@asynccontextmanager
-async def program(*words: str, before: str = ":") -> AsyncIterator[Program]:
-    """Run the program with these flags, `before` it a command of the shell that starts it."""
-    process = await asyncio.create_subprocess_exec(
-        "sh",
-        "-c",
-        f'{before}; exec "$@"',
-        "sh",
-        sys.executable,
-        "-m",
-        "gollamas",
-        *words,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if "GOLLAMAS" not in name},
-    )
-    running = Program(process)
-    try:
-        yield running
-    finally:
-        for client in running.clients:
-            client.writer.transport.abort()
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.communicate()
-
-
-def flags(server: RawServer, *more: str) -> list[str]:
-    return [
-        "--listen=127.0.0.1:0",
-        "--admin=127.0.0.1:0",
-        "--log-format=json",
-        f"--proxy=llama3.2=http://127.0.0.1:{server.port}",
-        *more,
-    ]
-
-
-async def status_of(port: int, path: str) -> int:
-    client = await Client.connect(port)
-    try:
-        return (await client.ask(get(path))).status
-    finally:
-        client.close()
 
 
 class Stream:

@@ -98,7 +98,7 @@ async def _demo(config: Config) -> int:
     from gollamas.simulate.serving import serving  # noqa: PLC0415 - as above
     from gollamas.simulate.settings import Settings  # noqa: PLC0415 - as above
 
-    stop = until_stopped()
+    stop = until_stopped("gollamas demo")
     _hint_at_serve(os.environ)
     async with AsyncExitStack() as stack:
         addresses = {}

@@ -15,6 +15,6 @@ def run(argv: Sequence[str]) -> int:
     except Faults as faults:
         complain_of(faults)
         return USAGE
-    from gollamas.app import run as run_app  # noqa: PLC0415 - a faulty configuration needs no server
+    from gollamas.cli import process  # noqa: PLC0415 - a faulty configuration needs no server
 
-    return run_app(config)
+    return process.run(config)

@@ -4,12 +4,11 @@ import argparse
 import asyncio
 import math
 import os
-import signal
-import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, NoReturn
 
 from gollamas.cli.say import USAGE, complain, say
+from gollamas.cli.signals import hear
 from gollamas.config.faults import Unusable, nearest
 from gollamas.config.model import Address
 from gollamas.config.values import Listen
@@ -166,7 +165,7 @@ async def _serve(given: argparse.Namespace) -> int:
     from gollamas.simulate.serving import serving  # noqa: PLC0415 - as above
     from gollamas.simulate.settings import FOREVER, Settings  # noqa: PLC0415 - as above
 
-    stop = until_stopped()
+    stop = until_stopped("gollamas simulate")
     settings = Settings(
         version=given.version,
         models=tuple(given.model) if given.model else Settings().models,
@@ -197,20 +196,14 @@ def reached(address: Address) -> str:
     return f"http://{Address(host='localhost', port=address.port) if every else address}"
 
 
-def until_stopped() -> asyncio.Future[None]:
-    """Give what is done when SIGINT or SIGTERM comes; a second one ends the process at once.
+def until_stopped(program: str) -> asyncio.Future[None]:
+    """Give what is done when a signal or the terminal's closing ends us; another one then ends us at once."""
+    first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    To be called in the loop, before anything is printed: who reads it may press Ctrl-C at once.
-    """
-    loop = asyncio.get_running_loop()
-    first: asyncio.Future[None] = loop.create_future()
-
-    def on_signal() -> None:
+    def on_stop() -> None:
         if first.done():
             os._exit(1)
         first.set_result(None)
 
-    if sys.platform != "win32":
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, on_signal)
+    hear(on_stop, lambda: complain(f"{program}: SIGHUP changes nothing"))
     return first

@@ -1,6 +1,7 @@
 """Verbs whose standard streams are closed, full, or left by whoever read them."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -51,10 +52,16 @@ def test_a_result_that_can_t_be_written_is_exit_1_and_one_line(words: list[str])
 @needs_full
 @pytest.mark.parametrize("errors", ["2>/dev/full", "2>&-"])
 def test_where_nothing_can_be_written_the_exit_code_is_the_same(errors: str) -> None:
-    """A result that is lost is 1, a faulty command line 2."""
+    """A result that is lost and a taken address are 1, a faulty command line is 2."""
     assert run(f">/dev/full {errors}", "version").returncode == 1
     for words in (["--bad"], ["check", "--bad"], ["version", "--bad"], ["demo", "--bad"], ["help", "chek"]):
         assert run(errors, *words).returncode == 2
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        listen = f"--listen=127.0.0.1:{taken.getsockname()[1]}"
+        for verb in (["serve", URL], ["demo"], ["simulate"]):
+            assert run(errors, *verb, listen).returncode == 1
 
 
 @pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])

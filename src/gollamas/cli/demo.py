@@ -11,14 +11,24 @@ from typing import TYPE_CHECKING, Final
 
 from gollamas import names
 from gollamas.cli.say import complain, say
-from gollamas.cli.simulate import Parser, listen_address, reached, run_until_stopped, until_stopped
+from gollamas.cli.simulate import (
+    Parser,
+    listen_address,
+    reached,
+    read_address,
+    run_until_stopped,
+    until_stopped,
+)
+from gollamas.config.lists import unquoted
 from gollamas.config.model import Address, Alias, Config, Expose, Model, Server
+from gollamas.config.values import Listen
 
 if TYPE_CHECKING:
     from gollamas.app import App
 
 _GRACE: Final = 1.0  # seconds that streams get when the demo ends
 _DEFAULT: Final = "localhost:11434"
+_ADMIN: Final = Address(host="127.0.0.1", port=11435)
 _SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
     "pc-1": ("all-minilm", "llama3.2"),
     "pc-2": ("qwen3:8b", "llama3.2"),
@@ -52,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
         prog="gollamas demo",
         description="Try gollamas without Ollama: three simulated servers and the proxy in front of them.",
     )
-    default = os.environ.get("GOLLAMAS_LISTEN") or _DEFAULT
+    default = unquoted(os.environ.get("GOLLAMAS_LISTEN", "")) or _DEFAULT
     parser.add_argument(
         "--listen",
         *("--address", "--addr", "-a"),
@@ -82,11 +92,11 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _admin_address(text: str) -> Address | None:
-    return None if text == "off" else listen_address(text or "127.0.0.1:11435")
+    return read_address(text, Listen(may_be_off=True, usual=_ADMIN)) if text else _ADMIN
 
 
 def _config(given: argparse.Namespace) -> Config:
-    is_default = given.admin == _admin_address("")
+    is_default = given.admin == _ADMIN
     return Config(
         listen=given.listen, admin=given.admin, admin_is_default=is_default, level=given.level, grace=_GRACE
     )
@@ -120,7 +130,7 @@ async def _demo(config: Config) -> int:
 
 
 def _hint_at_serve(environ: Mapping[str, str]) -> None:
-    if found := [name for name in _NAME_SERVERS if environ.get(name)]:
+    if found := [name for name in _NAME_SERVERS if unquoted(environ.get(name, ""))]:
         words = f"{', '.join(found)} {'names' if len(found) == 1 else 'name'} servers of yours"
         complain(f"gollamas demo: {words}: `gollamas serve` is for them, this uses simulated ones")
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from gollamas.cli.say import USAGE, complain, say
 from gollamas.config.faults import nearest
-from gollamas.config.flags import VERB_ALIASES, VERBS
+from gollamas.config.flags import VERB_ALIASES, VERB_SYNONYMS, VERBS
 from gollamas.config.table import usage
 
 _SHORT: Final = {
@@ -31,7 +31,7 @@ def run(argv: Sequence[str]) -> int:
         code: int = importlib.import_module(f"gollamas.cli.{verb}").run(["--help"])
         return code
     if verb and verb not in VERBS:
-        near = nearest(verb, VERBS)
+        near = VERB_SYNONYMS.get(verb) or nearest(verb, VERBS)
         hint = f"write `gollamas help {near}`" if near else "see `gollamas help`"
         complain(f"gollamas: there is no verb `{verb}`: {hint}")
         return USAGE

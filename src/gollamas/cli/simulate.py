@@ -11,6 +11,7 @@ from gollamas.cli.say import USAGE, complain, say
 from gollamas.cli.signals import hear
 from gollamas.config.faults import Unusable, nearest
 from gollamas.config.model import Address
+from gollamas.config.synonyms import meant_by
 from gollamas.config.values import Listen
 from gollamas.simulate.settings import VERSIONS
 
@@ -99,22 +100,33 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and end with the exit code of a faulty command line."""
         unknown = message.partition("unrecognized arguments: ")[2].split()
-        near = nearest(unknown[0].partition("=")[0], self._option_string_actions) if unknown else None
+        near = self._meant(unknown[0].partition("=")[0]) if unknown else None
         hint = f"write `{near}`" if near else f"see `{self.prog} --help`"
         if unknown and "://" in unknown[0]:
             hint = "this makes servers of its own, `gollamas URL` is for yours"
         complain(f"{self.prog}: {message}: {hint}")
         raise SystemExit(USAGE)
 
+    def _meant(self, word: str) -> str | None:
+        meant = meant_by(word)
+        if meant and meant.flag.partition(" ")[0] in self._option_string_actions:
+            return meant.flag
+        return nearest(word, self._option_string_actions)
+
 
 def listen_address(text: str) -> Address:
     """Read an address to listen on; raises what argparse tells."""
-    try:
-        address = Listen().parse(text)
-    except Unusable as why:
-        raise argparse.ArgumentTypeError(f"{why.what}. {why.instead}") from why
+    address = read_address(text, Listen())
     assert address is not None  # noqa: S101 - only an address that may be off is none
     return address
+
+
+def read_address(text: str, kind: Listen) -> Address | None:
+    """Read an address of this kind; raises what argparse tells."""
+    try:
+        return kind.parse(text)
+    except Unusable as why:
+        raise argparse.ArgumentTypeError(f"{why.what}. {why.instead}") from why
 
 
 def _model(text: str) -> str:

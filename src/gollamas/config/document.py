@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
+from gollamas.config.address import names_in
 from gollamas.config.faults import Findings
 
 _VARIABLE: Final = re.compile(r"\$(?:\$\{|\{([^{}]*)(\}?))")
@@ -32,6 +33,7 @@ class Scalar:
     text: str
     place: str
     is_null: bool = False
+    is_lost: bool = False  # a variable in it could not be filled in, which is a fault already
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,10 @@ def read_document(text: str, file: str, environ: Mapping[str, str], findings: Fi
         return None
     if root is None:
         return None
-    return _Reader(file, environ, findings).value(root, 0)
+    reader = _Reader(file, environ, findings)
+    value = reader.value(root, 0)
+    reader.report_unset()
+    return value
 
 
 def _mend(text: str, line: int) -> str:
@@ -90,6 +95,18 @@ class _Reader:
         self._file = file
         self._environ = environ
         self._findings = findings
+        self._unset: dict[str, list[str]] = {}  # by name, the places of each variable that is not set
+
+    def report_unset(self) -> None:
+        """Say of each variable that is not set where it is asked for."""
+        for name, (place, *more) in self._unset.items():
+            also = f" (also used at {', '.join(more)})" if more else ""
+            self._findings.fault(
+                place,
+                f"the variable {name} is not set{also}",
+                f"Set {name}, or write the value itself",
+                tuple(more),
+            )
 
     def value(self, node: Node, depth: int) -> Value:
         place = self._place(node)
@@ -109,7 +126,8 @@ class _Reader:
         if tag not in _PLAIN_TAGS:
             self._findings.fault(place, f"the tag `{tag}` has no meaning here", "Leave it out")
         is_null = tag == _TAG + "null" and node.style is None
-        return Scalar("" if is_null else self._filled_in(node), place, is_null)
+        text = "" if is_null else self._filled_in(node)
+        return Scalar(text or "", place, is_null, is_lost=text is None)
 
     def _members(self, node: MappingNode, depth: int) -> dict[str, tuple[str, Value]]:
         """Own keys first; what `<<` brings in comes after and replaces none of them."""
@@ -127,6 +145,7 @@ class _Reader:
                     place,
                     f"the key `{key.value}` stands here and at {first}",
                     "Keep one of the two, or join them",
+                    (*names_in(key.value), first),
                 )
             else:
                 members[key.value] = (place, self.value(value, depth + 1))
@@ -142,29 +161,31 @@ class _Reader:
             self._findings.fault(value.place, "`<<` takes mappings only", "Write `<<: *NAME` of a mapping")
         return found
 
-    def _filled_in(self, node: ScalarNode) -> str:
-        """Give the text with each `${VAR}` replaced; `$${` stands for `${` itself."""
+    def _filled_in(self, node: ScalarNode) -> str | None:
+        """Give the text with each `${VAR}` replaced; `$${` stands for `${` itself. None with a fault."""
         place = self._place(node)
+        is_whole = True
 
         def replaced(match: re.Match[str]) -> str:
+            nonlocal is_whole
             name, end = match.group(1), match.group(2)
             if name is None:
                 return "${"
+            if end and name in self._environ and _NAME.fullmatch(name):
+                return self._environ[name]
+            is_whole = False
             if not end or not _NAME.fullmatch(name):
                 self._findings.fault(
                     place,
                     f"`{match.group()}` names no variable",
                     "Write `${NAME}`, or `$${` for the two characters",
                 )
-                return ""
-            if name not in self._environ:
-                self._findings.fault(
-                    place, f"the variable {name} is not set", f"Set {name}, or write the value itself"
-                )
-                return ""
-            return self._environ[name]
+            elif place not in self._unset.setdefault(name, []):
+                self._unset[name].append(place)
+            return ""
 
-        return _VARIABLE.sub(replaced, str(node.value))
+        text = _VARIABLE.sub(replaced, str(node.value))
+        return text if is_whole else None
 
     def _place(self, node: Node) -> str:
         return f"{self._file}:{node.start_mark.line + 1}"

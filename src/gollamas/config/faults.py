@@ -5,25 +5,39 @@ Owns the shape of a fault, the hiding of secrets in it and the search for the ne
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-# A quoted value or a word, up to its last `@`: what stands before that may be a password with any character.
-_BEFORE_AT: Final = re.compile(r"`[^`\n]+@|[^\s`]+@")
+# A URL, a quoted value or a word. What stands before its last `@` may be a password with any character.
+_PIECE: Final = re.compile(r"`?[^\s`]*://\S*@\S*|`[^`\n]*`|[^\s`]+")
+_ENDS_A_WORD: Final = "`.,;:()"
 
 
-def without_secrets(text: str) -> str:
-    """Give the text with the user info of every URL in it replaced by `***`, on one line."""
-    one_line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-    return _BEFORE_AT.sub(_hide, one_line)
+def on_one_line(text: str) -> str:
+    """Spell out line ends and control characters."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
-def _hide(match: re.Match[str]) -> str:
-    word = match.group()
-    scheme = word.find("://")
-    shown = scheme + 3 if scheme >= 0 else word.find("=") + 1 or int(word.startswith("`"))
-    return f"{word[:shown]}***@"
+def without_secrets(text: str, names: Collection[str] = ()) -> str:
+    """Give the text with the user info of every URL in it replaced by `***`, on one line.
+
+    An `@` in one of `names` is part of the name.
+    """
+    known = {on_one_line(name) for name in names}
+
+    def hide(match: re.Match[str]) -> str:
+        piece = match.group()
+        return piece if piece.strip(_ENDS_A_WORD) in known else _hidden(piece)
+
+    return _PIECE.sub(hide, on_one_line(text))
+
+
+def _hidden(piece: str) -> str:
+    at = piece.rfind("@")
+    scheme = piece.find("://", 0, at)
+    shown = scheme + 3 if scheme >= 0 else piece.find("=", 0, at) + 1 or int(piece.startswith("`"))
+    return piece if at <= shown else f"{piece[:shown]}***{piece[at:]}"
 
 
 class Unusable(ValueError):
@@ -39,12 +53,14 @@ class Unusable(ValueError):
 class Fault:
     """One thing that keeps the proxy from starting."""
 
-    place: str  # a flag, a variable or file:line
+    place: str  # a flag, a variable or file:line; holds no secret
     what: str
     instead: str  # a sentence that says what to write
+    names: tuple[str, ...] = ()  # what it quotes that is no URL: an `@` there hides nothing
 
     def __str__(self) -> str:
-        return without_secrets(f"{self.place}: {self.what}. {self.instead}.")
+        said = without_secrets(f"{self.what}. {self.instead}.", self.names)
+        return f"{on_one_line(self.place)}: {said}"
 
 
 class Faults(Exception):
@@ -62,20 +78,30 @@ class Findings:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self.warnings: list[str] = []
+        self._lost: set[tuple[str, str]] = set()
 
-    def fault(self, place: str, what: str, instead: str) -> None:
+    def fault(self, place: str, what: str, instead: str, names: tuple[str, ...] = ()) -> None:
         """Remember a fault; the same one is said once."""
-        fault = Fault(place, what, instead)
+        fault = Fault(place, what, instead, names)
         if fault not in self.faults:
             self.faults.append(fault)
 
-    def unusable(self, place: str, why: Unusable) -> None:
-        """Remember a value that could not be read."""
-        self.fault(place, why.what, why.instead)
+    def unusable(self, place: str, why: Unusable, entry: str = "") -> None:
+        """Remember a value that could not be read, and which entry of a list it is in."""
+        is_named = not entry or f"`{entry}`" in f"{place}{why.what}"
+        self.fault(place, why.what if is_named else f"{why.what} (in the entry `{entry}`)", why.instead)
+
+    def lose(self, option: str, name: str = "") -> None:
+        """Note that an entry of this option, or an unknown number of them, could not be read."""
+        self._lost.add((option, name))
+
+    def has_lost(self, option: str, name: str | None = None) -> bool:
+        """Whether an entry, or the one of this name, may be missing only since it has a fault itself."""
+        return any(lost == option and (name is None or which in {"", name}) for lost, which in self._lost)
 
     def warn(self, place: str, text: str) -> None:
         """Remember what a person should mend although the proxy starts."""
-        self.warnings.append(without_secrets(f"{place}: {text}"))
+        self.warnings.append(f"{on_one_line(place)}: {without_secrets(text)}")
 
     def raise_faults(self) -> None:
         """Raise all of them, if there is any."""

@@ -4,20 +4,36 @@ Turns a document into the same entries that flags and variables give. A wrong sh
 shape is right; keys of a later release are warnings.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from gollamas.config.address import names_in
 from gollamas.config.document import Items, Members, Scalar, Value, read_document
 from gollamas.config.faults import Findings, nearest
 from gollamas.config.given import Gathered, Given, Pair, ReadFile, ServerEntry
-from gollamas.config.options import ENTRIES, LATER, LATER_OF_MODEL, VALUES
+from gollamas.config.options import CONFIG, ENTRIES, LATER, LATER_OF_MODEL, VALUES
+from gollamas.config.synonyms import meant_by, nearest_to
 from gollamas.config.values import Origins
 
 _KEYS: Final = tuple(option.key for option in (*ENTRIES, *VALUES))
 _SERVER_KEYS: Final = ("url", "headers", "tls")
 _MODEL_KEYS: Final = ("servers",)
 _TLS_KEYS: Final = ("ca", "verify")
+# What to write for keys of other programs.
+_MEANT_IN_SERVER: Final = {
+    **dict.fromkeys(("address", "addr", "host", "uri", "endpoint", "base_url", "link"), "url"),
+    **dict.fromkeys(("auth", "authorization", "token", "api_key", "bearer"), "headers"),
+    **dict.fromkeys(("insecure", "skip_verify", "verify"), "tls: {verify: false}"),
+    **dict.fromkeys(("ca", "ca_file", "cert", "certificate"), "tls: {ca: FILE}"),
+}
+_MEANT_IN_TLS: Final = {
+    **dict.fromkeys(("ca_file", "ca_cert", "cafile", "cert", "certificate"), "ca"),
+    **dict.fromkeys(("insecure", "insecure_skip_verify", "skip_verify"), "verify: false"),
+}
+_MEANT_IN_MODEL: Final = dict.fromkeys(
+    ("server", "connection", "connections", "proxy", "host", "hosts", "url", "urls", "backends"), "servers"
+)
 
 
 def read_config_file(
@@ -28,24 +44,40 @@ def read_config_file(
     try:
         text = read_file(path.text)
     except UnicodeDecodeError:
-        findings.fault(path.place, f"the file `{path.text}` is not UTF-8", "Save it as UTF-8")
+        findings.fault(
+            path.place, f"the file `{path.text}` is not UTF-8", "Save it as UTF-8", names_in(path.text)
+        )
+        _lose_all(findings)
         return said
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         findings.fault(
-            path.place, f"the file `{path.text}` can't be read: {reason}", "Name a file that is there"
+            path.place,
+            f"the file `{path.text}` can't be read: {reason}",
+            "Name a file that is there",
+            names_in(path.text),
         )
+        _lose_all(findings)
         return said
+    number = len(findings.faults)
     root = read_document(text, path.text, environ, findings)
     if root is None or (isinstance(root, Scalar) and root.is_null):
+        if len(findings.faults) > number:
+            _lose_all(findings)
         return said
     if not isinstance(root, Members):
         findings.fault(
             root.place, "the file is no mapping", "Write `key: value` lines, like `listen: :11434`"
         )
+        _lose_all(findings)
         return said
     _File(Path(path.text).parent, findings, said).read(root)
     return said
+
+
+def _lose_all(findings: Findings) -> None:
+    for option in ENTRIES:
+        findings.lose(option.key)
 
 
 class _File:
@@ -59,7 +91,7 @@ class _File:
     def read(self, root: Members) -> None:
         lists = {"servers": self._servers, "models": self._models, "aliases": self._aliases}
         options = {option.key: option for option in VALUES}
-        for key, value in self._known(root, _KEYS, LATER):
+        for key, value in self._known(root, _KEYS, LATER, _meant_at_top):
             if _is_nothing(value):
                 continue
             if read_entries := lists.get(key):
@@ -69,6 +101,8 @@ class _File:
                 self._said.values[key] = Given(",".join(texts), value.place)
             elif given := self._text(value, key):
                 self._said.values[key] = given
+            else:
+                self._findings.lose(key)
 
     def _servers(self, value: Value) -> None:
         if isinstance(value, Items):
@@ -77,26 +111,35 @@ class _File:
                     self._said.servers.append(ServerEntry(id=None, url=given.text, place=given.place))
         elif members := self._members(value, "servers", "ID: URL", "gpu-1: http://gpu-1:11434"):
             for name, (place, server) in members.nodes.items():
-                self._server(name, place, server)
+                if entry := self._server(name, place, server):
+                    self._said.servers.append(entry)
+                else:
+                    self._findings.lose("servers", name)
 
-    def _server(self, name: str, place: str, value: Value) -> None:
-        example = f"Write `{name}: http://gpu-1:11434` or `{name}: {{url: http://gpu-1:11434}}`"
+    def _server(self, name: str, place: str, value: Value) -> ServerEntry | None:
+        """Read one server; None with a fault."""
         if isinstance(value, Scalar) and not value.is_null:
-            self._said.servers.append(ServerEntry(id=name, url=value.text, place=place))
-            return
-        if not isinstance(value, Members):
-            self._findings.fault(place, f"the server `{name}` has no URL", example)
-            return
-        parts = dict(self._known(value, _SERVER_KEYS, LATER))
+            return None if value.is_lost else ServerEntry(id=name, url=value.text, place=place)
+        parts: dict[str, Value] = {}
+        if isinstance(value, Members):
+            parts = dict(self._known(value, _SERVER_KEYS, LATER, _MEANT_IN_SERVER.get))
         tls = self._tls(parts["tls"]) if "tls" in parts else {}
-        url = self._text(parts["url"], "url") if "url" in parts else None
         headers = self._headers(parts["headers"]) if "headers" in parts else ()
+        if "url" not in parts or _is_nothing(parts["url"]):
+            if not any(_MEANT_IN_SERVER.get(key) == "url" for key in _keys_of(value)):
+                lines = f"{name}: http://gpu-1:11434", f"{name}: {{url: http://gpu-1:11434}}"
+                self._findings.fault(
+                    place,
+                    f"the server `{name}` has no URL",
+                    f"Write `{lines[0]}` or `{lines[1]}`",
+                    _names(name, *lines),
+                )
+            return None
+        url = self._text(parts["url"], "url")
         if url is None:
-            if "url" not in parts or _is_nothing(parts["url"]):
-                self._findings.fault(place, f"the server `{name}` has no URL", example)
-            return
+            return None
         ca = tls.get("ca")
-        entry = ServerEntry(
+        return ServerEntry(
             id=name,
             url=url.text,
             place=place,
@@ -104,7 +147,6 @@ class _File:
             ca=Given(str(self._folder / ca.text), ca.place) if ca else None,
             verify=tls.get("verify"),
         )
-        self._said.servers.append(entry)
 
     def _headers(self, value: Value) -> tuple[tuple[str, Given], ...]:
         if _is_nothing(value):
@@ -113,7 +155,8 @@ class _File:
         found: list[tuple[str, Given]] = []
         for name, (place, field) in members.nodes.items() if members else ():
             if isinstance(field, Scalar) and not field.is_null:
-                found.append((name, Given(field.text, place)))
+                if not field.is_lost:
+                    found.append((name, Given(field.text, place)))
             else:
                 self._findings.fault(
                     place, f"the header `{name}` has no text for its value", f"Write `{name}: TEXT`"
@@ -124,7 +167,7 @@ class _File:
         if _is_nothing(value):
             return {}
         members = self._members(value, "tls", "ca: FILE", "verify: false")
-        known = self._known(members, _TLS_KEYS, ()) if members else ()
+        known = self._known(members, _TLS_KEYS, (), _MEANT_IN_TLS.get) if members else ()
         return {key: given for key, part in known if (given := self._text(part, key))}
 
     def _models(self, value: Value) -> None:
@@ -132,32 +175,48 @@ class _File:
         for name, (place, model) in members.nodes.items() if members else ():
             servers: Value | None = model
             if isinstance(model, Members):
-                servers = dict(self._known(model, _MODEL_KEYS, LATER_OF_MODEL)).get("servers")
-            self._routes(name, place, servers)
+                known = self._known(model, _MODEL_KEYS, LATER_OF_MODEL, _MEANT_IN_MODEL.get)
+                servers = dict(known).get("servers")
+            number = len(self._said.models)
+            if servers is not None or not any(key in _MEANT_IN_MODEL for key in _keys_of(model)):
+                self._routes(name, place, servers)
+            if len(self._said.models) == number:
+                self._findings.lose("models", name)
 
     def _routes(self, name: str, place: str, servers: Value | None) -> None:
-        example = f"Write `{name}: [gpu-1]` with the ids or URLs of servers"
+        line = f"{name}: [gpu-1]"
+        example, names = f"Write `{line}` with the ids or URLs of servers", _names(name, line)
         if servers is None or _is_nothing(servers) or (isinstance(servers, Items) and not servers.nodes):
-            self._findings.fault(place, f"the model `{name}` has no server", example)
+            self._findings.fault(place, f"the model `{name}` has no server", example, names)
         elif isinstance(servers, Members):
-            self._findings.fault(servers.place, f"the servers of `{name}` are a mapping", example)
+            self._findings.fault(servers.place, f"the servers of `{name}` are a mapping", example, names)
         else:
             for node in servers.nodes if isinstance(servers, Items) else (servers,):
                 if given := self._text(node, name):
-                    self._said.models.append(Pair(name, given.text, given.place))
+                    lines = (line.strip() for line in given.text.splitlines())
+                    self._said.models += (Pair(name, line, given.place) for line in lines if line)
 
     def _aliases(self, value: Value) -> None:
         members = self._members(value, "aliases", "ALIAS: MODEL", "gpt-4o: llama3.2")
         for name, (place, model) in members.nodes.items() if members else ():
-            if isinstance(model, Scalar) and not model.is_null:
-                self._said.aliases.append(Pair(name, model.text, place))
-            else:
+            if isinstance(model, Scalar) and not (model.is_null or model.is_lost):
+                self._said.aliases.append(Pair(name, model.text.strip(), place))
+                continue
+            self._findings.lose("aliases", name)
+            if not (isinstance(model, Scalar) and model.is_lost):
                 self._findings.fault(
-                    place, f"the alias `{name}` does not name one model", f"Write `{name}: llama3.2`"
+                    place,
+                    f"the alias `{name}` does not name one model",
+                    f"Write `{name}: llama3.2`",
+                    _names(name, f"{name}: llama3.2"),
                 )
 
     def _known(
-        self, members: Members, keys: tuple[str, ...], later: tuple[str, ...]
+        self,
+        members: Members,
+        keys: tuple[str, ...],
+        later: tuple[str, ...],
+        meant: Callable[[str], str | None],
     ) -> Iterable[tuple[str, Value]]:
         """Give the members whose key is one of `keys`; the others are faults or warnings."""
         for key, (place, value) in members.nodes.items():
@@ -166,13 +225,18 @@ class _File:
             elif key in later:
                 self._findings.warn(place, f"`{key}` comes in a later release; this one ignores it")
             else:
-                near = nearest(key, (*keys, *later))
+                near = meant(key) or nearest(key, (*keys, *later))
                 hint = f"Write `{near}`" if near else f"The keys here are: {', '.join(keys)}"
-                self._findings.fault(place, f"the key `{key}` is unknown", hint)
+                self._findings.fault(place, f"the key `{key}` is unknown", hint, names_in(key))
+                if keys is _KEYS and near:
+                    self._findings.lose(near.partition(":")[0])
 
     def _members(self, value: Value, key: str, form: str, example: str) -> Members | None:
         if isinstance(value, Members):
             return value
+        self._findings.lose(key)
+        if isinstance(value, Scalar) and value.is_lost:
+            return None
         kind = "a list" if isinstance(value, Items) else "a text"
         self._findings.fault(
             value.place,
@@ -184,12 +248,29 @@ class _File:
     def _text(self, value: Value, key: str) -> Given | None:
         """Give the text of a scalar; None for nothing and, with a fault, for a list or a mapping."""
         if isinstance(value, Scalar):
-            return None if value.is_null else Given(value.text, value.place)
+            return None if value.is_null or value.is_lost else Given(value.text, value.place)
         kind = "a list" if isinstance(value, Items) else "a mapping"
         self._findings.fault(
-            value.place, f"`{key}` takes one value, and this is {kind}", f"Write `{key}: VALUE`"
+            value.place,
+            f"`{key}` takes one value, and this is {kind}",
+            f"Write `{key}: VALUE`",
+            _names(key, f"{key}: VALUE"),
         )
         return None
+
+
+def _meant_at_top(key: str) -> str | None:
+    meant = meant_by(key) or nearest_to(key, LATER)
+    return meant.key if meant and meant.option is not CONFIG else None
+
+
+def _names(name: str, *lines: str) -> tuple[str, ...]:
+    """Give the name and lines that begin with it where an `@` in it is to be shown."""
+    return (name, *lines) if names_in(name) else ()
+
+
+def _keys_of(value: Value) -> Iterable[str]:
+    return value.nodes if isinstance(value, Members) else ()
 
 
 def _is_nothing(value: Value) -> bool:

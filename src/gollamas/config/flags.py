@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from gollamas.config.address import shown
 from gollamas.config.faults import Findings, nearest
 from gollamas.config.given import Given
 from gollamas.config.options import LATER_FLAGS, OPTIONS, Option
+from gollamas.config.synonyms import Meant, meant_by, turns_off
 
 VERBS: Final = {
     "serve": "start the proxy; this word may be left out",
@@ -22,6 +24,12 @@ VERBS: Final = {
     "help": "print this, or the help of a verb",
 }
 VERB_ALIASES: Final = {"v": "version", "h": "help"}
+# What other programs call them: no verbs here, but what to suggest.
+VERB_SYNONYMS: Final = {
+    **dict.fromkeys(("start", "run", "up", "server", "proxy"), "serve"),
+    **dict.fromkeys(("validate", "verify", "test", "lint", "config"), "check"),
+    **dict.fromkeys(("status", "ping", "healthcheck"), "health"),
+}
 # Flags that the command line answers itself, and those that only another verb has.
 HELP_FLAGS: Final = ("--help", "-h")
 VERSION_FLAGS: Final = ("--version", "-v")
@@ -59,9 +67,9 @@ def read_flags(argv: Sequence[str], findings: Findings) -> Flags:
         name, has_value, value = word.partition("=")
         known = _BY_NAME.get(_bare(name))
         if known is None:
-            _unknown(name, findings)
             if not has_value and words and not is_flag(words[0]):
-                words.pop(0)  # most likely its value: no second fault about it
+                value = words.pop(0)  # most likely its value: no second fault about it
+            _unknown(name, value, findings)
             continue
         option, is_plural = known
         if not has_value and option.is_switch:
@@ -113,15 +121,28 @@ def _no_value(name: str, option: Option, findings: Findings) -> None:
     findings.fault(name, "a value is missing", f"Write `{name}={option.written}`")
 
 
-def _unknown(name: str, findings: Findings) -> None:
+def _unknown(name: str, value: str, findings: Findings) -> None:
     dashed = f"--{_bare(name)}"
     if dashed in LATER_FLAGS:
         findings.fault(name, "this flag comes in a later release", "Leave it out until then")
-        return
-    if dashed in _OF_VERBS:
+    elif dashed in _OF_VERBS:
         findings.fault(name, "this verb has no such flag", f"Write `gollamas {_OF_VERBS[dashed]} {dashed}`")
-        return
-    names = [f"--{known}" if len(known) > 1 else f"-{known}" for known in _BY_NAME]
-    near = nearest(dashed, [*names, *HELP_FLAGS, *VERSION_FLAGS])
-    hint = f"Write `{near}`" if near else "See `gollamas --help` for all flags"
-    findings.fault(name, "there is no such flag", hint)
+    else:
+        findings.fault(shown(name), "there is no such flag", _meant(dashed, value, findings))
+
+
+def _meant(dashed: str, value: str, findings: Findings) -> str:
+    """Say what to write for an unknown flag, and note whose entries are lost with it."""
+    meant = meant_by(dashed, value)
+    if meant is None:
+        names = [f"--{known}" if len(known) > 1 else f"-{known}" for known in _BY_NAME]
+        near = nearest(dashed, [*names, *HELP_FLAGS, *VERSION_FLAGS])
+        if near is None or turns_off(dashed):
+            return "See `gollamas --help` for all flags"
+        if near.lstrip("-") not in _BY_NAME:
+            return f"Write `{near}`"
+        option, is_plural = _BY_NAME[near.lstrip("-")]
+        Meant(option, is_plural=is_plural).lose(findings)
+        return f"Write `{near}`"
+    meant.lose(findings)
+    return f"Write `{meant.flag}`" + (f", like `{meant.flag} {meant.example}`" if meant.example else "")

@@ -68,7 +68,8 @@ def load_with_origins(
     servers = Servers(read_file, findings)
     servers.add(said.servers)
     models, model_places = models_of(said.models, servers.find, findings)
-    values["expose"] = _expose(values, origins, has_models=bool(said.models), findings=findings)
+    has_models = bool(said.models) or findings.has_lost(MODELS.key)
+    values["expose"] = _expose(values, origins, has_models=has_models, findings=findings)
     aliases, alias_places = aliases_of(said.aliases, models, values["expose"], findings)
     _look_at_ports(values, origins, findings)
     findings.raise_faults()
@@ -112,6 +113,7 @@ def _values(said: Gathered, findings: Findings) -> tuple[dict[str, Any], Origins
             values[option.key] = option.kind.parse(given.text)
         except Unusable as why:
             findings.unusable(given.place, why)
+            findings.lose(option.key)
     values["admin_is_default"] = origins["admin", ""] == DEFAULT
     return values, origins
 
@@ -125,6 +127,8 @@ def _expose(
 ) -> Expose:
     """Without any model, servers show what they have, except where somebody said otherwise."""
     expose: Expose = values["expose"]
+    if findings.has_lost("expose"):
+        return Expose.INSTALLED  # with what it was to be, nothing may be wrong
     if has_models:
         return expose
     if origins["expose", ""] == DEFAULT:
@@ -142,6 +146,8 @@ def _expose(
 def _look_at_ports(values: Mapping[str, Any], origins: Origins, findings: Findings) -> None:
     listen, admin = values["listen"], values["admin"]
     listen_origin = origins["listen", ""]
+    if findings.has_lost("listen") or findings.has_lost("admin"):
+        return
     if admin is not None and admin == listen and admin.port and not values["admin_is_default"]:
         findings.fault(
             origins["admin", ""],

@@ -26,6 +26,15 @@ _PREFIX: Final = "GOLLAMAS_"
 _DAY: Final = 86400.0
 LEVELS: Final = ("trace", "debug", "info", "warn", "error")
 LOGRUS_LEVELS: Final = {"warning": "warn", "fatal": "error", "panic": "error"}
+_MEANT_BY_LEVEL: Final = {
+    **dict.fromkeys(("verbose", "all", "on", "true", "1"), "debug"),
+    **dict.fromkeys(("notice", "information", "normal", "default"), "info"),
+    **dict.fromkeys(("critical", "off", "none", "quiet", "silent", "false", "0"), "error"),
+}
+_MEANT_BY_FORMAT: Final = {
+    **dict.fromkeys(("logfmt", "plain", "console", "pretty"), "text"),
+    "ndjson": "json",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +144,7 @@ CONFIG: Final = ValueOption(
     variables=("GOLLAMAS_CONFIG",),
 )
 SERVERS: Final = _entries(
-    "servers", "--connection", "--connections", "ID=URL", "a server, and what to call it"
+    "servers", "--connection", "--connections", "[ID=]URL", "a server, and what to call it"
 )
 MODELS: Final = _entries(
     "models",
@@ -147,16 +156,26 @@ MODELS: Final = _entries(
 ALIASES: Final = _entries("aliases", "--alias", "--aliases", "ALIAS=MODEL", "another name for a model")
 
 VALUES: Final = (
-    _option("listen", Listen(), "where clients connect", "--address", "--addr", "-a", bare=True),
-    _option("admin", Listen(may_be_off=True), "where metrics and health are served"),
+    _option(
+        "listen",
+        Listen(usual=_DEFAULTS["listen"]),
+        "where clients connect",
+        "--address",
+        "--addr",
+        "-a",
+        bare=True,
+    ),
+    _option(
+        "admin", Listen(may_be_off=True, usual=_DEFAULTS["admin"]), "where metrics and health are served"
+    ),
     _option(
         "level",
-        Choice(LEVELS, LOGRUS_LEVELS),
+        Choice(LEVELS, LOGRUS_LEVELS, _MEANT_BY_LEVEL),
         "the least serious lines that are logged",
         "--error-level",
         bare=True,
     ),
-    _option("log_format", Choice(("text", "json")), "how log lines look"),
+    _option("log_format", Choice(("text", "json"), meant=_MEANT_BY_FORMAT), "how log lines look"),
     _option("expose", ExposeWord(), "which models are listed and routed; installed where none is configured"),
     _option("list_aliases", Switch(), "list aliases beside their models", bare=True),
     ValueOption(

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Final
 
-from gollamas.config.faults import without_secrets
+from gollamas.config.faults import on_one_line
 from gollamas.config.load import Loaded
 from gollamas.config.model import Server
 from gollamas.config.options import ALIASES, MODELS, SERVERS, VALUES, ValueOption
@@ -86,4 +86,4 @@ def _quoted(text: str) -> str:
 
 
 def _commented(line: str, origin: str) -> str:
-    return f"{line:<{_COMMENT_COLUMN}} # {without_secrets(origin)}"
+    return f"{line:<{_COMMENT_COLUMN}} # {on_one_line(origin)}"

@@ -5,9 +5,11 @@ Owns equality by `names.key_of` and the chains of aliases; servers are found for
 
 from collections.abc import Callable, Mapping
 
+from gollamas.config.address import looks_like_server, names_in, shown
 from gollamas.config.faults import Findings, nearest
 from gollamas.config.given import Pair
 from gollamas.config.model import Alias, Expose, Model
+from gollamas.config.options import ALIASES, MODELS
 from gollamas.names import key_of
 
 _NAME_RULE = (
@@ -16,15 +18,18 @@ _NAME_RULE = (
 
 
 def models_of(
-    pairs: list[Pair], find: Callable[[str, str], str | None], findings: Findings
+    pairs: list[Pair], find: Callable[[Pair], str | None], findings: Findings
 ) -> tuple[dict[str, Model], dict[str, tuple[str, ...]]]:
-    """Models by key in their order, and the places of each. `find` gives a destination's server id."""
+    """Models by key in their order, and the places of each. `find` gives the id of an entry's server."""
     names: dict[str, str] = {}
     servers: dict[str, list[str]] = {}
     places: dict[str, list[str]] = {}
     for pair in pairs:
-        server = find(pair.target, pair.place)
         key = _key(pair, "model", findings)
+        if _is_turned_round(pair):
+            findings.lose(MODELS.key, pair.target)
+            continue
+        server = find(pair)
         if key is None:
             continue
         names.setdefault(key, pair.name)
@@ -45,9 +50,15 @@ def aliases_of(
     places: dict[str, list[str]] = {}
     for pair in pairs:
         key, target = _key(pair, "alias", findings), key_of(pair.target)
-        if target is None:
-            findings.fault(pair.place, f"`{pair.target}` is no model's name", _NAME_RULE)
+        if target is None and not _is_turned_round(pair):
+            findings.fault(
+                pair.place,
+                f"`{pair.target}` is no model's name (in the entry `{pair.name}`)",
+                _NAME_RULE,
+                names_in(pair.target, pair.name),
+            )
         if key is None or target is None:
+            findings.lose(ALIASES.key, pair.name)
             continue
         if key in models:
             findings.fault(
@@ -63,6 +74,7 @@ def aliases_of(
                 f"the alias `{pair.name}` means `{pair.target}` here"
                 f" and `{first[0].target}` at {first[0].place}",
                 "Keep one of the two",
+                (first[0].place,),
             )
         elif pair.place not in places.setdefault(key, []):
             places[key].append(pair.place)
@@ -83,9 +95,8 @@ def _followed(
     seen = [key]
     while target in written:
         if target in seen:
-            loop = [written[step][0] for step in seen[seen.index(target) :]]
-            if target == key:
-                chain = " -> ".join((*(step.name for step in loop), loop[0].name))
+            if target == key == next(alias for alias in written if alias in seen):  # said once a loop
+                chain = " -> ".join(written[step][0].name for step in (*seen, key))
                 findings.fault(
                     start.place, f"the alias leads back to itself: {chain}", "Let it end at a model"
                 )
@@ -93,6 +104,8 @@ def _followed(
         seen.append(target)
         pair, target = written[target]
     if target not in models and expose is Expose.CONFIGURED:
+        if any(findings.has_lost(option.key, pair.target) for option in (MODELS, ALIASES)):
+            return None
         near = nearest(pair.target, (*(model.name for model in models.values()),))
         hint = (
             f"Write `{near}`" if near else f"Add the model, as in `--proxy {pair.target}=http://gpu-1:11434`"
@@ -107,16 +120,23 @@ def _followed(
     return Alias(name=start.name, key=key, model=name, model_key=target)
 
 
+def _is_turned_round(pair: Pair) -> bool:
+    """Whether a server's address stands where a name belongs."""
+    if "://" in pair.name:
+        return True
+    return key_of(pair.name) is None and looks_like_server(pair.name) and not names_in(pair.name)
+
+
 def _key(pair: Pair, what: str, findings: Findings) -> str | None:
     """Give the key of an entry's name; None with a fault."""
-    if "://" in pair.name:
+    if _is_turned_round(pair):
         findings.fault(
             pair.place,
-            f"`{pair.name}` stands where the {what}'s name belongs",
-            f"Write the name first: `{pair.target}={pair.name}`",
+            f"`{shown(pair.name)}` stands where the {what}'s name belongs",
+            f"Write the name first: `{shown(pair.target)}={shown(pair.name)}`",
         )
         return None
     key = key_of(pair.name)
     if key is None:
-        findings.fault(pair.place, f"`{pair.name}` is no {what}'s name", _NAME_RULE)
+        findings.fault(pair.place, f"`{pair.name}` is no {what}'s name", _NAME_RULE, names_in(pair.name))
     return key

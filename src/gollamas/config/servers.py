@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gollamas.config.address import Target, looks_like_server, parse_url
+from gollamas.config.address import Target, looks_like_server, names_in, parse_url, shown, url_of
 from gollamas.config.faults import Findings, Unusable, nearest
-from gollamas.config.given import Given, ServerEntry
+from gollamas.config.given import Given, Pair, ServerEntry
 from gollamas.config.model import Server
+from gollamas.config.options import SERVERS
 from gollamas.config.values import Switch
 
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -54,7 +55,6 @@ class Servers:
         self._read_file = read_file
         self._findings = findings
         self._by_id: dict[str, Placed] = {}
-        self._refused: set[str] = set()  # ids whose entry has a fault: asked for, they are no second fault
 
     @property
     def placed(self) -> dict[str, Placed]:
@@ -71,29 +71,40 @@ class Servers:
                 try:
                     self._of_target(parse_url(entry.url.strip()), entry.place)
                 except Unusable as why:
-                    self._findings.unusable(entry.place, why)
+                    self._findings.unusable(entry.place, why, shown(entry.url.strip()))
 
-    def find(self, destination: str, place: str) -> str | None:
-        """Find the id of a destination: an id first, then a URL, then HOST:PORT. None with a fault."""
+    def find(self, entry: Pair) -> str | None:
+        """Find the id of an entry's server: an id first, then a URL, then HOST:PORT. None with a fault."""
+        destination = entry.target
         if destination in self._by_id:
             return destination
-        if destination in self._refused:
-            return None
         if not looks_like_server(destination):
-            near = nearest(destination, self._by_id)
-            hint = f"Write `{near}`" if near else f"Write a URL like `http://{destination}:11434`"
-            self._findings.fault(place, f"no server is called `{destination}`", hint)
+            if not self._findings.has_lost(SERVERS.key, destination):
+                self._unknown(entry)
             return None
         try:
-            return self._of_target(parse_url(destination), place)
+            return self._of_target(parse_url(destination), entry.place)
         except Unusable as why:
-            self._findings.unusable(place, why)
+            self._findings.unusable(entry.place, why, entry.name)
             return None
+
+    def _unknown(self, entry: Pair) -> None:
+        destination = entry.target
+        if len(several := re.split(r"[\s,;]+", destination)) > 1:
+            what = f"`{shown(destination)}`, the server of `{entry.name}`, is more than one"
+            ids = [shown(part) for part in several if part]
+            entries = ",".join(f"{entry.name}={part}" for part in ids)
+            hint = f"Write `{entries}`, in the file `{entry.name}: [{', '.join(ids)}]`"
+        else:
+            what = f"no server is called `{shown(destination)}`"
+            near = nearest(destination, self._by_id)
+            hint = f"Write `{near}`" if near else f"Write a URL like `{url_of(destination)}`"
+        self._findings.fault(entry.place, what, hint)
 
     def _connect(self, name: str, entry: ServerEntry) -> None:
         placed = self._placed(name, entry)
         if placed is None:
-            self._refused.add(name)
+            self._findings.lose(SERVERS.key, name)
             return
         known = self._by_id.get(name)
         if known is None or (known.is_plain and known.target == placed.target):
@@ -103,12 +114,14 @@ class Servers:
                 entry.place,
                 f"the server `{name}` is {placed.server.url} here and {known.server.url} at {known.place}",
                 "Give one of the two another id",
+                (*names_in(name), known.place),
             )
         elif not placed.is_plain and placed.server != known.server:
             self._findings.fault(
                 entry.place,
                 f"the server `{name}` has other headers or tls at {known.place}",
                 "Write them in one place",
+                (*names_in(name), known.place),
             )
 
     def _placed(self, name: str, entry: ServerEntry) -> Placed | None:
@@ -118,11 +131,12 @@ class Servers:
                 entry.place,
                 f"`{name}` can't be a server's id",
                 "Write letters, digits and marks without blanks",
+                names_in(name),
             )
         try:
             target = parse_url(entry.url.strip())
         except Unusable as why:
-            self._findings.unusable(entry.place, why)
+            self._findings.unusable(entry.place, why, name)
             return None
         fields = self._fields(target, entry)
         ca_file, verify = self._tls(target, entry)
@@ -156,7 +170,8 @@ class Servers:
         if own:
             self._findings.warn(
                 place,
-                f"the URL ends in `{own}`, and Ollama's paths are put behind it; leave it out most likely",
+                f"the URL `{target.scheme}://{target.name}` ends in `{own}`, and Ollama's paths are put"
+                " behind it; leave it out most likely",
             )
 
     def _fields(self, target: Target, entry: ServerEntry) -> Fields:

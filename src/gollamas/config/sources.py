@@ -1,6 +1,6 @@
 """Which source speaks for an option: flag, then environment, then file; entries of all three add up.
 
-Owns precedence and the notation NAME=TARGET; does not read what a value means.
+Owns precedence, and the quotes around variables; does not read what a value means.
 """
 
 import re
@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gollamas.config.address import looks_like_server
+from gollamas.config.address import looks_like_server, shown, surely_names_in, url_of
+from gollamas.config.entries import pairs_of, servers_of
 from gollamas.config.faults import Findings, Unusable, nearest
-from gollamas.config.flags import VERBS, Flags, read_flags
-from gollamas.config.given import Gathered, Given, Pair, ReadFile, ServerEntry
+from gollamas.config.flags import VERB_SYNONYMS, VERBS, Flags, read_flags
+from gollamas.config.given import Gathered, Given, ReadFile, ServerEntry
+from gollamas.config.lists import is_url, unquoted
 from gollamas.config.options import ALIASES, CONFIG, MODELS, OPTIONS, SERVERS, VALUES, Option
-from gollamas.config.values import split_list
+from gollamas.config.synonyms import meant_by, nearest_to
 
 PREFIX: Final = "GOLLAMAS_"
 # Kubernetes sets these beside every Service: of one called gollamas, and of one called gollamas-SOMETHING.
@@ -44,12 +46,12 @@ def gather(sources: Sources, findings: Findings) -> Gathered:
     for option in VALUES:
         if given := _value(option, flags, sources.environ):
             said.values[option.key] = given
-    said.models += _pairs(MODELS, flags, sources.environ, findings)
-    said.aliases += _pairs(ALIASES, flags, sources.environ, findings)
-    said.servers += (
-        ServerEntry(id=pair.name, url=pair.target, place=pair.place)
-        for pair in _pairs(SERVERS, flags, sources.environ, findings)
-    )
+    for given in _lists(MODELS, flags, sources.environ, findings):
+        said.models += pairs_of(given, MODELS, findings)
+    for given in _lists(ALIASES, flags, sources.environ, findings):
+        said.aliases += pairs_of(given, ALIASES, findings)
+    for given in _lists(SERVERS, flags, sources.environ, findings):
+        said.servers += servers_of(given, findings)
     said.servers += _positional(flags.words, findings)
     _look_for_unknown_variables(sources.environ, findings)
     if path := _value(CONFIG, flags, sources.environ):
@@ -64,87 +66,72 @@ def _value(option: Option, flags: Flags, environ: Mapping[str, str]) -> Given | 
     if given := flags.single.get(option.key):
         return given[-1]
     variable = _variable(option, environ)
-    return variable if variable and variable.text.strip() else None
+    return variable if variable and variable.text else None
 
 
 def _variable(option: Option, environ: Mapping[str, str]) -> Given | None:
-    return next((Given(environ[name], name) for name in option.variables if name in environ), None)
+    return next((Given(unquoted(environ[name]), name) for name in option.variables if name in environ), None)
 
 
-def _pairs(option: Option, flags: Flags, environ: Mapping[str, str], findings: Findings) -> list[Pair]:
-    """Entries of the singular flags, then of the plural ones or, where there is none, of the variable."""
-    pairs: list[Pair] = []
-    for given in flags.single.get(option.key, ()):
+def _lists(option: Option, flags: Flags, environ: Mapping[str, str], findings: Findings) -> list[Given]:
+    """Lists of the singular flags, then of the plural ones or, where there is none, of the variable."""
+    single = flags.single.get(option.key, [])
+    for given in single:
         if not given.text.strip():
             findings.fault(given.place, "the entry is empty", f"Write `{given.place} {option.written}`")
-        pairs += _split(given, option, findings)
     plural = flags.plural.get(option.key)
     if plural is None:
         variable = _variable(option, environ)
         plural = [variable] if variable else []
-    for given in plural:
-        pairs += _split(given, option, findings)
-    return pairs
-
-
-def _split(given: Given, option: Option, findings: Findings) -> list[Pair]:
-    try:
-        elements = split_list(given.text)
-    except Unusable as why:
-        findings.unusable(given.place, why)
-        return []
-    pairs: list[Pair] = []
-    for element in elements:
-        name, equals, target = (part.strip() for part in element.partition("="))
-        if not equals:
-            hint = f"Write {option.written}"
-            if pairs:
-                hint += f", also for the second of two: `{pairs[-1].name}={element}`"
-            findings.fault(given.place, f"`{element}` has no `=`", hint)
-        elif not name:
-            findings.fault(given.place, f"`{element}` has nothing before its `=`", f"Write {option.written}")
-        elif not target:
-            findings.fault(given.place, f"`{element}` has nothing after its `=`", f"Write {option.written}")
-        else:
-            pairs.append(Pair(name, target, given.place))
-    return pairs
+    return [*single, *plural]
 
 
 def _positional(words: Sequence[str], findings: Findings) -> list[ServerEntry]:
     """Plain words are servers; one that can't be is most likely a mistyped verb."""
     servers: list[ServerEntry] = []
     for index, word in enumerate(words):
-        if looks_like_server(word) and "=" not in word.partition("://")[0]:
-            servers.append(ServerEntry(id=None, url=word, place=f"argument `{word}`"))
+        names = surely_names_in(word)
+        place = f"argument `{word if names else shown(word)}`"
+        if is_url(word) or ("=" not in word and not names and looks_like_server(word)):
+            servers.append(ServerEntry(id=None, url=word, place=place))
             continue
-        findings.fault(
-            f"argument `{word}`", "this is neither a verb nor the URL of a server", _meant(index, word)
-        )
+        findings.fault(place, "this is neither a verb nor the URL of a server", _meant(index, word), names)
     return servers
 
 
 def _meant(index: int, word: str) -> str:
     if word in VERBS:
         return f"Write the verb first: `gollamas {word} ...`"
-    if index == 0 and (near := nearest(word, VERBS)):
+    if index == 0 and (near := VERB_SYNONYMS.get(word.lower()) or nearest(word, VERBS)):
         return f"Write `gollamas {near}`"
     if "=" in word:
         return f"Write `--proxy {word}` for a model, `--connection {word}` for a server"
     if word.lower() in {"true", "false", "t", "f", "1", "0"}:
         return f"Write the value of a switch behind `=`, like `--list-aliases={word}`"
-    return f"Write a server with a scheme or a port, like `http://{word or 'gpu-1'}:11434`"
+    return f"Write a server with a scheme or a port, like `{url_of(word)}`"
 
 
 def _look_for_unknown_variables(environ: Mapping[str, str], findings: Findings) -> None:
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name in _KNOWN_VARIABLES or name.startswith(_FOR_OTHERS):
             continue
-        if _OF_SERVICE.match(name) or (name.endswith("_PORT") and _OF_SERVICE_URL.match(environ[name])):
+        if _is_of_service(name, environ[name]):
             continue
-        known = (variable.removeprefix(PREFIX) for variable in _KNOWN_VARIABLES)
-        near = nearest(name.removeprefix(PREFIX), known)
-        hint = f"; did you mean {PREFIX}{near}?" if near else ""
+        hint = _meant_variable(name.removeprefix(PREFIX), unquoted(environ[name]))
         findings.warn(name, f"this variable is unknown and ignored{hint}")
+
+
+def _is_of_service(name: str, value: str) -> bool:
+    if name == f"{PREFIX}PORT" and value.isdecimal():
+        return False  # a Service's is a URL
+    return bool(_OF_SERVICE.match(name) or (name.endswith("_PORT") and _OF_SERVICE_URL.match(value)))
+
+
+def _meant_variable(name: str, value: str) -> str:
+    if meant := meant_by(name, value) or nearest_to(name):
+        example = f" Write it like {meant.variable}={meant.example}." if meant.example else ""
+        return f"; did you mean {meant.variable}?{example}"
+    return ""
 
 
 def _join(said: Gathered, from_file: Gathered, findings: Findings) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
-from gollamas.config.address import parse_listen
+from gollamas.config.address import parse_listen, shown, slip_in
 from gollamas.config.faults import Unusable, nearest
+from gollamas.config.lists import split_list
 from gollamas.config.model import Address, Expose
 
 _DURATION_UNITS: Final = {
@@ -42,6 +43,14 @@ _MOST_DIGITS: Final = 18  # Python refuses to read numbers of some thousands
 
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})  # strconv.ParseBool of Go
 _FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+
+_ON: Final = frozenset({"on", "true", "yes", "y", "t", "1", "enabled", "default"})
+_OFF: Final = frozenset({"no", "n", "f", "0", "none", "disabled", "never"})
+_MEANT_BY_EXPOSE: Final = {
+    **dict.fromkeys(("all", "any", "every", "everything", "true", "*"), Expose.INSTALLED.value),
+    **dict.fromkeys(("loaded", "active"), Expose.RUNNING.value),
+    **dict.fromkeys(("none", "off", "false", "only", "default"), Expose.CONFIGURED.value),
+}
 
 _ORIGIN: Final = re.compile(r"[\x21-\x7e]+")
 _FILLED_IN: Final = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
@@ -227,7 +236,8 @@ class Choice:
     """One word of a few, in any case of its letters."""
 
     words: tuple[str, ...]
-    synonyms: Mapping[str, str] = field(default_factory=dict)
+    synonyms: Mapping[str, str] = field(default_factory=dict)  # taken, too
+    meant: Mapping[str, str] = field(default_factory=dict)  # not taken: what to write for it
     placeholder: str = "WORD"
 
     @property
@@ -241,7 +251,7 @@ class Choice:
         word = self.synonyms.get(word, word)
         if word in self.words:
             return word
-        near = nearest(word, (*self.words, *self.synonyms))
+        near = self.meant.get(word) or nearest(word, (*self.words, *self.synonyms))
         hint = f"Write `{near}`, or another of: {self.accepts}" if near else f"Write one of: {self.accepts}"
         raise Unusable(f"`{text.strip()}` is not known here", hint)
 
@@ -263,7 +273,7 @@ class ExposeWord:
 
     def parse(self, text: str) -> Expose:
         """Give the member; raises Unusable where it is none of them."""
-        return Expose(Choice(tuple(Expose)).parse(text))
+        return Expose(Choice(tuple(Expose), meant=_MEANT_BY_EXPOSE).parse(text))
 
     def show(self, value: Expose) -> str:
         """Write the word."""
@@ -279,6 +289,7 @@ class Listen:
     """HOST:PORT to listen on; `:PORT` is every address. With `may_be_off` also `off`, read as None."""
 
     may_be_off: bool = False
+    usual: Address | None = None  # what to write for `on`
     placeholder: str = "ADDRESS"
 
     @property
@@ -288,8 +299,15 @@ class Listen:
 
     def parse(self, text: str) -> Address | None:
         """Read the address; raises Unusable where it is none."""
-        if self.may_be_off and text.strip().lower() in {"off", "false"}:
+        word = text.strip().lower()
+        if self.may_be_off and word in {"off", "false"}:
             return None
+        if self.may_be_off and word in _OFF:
+            raise Unusable(f"`{text.strip()}` is no address", "Write `off`")
+        if self.usual and word in _ON:
+            raise Unusable(
+                f"`{text.strip()}` is no address", f"Write `{self.usual}`, the default, or another"
+            )
         return parse_listen(text.strip())
 
     def show(self, value: Address | None) -> str:
@@ -314,7 +332,14 @@ class Origins:
         return tuple(self._parse_one(origin) for origin in split_list(text))
 
     def _parse_one(self, origin: str) -> str:
+        if url := slip_in(origin):
+            raise Unusable(f"`{shown(origin)}` is no origin", f"Write `{shown(url)}`")
         scheme, mark, rest = origin.partition("://")
+        if "@" in rest:
+            host = rest.rpartition("@")[2].partition("/")[0]
+            raise Unusable(
+                f"`{shown(origin)}` has user info, and an origin has none", f"Write `{scheme}://{host}`"
+            )
         if not _ORIGIN.fullmatch(origin):
             raise Unusable(f"`{origin}` is no origin", "Write it like `https://chat.example`")
         if origin.count("*") > 1:
@@ -356,18 +381,3 @@ class FilePath:
     def schema(self) -> Mapping[str, object]:
         """Describe a text."""
         return {"type": "string"}
-
-
-def split_list(text: str) -> list[str]:
-    """Give the elements of a comma list: blanks around them dropped, an empty last element passed over.
-
-    Raises Unusable for an empty element elsewhere.
-    """
-    elements = [element.strip() for element in text.split(",")]
-    if not elements[-1]:
-        elements.pop()
-    if "" in elements:
-        raise Unusable(
-            f"`{text.strip()}` has an empty entry between two commas", "Leave out one of the commas"
-        )
-    return elements

@@ -152,6 +152,39 @@ def test_a_mistyped_verb_names_the_nearest() -> None:
     assert "`gollamas serve`" in done.stderr
 
 
+def test_quotes_around_a_variable_change_nothing() -> None:
+    """As in an env file of Docker, for every verb that reads one."""
+    env = {"GOLLAMAS_CONNECTIONS": "'http://a:1','http://b:1'", "OLLAMA_ORIGINS": "'http://a.lan'"}
+    done = run("check", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 'origins: ["http://a.lan"]' in done.stdout or "origins: [http://a.lan]" in done.stdout
+    done = run("health", env={"GOLLAMAS_ADMIN": "'127.0.0.1:1'"})
+    assert "http://127.0.0.1:1/healthz" in done.stderr
+    done = run("demo", "--admin", "off", env={"GOLLAMAS_LISTEN": "'x'"})
+    assert "`x` has no port. Write `x:11434`" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "hint"),
+    [
+        (["demo", "--port", "8080"], "write `--listen`"),
+        (["demo", "-p", "8080"], "write `--listen`"),
+        (["demo", "--verbose"], "write `--level debug`"),
+        (["demo", "--admin", "on"], "Write `127.0.0.1:11435`, the default"),
+        (["simulate", "--port", "8080"], "write `--listen`"),
+        (["simulate", "--models", "x"], "write `--model`"),
+        (["simulate", "--xyzzy"], "see `gollamas simulate --help`"),
+        (["help", "start"], "write `gollamas help serve`"),
+    ],
+)
+def test_a_verb_with_flags_of_its_own_names_what_is_meant(
+    argv: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the same synonyms as the others, where it has the flag."""
+    assert main(argv) == 2
+    assert hint in capsys.readouterr().err
+
+
 def test_a_real_file_is_read(tmp_path: Path) -> None:
     """With its path as the place of its faults; a folder is no file."""
     path = tmp_path / "g.yaml"

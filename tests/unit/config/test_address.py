@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from gollamas.config.address import Target, looks_like_server, parse_url
+from gollamas.config.address import Target, looks_like_server, parse_url, shown, slip_in
 from gollamas.config.faults import Fault, Unusable
 
 
@@ -82,6 +82,61 @@ def test_what_is_no_url_is_refused(text: str) -> None:
     with pytest.raises(Unusable) as caught:
         parse_url(text)
     assert caught.value.instead.startswith("Write")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("http:/gpu-1:11434", "http://gpu-1:11434"),
+        ("http//gpu-1:11434", "http://gpu-1:11434"),
+        ("http:gpu-1:11434", "http://gpu-1:11434"),
+        ("http;//gpu-1", "http://gpu-1"),
+        ("http:\\\\gpu-1", "http://gpu-1"),
+        ("http:///gpu-1", "http://gpu-1"),
+        ("http:////gpu-1/x", "http://gpu-1/x"),
+        ("http://http://gpu-1", "http://gpu-1"),
+        ("http://https://gpu-1", "https://gpu-1"),
+        ("HTTPS//gpu-1", "https://gpu-1"),
+        ("htp://gpu-1:1", "http://gpu-1:1"),
+        ("htpps://gpu-1", "https://gpu-1"),
+        ("http:/user:hunter2@h", "http://***@h"),
+        ("gpu-1", "http://gpu-1:11434"),
+        ("gpu-1/ollama", "http://gpu-1:11434/ollama"),
+    ],
+)
+def test_a_slip_in_a_url_says_which_is_meant(text: str, meant: str) -> None:
+    """And it is known for a server's address wherever one may stand, so that it is no id and no verb."""
+    with pytest.raises(Unusable) as caught:
+        parse_url(text)
+    assert caught.value.instead == f"Write `{meant}`"
+    assert "hunter2" not in caught.value.what
+    assert looks_like_server(text) is not text.startswith("gpu")
+
+
+@pytest.mark.parametrize("text", ["http://h", "http:11434", "http://h//x", "https://http:1", "http-1:11434"])
+def test_what_only_looks_like_a_slip_is_none(text: str) -> None:
+    """A host may be called http."""
+    assert slip_in(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("http://h:1/x", "http://h:1/x"),
+        ("http://[::1]:1", "http://[::1]:1"),
+        ("http://u:p@h:1/x", "http://***@h:1/x"),
+        ("c=http://u:p@h", "c=http://***@h"),
+        ("u:p@h:1", "***@h:1"),
+        ("http://u:p", "http://u:***"),
+        ("http://u:99999/x", "http://u:***"),
+        ("http://http://u:p@h", "http://http://***@h"),
+        ("gpu-1", "gpu-1"),
+        ("llama3.2:8b", "llama3.2:8b"),
+    ],
+)
+def test_a_url_is_shown_without_what_may_be_secret(text: str, seen: str) -> None:
+    """User info, and a port that is none: a password whose `@` is missing looks like it."""
+    assert shown(text) == seen
 
 
 SECRET = "hunter2"

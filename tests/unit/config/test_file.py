@@ -286,6 +286,33 @@ def test_an_unset_variable_is_a_fault(text: str) -> None:
     assert fault.startswith(f"{FILE}:4: the variable UNSET is not set")
 
 
+def test_an_unset_variable_is_told_once() -> None:
+    """Wherever it stands and however often: what would be filled in is not missed as well."""
+    text = (
+        "listen: ${A}\nexpose: ${A}\norigins: ['${A}']\nservers:\n  g: {url: '${A}'}\n  h: ${A}\n"
+        "  i: {url: 'https://i', headers: {X: 'a ${A}'}, tls: {ca: '${A}', verify: '${A}'}}\n"
+        "models: {m: g, n: ['${A}', h], o: '${A}'}\naliases: {x: m, y: '${A}', z: y, w: o}\n"
+    )
+    (fault,) = faults_of_yaml(text)
+    lines = ", ".join(f"{FILE}:{line}" for line in (2, 3, 5, 6, 7, 8, 9))
+    assert fault == (
+        f"{FILE}:1: the variable A is not set (also used at {lines}). Set A, or write the value itself."
+    )
+    for text in (
+        "servers: ['${A}']",
+        "servers: ${A}\nmodels: {m: c}",
+        "models: {m: '${A}'}\naliases: {x: m}",
+    ):
+        assert len(faults_of_yaml(text)) == 1
+    assert len(faults_of_yaml("servers: ['${A}', '${B}']")) == 2
+
+
+def test_what_names_no_variable_is_told_once() -> None:
+    """The value is not judged as well."""
+    (fault,) = faults_of_yaml("servers: {a: 'http://${A:-b}'}\nmodels: {m: a}\nlisten: :1\n")
+    assert "`${A:-b}` names no variable" in fault
+
+
 def test_a_variable_that_is_set_to_nothing_is_set() -> None:
     """It fills in nothing."""
     assert config_of_yaml("servers: [http://a]\norigins: '${E}'", env={"E": ""}).origins == ()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.config.loading import aliases, config_of, config_of_yaml, faults_of, routes
+from tests.unit.config.loading import aliases, config_of, config_of_yaml, faults_of, faults_of_yaml, routes
 
 A = "http://a:1"
 B = "http://b:1"
@@ -50,14 +50,58 @@ def test_aliases_follow_chains_and_spellings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "number"),
-    [("a=a", 1), ("a=b,b=a", 2), ("a=b,b=c,c=a", 3), ("x=a,a=b,b=a", 2), ("a=A:latest", 1)],
+    ("entries", "loops"),
+    [
+        ("a=a", ["a -> a"]),
+        ("a=b,b=a", ["a -> b -> a"]),
+        ("a=b,b=c,c=a", ["a -> b -> c -> a"]),
+        ("x=b,a=b,b=a", ["a -> b -> a"]),
+        ("x=y,y=b,b=c,c=b", ["b -> c -> b"]),
+        ("a=A:latest", ["a -> a"]),
+        ("a=b,c=d,b=a,d=c", ["a -> b -> a", "c -> d -> c"]),
+    ],
 )
-def test_a_loop_of_aliases_is_a_fault(entries: str, number: int) -> None:
-    """It is said once per alias within it, with the way round."""
-    faults = faults_of(f"--proxy=m={A}", f"--alias={entries}")
-    assert len(faults) == number
-    assert all("leads back to itself: " in fault for fault in faults)
+def test_a_loop_of_aliases_is_told_once(entries: str, loops: list[str]) -> None:
+    """At the alias in it that was written first, with the way round; not at those that lead into it."""
+    assert faults_of(f"--proxy=m={A}", f"--alias={entries}") == [
+        f"--alias: the alias leads back to itself: {loop}. Let it end at a model." for loop in loops
+    ]
+
+
+@pytest.mark.parametrize("name", ["x@sha256:abc", "qwen3:8b@sha256:123", "llama3.2@gpu-1", "qwen3:8b@q4_K_M"])
+def test_a_model_s_name_with_an_at_sign_is_shown_whole(name: str) -> None:
+    """It is no user info, wherever a model's name belongs."""
+    assert faults_of(f"--proxy={name}={A}")[0].startswith(f"--proxy: `{name}` is no model's name.")
+    for fault in (
+        *faults_of(f"--alias={name}=m", f"--proxy=m={A}"),
+        *faults_of(f"--alias=x={name}", f"--proxy=m={A}"),
+        *faults_of_yaml(f"models: {{'{name}': }}"),
+        *faults_of_yaml(f"models: {{'{name}': [[x]]}}"),
+        *faults_of_yaml(f"models: {{'{name}': '{A}', '{name}': '{A}'}}"),
+        *faults_of_yaml(f"aliases: {{'{name}': [m]}}"),
+    ):
+        assert f"`{name}" in fault
+        assert "***" not in fault
+
+
+@pytest.mark.parametrize("name", ["x@sha256:abc", "qwen3:8b@sha256:123", "llama3.2@gpu-1"])
+def test_a_name_without_its_server_is_shown_whole(name: str) -> None:
+    """In a list of models, and as a word that is no server."""
+    assert faults_of(f"--proxy={name}") == [f"--proxy: `{name}` has no `=`. Write MODEL=URL|ID."]
+    assert faults_of(name)[0].startswith(f"argument `{name}`: this is neither a verb")
+
+
+@pytest.mark.parametrize(
+    "name", ["http://u:hunter2@h:1", "u:hunter2@h:1", "http:/u:hunter2@h", "http://u:hun=ter2@h"]
+)
+def test_a_server_in_the_place_of_a_name_is_told_once_without_its_password(name: str) -> None:
+    """With the order that is right."""
+    for flag in ("--proxy", "--alias"):
+        (fault,) = faults_of(f"{flag}={name}=m", A)
+        assert "stands where the" in fault
+        assert "Write the name first: `m=" in fault
+        assert "hunter2" not in fault
+        assert "ter2" not in fault
 
 
 @pytest.mark.parametrize("name", ["llama3.2", *SPELLINGS])

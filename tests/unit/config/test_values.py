@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gollamas.config.faults import Unusable
+from gollamas.config.lists import split_list
 from gollamas.config.model import Address, Expose
 from gollamas.config.values import (
     Choice,
@@ -17,7 +18,6 @@ from gollamas.config.values import (
     Origins,
     Size,
     Switch,
-    split_list,
 )
 
 DURATION = Duration(0.0, 86400.0)
@@ -144,6 +144,9 @@ def test_a_choice_knows_synonyms_and_the_nearest_word() -> None:
         LEVEL.parse("xyz")
     assert far.value.instead == "Write one of: info, warn"
     assert ExposeWord().parse("Running") is Expose.RUNNING
+    with pytest.raises(Unusable) as meant:
+        Choice(("text", "json"), meant={"logfmt": "text"}).parse("LogFmt")
+    assert meant.value.instead == "Write `text`, or another of: text, json"
 
 
 @pytest.mark.parametrize(
@@ -171,6 +174,13 @@ def test_an_address_is_host_and_port(text: str, host: str, port: int) -> None:
         ("[::1]", "`[::1]:11434`"),
         ("::1:11434", "`[::1]:11434`"),
         ("http://0.0.0.0:80/", "Write `0.0.0.0:80`"),
+        ("http//0.0.0.0:80", "Write `0.0.0.0:80`"),
+        ("http://0.0.0.0", "Write `0.0.0.0:11434`"),
+        ("http://:80", "Write `:80`"),
+        ("http://u:p@h/x", "Write `h:11434`"),
+        ("http://[::1]/", "Write `[::1]:11434`"),
+        ("a b", "Write HOST:PORT"),
+        ("a/b", "Write HOST:PORT"),
         ("localhost:http", "HOST:PORT"),
         ("localhost:65536", "HOST:PORT"),
         ("localhost:", "HOST:PORT"),
@@ -203,7 +213,11 @@ def test_an_origin_is_what_ollama_takes(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["chat.example", "http://*.a.*", "https://a/b", "https://", "://a", "a b", "x,,y"]
+    "text",
+    [
+        *("chat.example", "http://*.a.*", "https://a/b", "https://", "://a", "a b", "x,,y"),
+        *("http:/a", "http//a", "http://u:p@a", "http://a;http://b", "http://a http://b"),
+    ],
 )
 def test_what_is_no_origin_is_refused(text: str) -> None:
     """What would make Ollama refuse to start is a fault here too."""

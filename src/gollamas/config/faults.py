@@ -114,7 +114,9 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
     by_folded = {name.lower(): name for name in names}
     folded = word.lower()
     found = difflib.get_close_matches(folded, by_folded, n=5, cutoff=0.6)
-    return by_folded[min(found, key=lambda name: _edits(folded, name))] if found else None
+    near = min(found, key=lambda name: _edits(folded, name), default=None)
+    # More than a third of its letters changed is another word, and to name it would mislead.
+    return by_folded[near] if near is not None and _edits(folded, near) <= max(2, len(folded) // 3) else None
 
 
 def _edits(left: str, right: str) -> int:

@@ -109,7 +109,7 @@ class _File:
             for item in value.nodes:
                 if given := self._text(item, "servers"):
                     self._said.servers.append(ServerEntry(id=None, url=given.text, place=given.place))
-        elif members := self._members(value, "servers", "ID: URL", "gpu-1: http://gpu-1:11434"):
+        elif members := self._members(value, "servers", "ID: URL` or `- URL", "gpu-1: http://gpu-1:11434"):
             for name, (place, server) in members.nodes.items():
                 if entry := self._server(name, place, server):
                     self._said.servers.append(entry)

@@ -13,7 +13,7 @@ from gollamas.config.faults import Unusable
 
 _BETWEEN: Final = re.compile(r"\s*[,\r\n]\s*")
 # A blank between two elements (around `=` it does no harm), and a `;` that is not within user info.
-_BLANK: Final = re.compile(r"[^=]*[^\s=]\s+[^\s=][^=]*|.*(?:=|://).*[^\s=]\s+[^\s=].*(?:=|://).*")
+_BLANK: Final = re.compile(r"[^=]*[^\s=:#\-]\s+[^\s=][^=]*|.*(?:=|://).*[^\s=]\s+[^\s=].*(?:=|://).*")
 _SEMICOLON: Final = re.compile(r".*;(?!//)(?:[^@]*|\s*(?:[^;=@\s]+=)?[A-Za-z]+://.*)")
 _HAS_MORE: Final = re.compile(r"@|[^:/]/")  # user info or a path, which may hold either
 # A user, then what is no port, a comma, and an `@` before any slash: the comma is in the password.

@@ -22,7 +22,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "models": "model route",
     "aliases": "model_alias",
     "admin": "metrics metrics_address metrics_port metrics_listen admin_address admin_port admin_listen",
-    "level": "log_level loglevel logging verbosity",
+    "level": "log log_level loglevel logging verbosity",
     "log_format": "format log_output",
     "origins": "origin cors cors_origin allow_origin allowed_origin",
     "max_body": "max_body_size body_limit max_request_size client_max_body_size",

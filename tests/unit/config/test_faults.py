@@ -70,7 +70,15 @@ def test_faults_are_raised_together() -> None:
 
 @pytest.mark.parametrize(
     ("word", "name"),
-    [("proxi", "proxy"), ("PROXYS", "proxys"), ("modles", "models"), ("xyz", None), ("", None)],
+    [
+        ("proxi", "proxy"),
+        ("PROXYS", "proxys"),
+        ("modles", "models"),
+        ("xyz", None),
+        ("", None),
+        ("mode", "models"),
+        ("pods", None),
+    ],
 )
 def test_the_nearest_name_has_the_fewest_edits(word: str, name: str | None) -> None:
     """Among those that are like it at all; case does not matter."""

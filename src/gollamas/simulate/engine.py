@@ -26,6 +26,7 @@ from gollamas.simulate.settings import Settings
 _OVERHEAD: Final = 0.0006  # seconds that the way through a real server takes at the least
 _NO_EMBEDDINGS: Final = "This server does not support embeddings. Start it with `--embeddings`"
 _TOO_LONG: Final = "the input length exceeds the context length"
+_PAGE: Final = 256  # tokens: llama.cpp rounds a context up to a multiple of it
 _OLD_OVERHEAD: Final = 0.022  # and before 0.30
 _TELLS_CACHED: Final = (0, 33, 3)  # the first release that tells how much of a prompt it knew
 
@@ -173,10 +174,9 @@ class Engine:
     ) -> AsyncGenerator[Piece, None]:
         started = self.clock.now()
         prompt_count = length_of(ask.prompt)
-        if prompt_count > runner.launch.num_ctx:
-            if not ask.truncates:
-                raise Refusal(400, _TOO_LONG, by_runner=True)
-            prompt_count = runner.launch.num_ctx
+        if not ask.truncates:
+            _check_length(prompt_count, runner.launch.num_ctx, self.settings.release)
+        prompt_count = min(prompt_count, runner.launch.num_ctx)
         cached = min(runner.prompts.cached(ask.prompt), prompt_count - 1)
         await self._work(started, prompt_count - cached, self.settings.prompt_tokens_per_second)
         runner.prompts.keep(ask.prompt)
@@ -259,6 +259,25 @@ class Engine:
             self.running -= 1
             runner.slots.release()
             self.changed()
+
+
+def _check_length(prompt_count: int, num_ctx: int, release: tuple[int, ...]) -> None:
+    """Raise Refusal (400) for a prompt that is too long, from 0.34 on in the words of llama.cpp's server."""
+    if release < (0, 34):
+        if prompt_count > num_ctx:
+            raise Refusal(400, _TOO_LONG, by_runner=True)
+        return
+    size = -(-num_ctx // _PAGE) * _PAGE
+    if prompt_count > size:
+        asked = f"request ({prompt_count} tokens) exceeds the available context size ({size} tokens)"
+        error = {
+            "code": 400,
+            "message": f"{asked}, try increasing it",
+            "type": "exceed_context_size_error",
+            "n_prompt_tokens": prompt_count,
+            "n_ctx": size,
+        }
+        raise Refusal(400, dump({"error": error}).decode(), by_runner=True)
 
 
 def _check_format(value: Any) -> None:

@@ -388,21 +388,3 @@ async def test_a_suffix_needs_a_model_that_inserts(path: str) -> None:
     status, found = await ask(server, path, {"model": "smol", **asked})
     assert status == 400
     assert "registry.ollama.ai/library/smol:latest does not support insert" in str(found["error"])
-
-
-@pytest.mark.parametrize("path", ["/api/generate", "/api/chat"])
-@runs
-async def test_a_prompt_that_is_not_to_be_cut_is_refused(path: str) -> None:
-    """It is cut to the context unless the client says no; then the runner refuses it."""
-    server = fast(models=("smol",))
-    words = "word " * 200
-    asked = {
-        "model": "smol",
-        "prompt": words,
-        "messages": [{"role": "user", "content": words}],
-        "options": {"num_ctx": 100},
-    }
-    status, found = await ask(server, path, {**asked, "stream": False})
-    assert (status, found["prompt_eval_count"]) == (200, 100)
-    status, found = await ask(server, path, {**asked, "truncate": False})
-    assert (status, found) == (400, {"error": "the input length exceeds the context length"})

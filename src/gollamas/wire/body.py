@@ -74,6 +74,7 @@ def members_of(body: Body) -> Members:
     """
     if len(body) > MAX_MEMBERS * _SMALLEST and has_more_members(body, MAX_MEMBERS):
         raise BadBody(f"the request body has more than {MAX_MEMBERS} members")
+    members: Members  # a build knows no type of another package
     try:
         members = _decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as why:

@@ -252,7 +252,8 @@ class ResponseReader:
             self.lines += b"%b: %b\r\n" % (name, value)
 
     def on_headers_complete(self) -> None:
-        status = self.status = self._parser.get_status_code()
+        status: int = self._parser.get_status_code()  # a build knows no type of another package
+        self.status = status
         if not 200 <= status < 600:
             if self._is_interim(status):
                 return

@@ -125,10 +125,9 @@ def test_no_compiled_class_inherits_from_another_distribution(path: Path) -> Non
         ("from a import new\nclass D(new('E')): ...", "a.new"),
         ("from a import C\nclass D(metaclass=C): ...", "a.C"),
         ("class D(C): ...", "C"),
-        ("from gollamas.observe.exposition import CounterMetricFamily\nclass D(CounterMetricFamily): ...",
-         "prometheus_client.metrics_core.CounterMetricFamily"),
-        ("from gollamas.observe import exposition\nclass D(exposition.Collector): ...",
-         "prometheus_client.registry.Collector"),
+        ("from gollamas.config.document import MappingNode\nclass D(MappingNode): ...",
+         "ruamel.yaml.nodes.MappingNode"),
+        ("from gollamas.config import document\nclass D(document.YAML): ...", "ruamel.yaml.YAML"),
     ],
 )  # fmt: skip
 def test_a_base_of_another_distribution_is_found(source: str, origin: str) -> None:

@@ -20,7 +20,8 @@ ALL = sorted(
         (errors.ServerRefused, 502, Blame.SERVER), (errors.ServerBroke, 502, Blame.SERVER),
         (errors.ServerTooSlow, 504, Blame.SERVER), (errors.ShuttingDown, 503, Blame.OURS),
         (errors.ResourcesExhausted, 503, Blame.OURS), (errors.TooManyOpenFiles, 503, Blame.OURS),
-        (errors.TooManyClients, 503, Blame.OURS),
+        (errors.TooManyClients, 503, Blame.OURS), (errors.UploadsFull, 503, Blame.OURS),
+        (errors.NotServed, 404, Blame.CLIENT),
     ],
 )  # fmt: skip
 def test_an_error_has_a_status_and_someone_to_blame(
@@ -37,14 +38,14 @@ def test_only_a_server_that_was_never_asked_leaves_the_request_to_another() -> N
 def test_an_error_that_passes_by_itself_says_when_to_come_back() -> None:
     assert {one for one in ALL if one.retry_after is not None} == {
         errors.NoServerLeft, errors.ResourcesExhausted, errors.TooManyOpenFiles, errors.TooManyClients,
-        errors.ShuttingDown,
+        errors.ShuttingDown, errors.UploadsFull,
     }  # fmt: skip
     assert all(one.status == 503 for one in ALL if one.retry_after is not None)
 
 
 def test_a_connection_ends_only_where_its_bytes_are_in_the_way_or_we_end() -> None:
     assert [one for one in ALL if one.closes] == [
-        errors.BodyTooLarge, errors.ShuttingDown, errors.TooManyClients,
+        errors.BodyTooLarge, errors.UploadsFull, errors.NotServed, errors.ShuttingDown, errors.TooManyClients,
     ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ class End(StrEnum):
     REFUSED = "refused"  # answered by us with an error
     CLIENT_LEFT = "client_left"  # the client closed its connection first
     SERVER_BROKE = "server_broke"  # the server ended in the middle of its answer
-    TIMED_OUT = "timed_out"  # the server was silent for too long in the middle of its answer
+    TIMED_OUT = "timed_out"  # the server was silent, or the client took nothing, for too long
     SHUT_DOWN = "shut_down"  # the grace period ended first
 
 

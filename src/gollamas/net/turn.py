@@ -176,8 +176,12 @@ class Turn(Generic[R_co]):
 
     def left(self) -> None:
         """Note that the client left, by itself."""
-        if self.event.end is End.DONE:
-            self.event.end = End.TIMED_OUT if self.client.is_stalled else End.CLIENT_LEFT
+        event = self.event
+        if event.end is End.DONE and self.client.is_stalled:
+            event.end = End.TIMED_OUT
+            event.error = f"the client took nothing for {self.snapshot.config.write_timeout:g} s"
+        elif event.end is End.DONE:
+            event.end = End.CLIENT_LEFT
 
     def end(self, now: float | None = None) -> None:
         """Tell what happened, and let the connection go on with its next request."""

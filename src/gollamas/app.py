@@ -18,6 +18,7 @@ from gollamas.api.gate import Gate
 from gollamas.config.model import Address, Config, Expose
 from gollamas.events import Crashed, Draining, Event, Started, Stopped, Warned
 from gollamas.fleet.admit import Admission
+from gollamas.fleet.judging import PS, TAGS
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
 from gollamas.net import descriptors
@@ -27,7 +28,7 @@ from gollamas.net.descriptors import Descriptors
 from gollamas.net.listener import Listener, NotListening, bind, is_loopback
 from gollamas.net.own import Listings
 from gollamas.net.pool import Pool
-from gollamas.net.prober import PS, TAGS, Prober
+from gollamas.net.prober import Prober
 from gollamas.net.proxy import Proxy
 from gollamas.net.responder import Responder
 from gollamas.net.rounds import Round

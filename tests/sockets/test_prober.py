@@ -9,8 +9,9 @@ from gollamas.config.model import Config, Expose, Model, Server
 from gollamas.errors import ServerRefused
 from gollamas.events import Crashed, DigestsDiffer, Event, ServerWentDown, ServerWentUp, Warned
 from gollamas.fleet.health import Health
+from gollamas.fleet.judging import PS, TAGS, VERSION, Reply
 from gollamas.fleet.view import View
-from gollamas.net.prober import PS, TAGS, VERSION, Prober, Reply
+from gollamas.net.prober import Prober
 
 KEY = "registry.ollama.ai/library/llama3.2:latest"
 HANG = b""
@@ -68,6 +69,7 @@ class Speaker:
 class Said(NamedTuple):
     status: int
     body: bytes
+    location: str = ""
 
 
 async def ask(
@@ -333,16 +335,20 @@ def test_garbage_is_no_answer_and_no_crash() -> None:
     run(test())
 
 
-def test_a_server_that_keeps_its_version_to_itself_is_up() -> None:
-    """A 404 for the version is an answer of something alive, a 502 is none."""
+def test_a_server_that_answers_as_no_ollama_does_is_not_up() -> None:
+    """Neither a web server's 404 nor any other status is a sign of health; the reason is in the view."""
 
     async def test() -> None:
         async with fleet("a", interval=0.02) as made:
-            made.speakers[0].status = 404
-            await made.until(lambda: made.view.servers["a"].is_up)
-            made.speakers[0].status = 502
-            await made.until(lambda: made.view.servers["a"].is_down)
-            assert made.view.servers["a"].why_down == "/api/version answered 502"
+            server = made.view.servers["a"]
+            for status in (404, 401, 301, 502):
+                await made.until(lambda: server.is_up)
+                made.speakers[0].status = status
+                await made.until(lambda: server.is_down)
+                assert server.why_down.startswith(f"/api/version answered {status}")
+                assert ServerWentDown("a", server.why_down) == made.events[-1]
+                made.speakers[0].status = 200
+            assert ServerWentUp("a", "unknown") not in made.events
 
     run(test())
 

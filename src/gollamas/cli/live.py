@@ -3,25 +3,23 @@
 Asks as the proxy would (URL, prefix, headers, TLS), waits five seconds at most in all, prints no secret.
 """
 
-import http.client
-import json
-import ssl
+import asyncio
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
+from gollamas import __version__
 from gollamas.config.model import Config, Server
-from gollamas.names import is_cloud, key_of
+from gollamas.errors import ServerBroke, ServerRefused, ServerTooSlow
+from gollamas.fleet import judging
+from gollamas.fleet.judging import TAGS, VERSION, NotOllama
+from gollamas.names import is_cloud
+from gollamas.net.ask import Ask
 
 TIMEOUT: Final = 5.0
 MISSING: Final = "MISSING on"
-_LONGEST: Final = 16 * 1024 * 1024
-
-
-class _NoOllama(Exception):
-    """The server answered, but not as Ollama does."""
 
 
 @dataclass(slots=True)
@@ -43,17 +41,7 @@ class Report:
 
 def look(config: Config, timeout: float = TIMEOUT) -> Report:
     """Ask every server of a configuration; ends after `timeout` seconds whatever they do."""
-    seen = {name: Seen(_silence(timeout)) for name in config.servers}
-    threads = [
-        threading.Thread(target=_ask, args=(server, seen[name], timeout), name=name, daemon=True)
-        for name, server in config.servers.items()
-    ]
-    deadline = time.monotonic() + timeout
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return report(config, seen)
+    return report(config, asyncio.run(_look(config, timeout)))
 
 
 def report(config: Config, seen: Mapping[str, Seen]) -> Report:
@@ -85,70 +73,48 @@ def _state(name: str, key: str, seen: Seen) -> str:
     return "perhaps (cloud models are not listed) on" if is_cloud(name) else MISSING
 
 
-def _ask(server: Server, seen: Seen, timeout: float) -> None:
+async def _look(config: Config, timeout: float) -> dict[str, Seen]:  # noqa: ASYNC109 - each question has its own
+    asyncio.get_running_loop().set_default_executor(_Unawaited())
+    seen = {name: Seen(_silence(timeout)) for name in config.servers}
+    ask = Ask(min(config.connect_timeout, timeout), f"gollamas/{__version__}")
+    async with asyncio.TaskGroup() as tasks:
+        for name, server in config.servers.items():
+            tasks.create_task(_ask(ask, server, seen[name], timeout), name=f"look {name}")
+    ask.pool.close()
+    return seen
+
+
+async def _ask(ask: Ask, server: Server, seen: Seen, timeout: float) -> None:  # noqa: ASYNC109 - as above
     """Fill in what a server says; the problem goes last, so that half an answer never looks whole."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + timeout
     try:
-        seen.version = _version(_get(server, "/api/version", timeout))
-        seen.models = _models(_get(server, "/api/tags", timeout))
+        seen.version = judging.version_in(server, await ask(server, "GET", VERSION, timeout=timeout))
+        reply = await ask(server, "GET", TAGS, timeout=until - clock())
+        seen.models = frozenset(entry.key for entry in judging.listing_in(server, TAGS, reply))
         seen.problem = None
-    except ssl.SSLCertVerificationError as error:
-        seen.problem = f"its certificate is not trusted: {error.verify_message} (see `tls:` in the file)"
-    except TimeoutError:
+    except ServerTooSlow:
         seen.problem = _silence(timeout)
-    except (OSError, http.client.HTTPException, _NoOllama) as error:
-        seen.problem = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    except (ServerRefused, ServerBroke, NotOllama) as error:
+        seen.problem = error.text
 
 
 def _silence(timeout: float) -> str:
     return f"no answer within {timeout:g} s"
 
 
-def _version(answer: dict[str, object]) -> str:
-    version = answer.get("version")
-    if isinstance(version, str) and version.isprintable():
-        return version
-    raise _NoOllama("/api/version names no version")
+class _Unawaited(ThreadPoolExecutor):
+    """Runs the look-ups of names in threads that nobody waits for: one can take a minute."""
 
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Run a call in a thread of its own, which does not keep the process."""
+        future: Future[Any] = Future()
 
-def _models(answer: dict[str, object]) -> frozenset[str]:
-    models = answer.get("models")
-    if not isinstance(models, list | None):
-        raise _NoOllama("/api/tags lists no models")
-    names = (model.get("name") for model in models or () if isinstance(model, dict))
-    return frozenset(key for name in names if isinstance(name, str) and (key := key_of(name)))
+        def run() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - whoever awaits it gets it
+                future.set_exception(error)
 
-
-def _get(server: Server, path: str, timeout: float) -> dict[str, object]:
-    connection = _connection(server, timeout)
-    try:
-        connection.putrequest("GET", server.prefix + path, skip_accept_encoding=True)
-        for name, value in server.fields:
-            connection.putheader(name.decode(), value)
-        connection.endheaders()
-        answer = connection.getresponse()
-        body = answer.read(_LONGEST)
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise _NoOllama(f"status {answer.status} for {path}")
-    return _object(body, path)
-
-
-def _object(body: bytes, path: str) -> dict[str, object]:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise _NoOllama(f"what {path} answers is no JSON") from None
-    if not isinstance(value, dict):
-        raise _NoOllama(f"what {path} answers is no JSON object")
-    return value
-
-
-def _connection(server: Server, timeout: float) -> http.client.HTTPConnection:
-    if server.scheme == "http":
-        return http.client.HTTPConnection(server.host, server.port, timeout=timeout)
-    context = ssl.create_default_context(cafile=server.ca_file)
-    if not server.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection(server.host, server.port, timeout=timeout, context=context)
+        threading.Thread(target=run, daemon=True).start()
+        return future

@@ -20,6 +20,7 @@ class Reply(NamedTuple):
 
     status: int
     body: bytes
+    location: str = ""  # where it redirects to
 
 
 class _Collects:
@@ -80,7 +81,7 @@ class Ask:
             async with asyncio.timeout(timeout):
                 return await self._ask(server, method, path, body)
         except TimeoutError as why:
-            raise ServerTooSlow(f"no answer to {method} {path} within {timeout:g} s") from why
+            raise ServerTooSlow(f"no answer within {timeout:g} s") from why
 
     async def _ask(self, server: Server, method: str, path: str, body: bytes | None) -> Reply:
         connection = self.pool.take(server.id)
@@ -102,7 +103,8 @@ class Ask:
                 return await self._ask(server, method, path, body)
             raise ServerBroke(sink.why)
         assert sink.head is not None  # noqa: S101 - a whole answer has a head
-        return Reply(sink.head.status, b"".join(sink.pieces))
+        location = sink.head.names.get(b"location", b"").decode(errors="replace")
+        return Reply(sink.head.status, b"".join(sink.pieces), location)
 
     def _head(self, server: Server, method: str, path: str, body: bytes | None) -> bytes:
         lines = [

@@ -1,6 +1,7 @@
 """Connections to servers, made: names, addresses, TLS.
 
-Owns dialling and the words for what goes wrong with it. Who keeps a connection is its home's business.
+Owns dialling; the words for what goes wrong with it are in `reasons`. Who keeps a connection is its home's
+business.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import aiohappyeyeballs
 
 from gollamas.config.model import Server
 from gollamas.errors import ServerRefused, TooManyOpenFiles
-from gollamas.net import shortage
+from gollamas.net import reasons, shortage
 from gollamas.net.upstream import Home, ServerConnection
 
 # A host that vanishes without a word is found within 30 s. macOS and Windows have some of these.
@@ -48,12 +49,8 @@ class Dialler:
                 connection = await self._connect_or_make_room(server, home)
         except TimeoutError as why:
             raise ServerRefused(f"not connected within {self._connect_timeout:g} s") from why
-        except ssl.SSLError as why:
-            raise ServerRefused(f"TLS failed: {_tls_reason(why)}") from why
-        except socket.gaierror as why:
-            raise ServerRefused(f"its name {server.host} is not known") from why
-        except OSError as why:
-            raise ServerRefused(_reason(why)) from why
+        except (OSError, UnicodeError) as why:  # the second is for a name that no look-up could have
+            raise ServerRefused(reasons.not_connected(why, server)) from why
         if not connection.is_closed:
             home.made(connection)
         return connection
@@ -206,13 +203,3 @@ def _watch_for_silence(number: int) -> None:
             sock.setsockopt(level, option, value)
     finally:
         sock.detach()
-
-
-def _tls_reason(why: ssl.SSLError) -> str:
-    return why.verify_message if isinstance(why, ssl.SSLCertVerificationError) else why.reason or str(why)
-
-
-def _reason(why: OSError) -> str:
-    if isinstance(why, ConnectionRefusedError):
-        return "connection refused"
-    return (why.strerror or str(why) or type(why).__name__).lower()

@@ -11,18 +11,14 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
-import msgspec
-
 from gollamas.config.model import Server
 from gollamas.errors import ProxyError, ResourcesExhausted
 from gollamas.events import Crashed, Emit
-from gollamas.fleet import entries
+from gollamas.fleet import judging
 from gollamas.fleet.entries import Entry
+from gollamas.fleet.judging import PS, TAGS, VERSION, NotOllama, Reply
 from gollamas.fleet.view import View
-
-VERSION: Final = "/api/version"
-TAGS: Final = "/api/tags"
-PS: Final = "/api/ps"
+from gollamas.net import reasons
 
 ASK_TIMEOUT: Final = 5.0  # seconds, for each of the three
 FIRST_WAIT: Final = 2.0  # seconds after start that a listing may wait for first answers
@@ -30,18 +26,6 @@ LOOK_UP_WAIT: Final = 1.0  # seconds that a request for an unknown name may wait
 _JITTER: Final = 0.1
 _GAP: Final = 0.1  # seconds between the beginnings of two looks at one path of one server
 _MISSES_KEPT: Final = 1000  # unknown names remembered; they come from clients
-
-
-class Reply(Protocol):
-    """What is read of an answer."""
-
-    @property
-    def status(self) -> int:
-        """The status code."""
-
-    @property
-    def body(self) -> bytes:
-        """The whole body."""
 
 
 class Ask(Protocol):
@@ -131,8 +115,8 @@ class _Watch:
         self.server = server
         self.version = _Look(f"look {server.id} {VERSION}", lambda: prober.look_at_version(server))
         self.contents = {
-            TAGS: _Look(f"look {server.id} {TAGS}", _Contents(prober, server, TAGS, "modified_at").look),
-            PS: _Look(f"look {server.id} {PS}", _Contents(prober, server, PS, "expires_at").look),
+            TAGS: _Look(f"look {server.id} {TAGS}", _Contents(prober, server, TAGS).look),
+            PS: _Look(f"look {server.id} {PS}", _Contents(prober, server, PS).look),
         }
         self.task: asyncio.Task[None] | None = None
 
@@ -143,22 +127,21 @@ class _Watch:
 class _Contents:
     """Reads one listing of one server. A body that did not change is not read again."""
 
-    def __init__(self, prober: "Prober", server: Server, path: str, time_member: str) -> None:
+    def __init__(self, prober: "Prober", server: Server, path: str) -> None:
         self._prober = prober
         self._server = server
         self._path = path
-        self._time_member = time_member
         self._body: bytes | None = None
         self._entries: Collection[Entry] = ()
 
     async def look(self) -> bool:
         reply = await self._prober.get(self._server, self._path)
-        if isinstance(reply, str) or reply.status != 200:
+        if isinstance(reply, str):
             return False  # the last good answer is kept
-        if reply.body != self._body:
+        if reply.status != 200 or reply.body != self._body:
             try:
-                self._entries = entries.read(reply.body, self._time_member)
-            except ValueError:
+                self._entries = judging.listing_in(self._server, self._path, reply)
+            except NotOllama:
                 return False
             self._body = reply.body
         self._prober.found(self._server, self._path, self._entries)
@@ -287,23 +270,20 @@ class Prober:
         except TimeoutError:
             return "no answer in time"
         except OSError as error:
-            return error.strerror or str(error) or type(error).__name__
+            return reasons.broken(error)
         except Exception as error:  # noqa: BLE001 - a defect at one server must not end the watch of all
             self._emit(Crashed(f"prober {server.id} {path}", error))
             return "defect while asking"
 
     async def look_at_version(self, server: Server) -> bool:
-        """Ask for the version: the sign of health.
-
-        A 4xx counts as alive: something there answers HTTP that keeps the version to itself.
-        """
+        """Ask for the version: the sign of health."""
         reply = await self.get(server, VERSION)
-        why = reply if isinstance(reply, str) else ""
-        version = None
-        if not isinstance(reply, str) and not 400 <= reply.status < 500:
-            version = _version_in(reply.body) if reply.status == 200 else None
-            if version is None:
-                why = f"{VERSION} answered {reply.status}" + (" without a version" * (reply.status == 200))
+        version, why = "", reply if isinstance(reply, str) else ""
+        if not isinstance(reply, str):
+            try:
+                version = judging.version_in(server, reply)
+            except NotOllama as other:
+                why = other.text
         if self._is_current(server):
             if why:
                 self._view.silent(server.id, why)
@@ -358,11 +338,3 @@ def _now() -> float:
 
 async def _ended(futures: Iterable["asyncio.Future[None]"]) -> None:
     await asyncio.wait(list(futures))
-
-
-def _version_in(body: bytes) -> str | None:
-    try:
-        version = msgspec.json.decode(body, type=dict[str, msgspec.Raw])["version"]
-        return msgspec.json.decode(version, type=str)
-    except (msgspec.DecodeError, KeyError, UnicodeDecodeError, RecursionError):
-        return None

@@ -8,6 +8,7 @@ the callback; what it says is worked off in the round of its turn.
 import asyncio
 from typing import Final, Protocol, cast
 
+from gollamas.net import reasons
 from gollamas.net.rounds import Round
 from gollamas.wire.body import Pieces
 from gollamas.wire.response import BadAnswer, ResponseReader
@@ -144,8 +145,8 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._is_full = False
         self._send_slice()
 
-    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - the buffer's size bounds what is held
-        return _BUFFER
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the buffer's size bounds what is held
+        return _VIEW  # asyncio's TLS reads a second record into a slice, which of a bytearray were a copy
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._sink is None:
@@ -172,7 +173,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._work_off()
         self.is_closed = True
         if self._sink is not None:
-            self._fail(f"the connection broke: {exc}" if exc else "it closed the connection")
+            self._fail(reasons.broken(exc) if exc else "it closed the connection")
         self._home.lost(self)
 
     # -- what a round calls --------------------------------------------------------------------------

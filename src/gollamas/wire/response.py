@@ -120,7 +120,7 @@ class ResponseReader:
                 self._judge = None  # its memory is not needed while the answer streams
                 self._is_1_1 = data.startswith(b"HTTP/1.1 ")
                 if not self._is_1_1 and data and data[0] != _H:
-                    raise BadAnswer("it is not HTTP: another protocol")  # llhttp takes RTSP and ICE too
+                    raise BadAnswer(_other_protocol(data))  # llhttp takes RTSP and ICE too
             self._parse(data)
         except httptools.HttpParserError as why:
             self._stopped(why)
@@ -338,6 +338,13 @@ def _checked(check: Callable[[bytes], _T], value: bytes) -> _T:
         return check(value)
     except BadHead as why:
         raise BadAnswer(why.text) from why
+
+
+def _other_protocol(data: bytes) -> str:
+    """Say what came instead of HTTP: TLS answers what it can't read with an alert (RFC 8446, section 5.1)."""
+    if data.startswith(b"\x15\x03"):
+        return "it speaks TLS: write https:// in its URL"
+    return "it is not HTTP: another protocol"
 
 
 def _ends_with_head(data: bytes) -> bool:

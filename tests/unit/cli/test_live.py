@@ -56,8 +56,8 @@ def test_a_missing_model_is_named() -> None:
 @pytest.mark.parametrize(
     ("answers", "problem"),
     [
-        ({}, "status 404 for /api/version"),
-        ({"/api/version": (401, b"")}, "status 401 for /api/version"),
+        ({}, "/api/version answered 404: no Ollama is there"),
+        ({"/api/version": (401, b"")}, "/api/version answered 401: it asks for a password or key"),
         ({"/api/version": (200, b"nginx")}, "no JSON"),
         ({"/api/version": (200, b"[" * 100000)}, "no JSON"),
         ({"/api/version": (200, b'"0.6.8"')}, "no JSON object"),
@@ -132,6 +132,7 @@ def test_tls_is_verified_as_configured(tmp_path: Path) -> None:
             seen = look(load(["--config", str(path)], {}))
             assert seen.is_complete is is_complete, seen.lines
             assert is_complete or "its certificate is not trusted" in seen.lines[0]
+            assert is_complete or "`tls: {ca: FILE}`" in seen.lines[0]
 
 
 def test_nothing_seen_is_a_problem() -> None:

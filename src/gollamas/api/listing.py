@@ -70,13 +70,8 @@ def version(view: View) -> Answer:
     said = [server.version for server in servers if server.version and not server.is_down]
     lowest = versions.lowest(said or [server.version for server in servers if server.version])
     if lowest is None:
-        raise NoServerLeft(_nobody_answered(view))
+        raise NoServerLeft(f"no Ollama server has answered yet ({view.troubles})")
     return _native(b'{"version":' + msgspec.json.encode(lowest) + b"}")
-
-
-def _nobody_answered(view: View) -> str:
-    troubles = [f"{server.id}: {server.why_down or 'no answer yet'}" for server in view.servers.values()]
-    return f"no Ollama server has answered yet ({'; '.join(troubles)})"
 
 
 def _native(body: bytes) -> Answer:

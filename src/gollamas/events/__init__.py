@@ -23,6 +23,8 @@ __all__ = [
     "Emit",
     "End",
     "Event",
+    "ModelFound",
+    "ModelMissing",
     "RequestEnded",
     "ServerWentDown",
     "ServerWentUp",
@@ -58,7 +60,7 @@ class AttemptFailed:
 
 @dataclass(frozen=True, slots=True)
 class ServerWentUp:
-    """A probe reached a server that was down or not seen yet."""
+    """A server answered that was down or not seen yet."""
 
     server: str
     version: str
@@ -78,6 +80,22 @@ class DigestsDiffer:
 
     model: str
     servers: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMissing:
+    """A server that is to run a configured model does not list it."""
+
+    model: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFound:
+    """A server lists a configured model that it lacked before."""
+
+    model: str
+    server: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +175,8 @@ Event = (
     | ServerWentUp
     | ServerWentDown
     | DigestsDiffer
+    | ModelMissing
+    | ModelFound
     | Started
     | ConnectionsFull
     | ConnectionsFree

@@ -47,15 +47,17 @@ class Entry:
     """A model as one server lists it.
 
     `name` is the server's spelling, `key` what names are compared by, `json` the object's own bytes,
-    `time_ns` its `modified_at` (tags) or `expires_at` (ps) in Unix nanoseconds.
+    `time_ns` its `modified_at` (tags) or `expires_at` (ps) in Unix nanoseconds. `digests` are those of all
+    entries that the server has under the name: from 0.40 on there is one per `runner`.
     """
 
-    __slots__ = ("digest", "json", "key", "name", "time_ns")
+    __slots__ = ("digest", "digests", "json", "key", "name", "time_ns")
 
     def __init__(self, name: str, key: str, digest: str, json: bytes, time_ns: int) -> None:
         self.name = name
         self.key = key
         self.digest = digest
+        self.digests = frozenset((digest,))
         self.json = json
         self.time_ns = time_ns
 

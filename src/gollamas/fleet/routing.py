@@ -66,8 +66,7 @@ def cannot_tell(view: View) -> NoServerLeft | None:
     """
     if view.any_up:
         return None
-    troubles = [f"{server.id}: {server.why_down or 'no answer yet'}" for server in view.servers.values()]
-    return NoServerLeft(f"no server can be reached ({'; '.join(troubles)})")
+    return NoServerLeft(f"no server can be reached ({view.troubles})")
 
 
 class Routing:

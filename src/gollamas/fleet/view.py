@@ -10,9 +10,17 @@ from typing import Final, NamedTuple
 
 from gollamas import names
 from gollamas.config.model import Config, Expose, Model, Server
-from gollamas.events import DigestsDiffer, Emit, ServerWentDown, ServerWentUp, Warned
+from gollamas.events import (
+    DigestsDiffer,
+    Emit,
+    ModelFound,
+    ModelMissing,
+    ServerWentDown,
+    ServerWentUp,
+    Warned,
+)
 from gollamas.fleet.entries import Entry
-from gollamas.fleet.health import DOWN_STANDING, STANDING, UP_STANDING, Health, Saw, after
+from gollamas.fleet.health import DOWN_STANDING, STANDING, TOLD_DOWN, UP_STANDING, Health, Saw, after
 
 ONLY: Final = "only server"
 UP: Final = "server is up"
@@ -20,6 +28,8 @@ LOADED: Final = "model loaded"
 INSTALLED: Final = "model installed"
 FEWEST: Final = "fewest in flight"
 ORDER: Final = "configuration order"
+
+NOT_YET: Final = "no answer yet"  # what is wrong with a server whose first probe is out
 
 
 class Choice(NamedTuple):
@@ -40,6 +50,8 @@ class ServerView:
         "in_flight",
         "in_flight_by_model",
         "installed",
+        "is_well",
+        "missing",
         "running",
         "server",
         "standing",
@@ -53,11 +65,13 @@ class ServerView:
         self.server = server
         self.health = Health.UNKNOWN
         self.standing = STANDING[Health.UNKNOWN]
+        self.is_well = False  # it answered last: no probe was in vain since
         self.why_down = ""  # what went wrong last, empty while all is well
         self.version: str | None = None  # the last that it said
         self.version_at: float | None = None
         self.installed: dict[str, Entry] = {}  # by key, in the server's order
         self.has_listed = False  # what it has installed, at least once
+        self.missing: frozenset[str] = frozenset()  # keys that it is to run, cloud ones apart, and lacks
         self.running: dict[str, Entry] = {}
         self.in_flight = 0
         self.in_flight_by_model: dict[str, int] = {}  # by key, no zeros
@@ -89,6 +103,7 @@ class View:
         self._expose = Expose.CONFIGURED
         self._installed_on: dict[str, tuple[str, ...]] = {}
         self._running_on: dict[str, tuple[str, ...]] = {}
+        self._has_said_why_empty = False
         self._told: set[tuple[str, str, str]] = set()  # model and two digests that were warned of
 
     def apply(self, config: Config) -> tuple[list[Server], list[str]]:
@@ -110,10 +125,12 @@ class View:
         self._told.clear()
         self._index(self._installed_on, _installed, {*self._installed_on, *_keys(self.servers, _installed)})
         self._index(self._running_on, _running, {*self._running_on, *_keys(self.servers, _running)})
+        for held in self.servers.values():
+            self._look_for_models(held)
         return started, stopped
 
     def answered(self, server_id: str, version: str | None, now: float) -> None:
-        """Note that a probe was answered, and with which version, None where it said none."""
+        """Note that a probe was answered with this version, or a request as only Ollama does: with None."""
         server = self.servers.get(server_id)
         if server is None:
             return
@@ -123,9 +140,18 @@ class View:
         if not was_up:
             self._emit(ServerWentUp(server_id, server.version or "unknown"))
 
+    def proved(self, server: ServerView, now: float) -> None:
+        """Note that a server answered a request as only Ollama does, unless another one has its place now."""
+        if self.servers.get(server.id) is server:
+            self.answered(server.id, None, now)
+
     def silent(self, server_id: str, why: str) -> None:
         """Note that a probe of `/api/version` failed; `why` is for people and holds no secret."""
         self._failed(server_id, why, Saw.SILENCE)
+
+    def answered_otherwise(self, server_id: str, why: str) -> None:
+        """Note that a probe was answered, but not as Ollama does."""
+        self._failed(server_id, why, Saw.OTHER)
 
     def connect_failed(self, server_id: str, why: str, now: float) -> None:  # noqa: ARG002 - outliers will count by time
         """Note that a request could not connect: the server is not used until a probe succeeds."""
@@ -136,12 +162,15 @@ class View:
         server = self.servers.get(server_id)
         if server is None:
             return
-        before = server.installed
+        before, is_first = server.installed, not server.has_listed
         server.installed, server.has_listed = _by_key(entries), True
-        self._index(self._installed_on, _installed, before.keys() ^ server.installed.keys())
+        changed = before.keys() ^ server.installed.keys()
+        self._index(self._installed_on, _installed, changed)
+        if changed or is_first:
+            self._look_for_models(server)
         for key, entry in server.installed.items():
             known = before.get(key)
-            if known is None or known.digest != entry.digest:
+            if known is None or known.digests != entry.digests:
                 self._compare(server, entry)
 
     def ran(self, server_id: str, entries: Iterable[Entry]) -> None:
@@ -175,6 +204,22 @@ class View:
         return [(key, len(self._digests(key)) > 1) for key in keys]
 
     @property
+    def troubles(self) -> str:
+        """What is wrong with each server, in one text."""
+        servers = self.servers.values()
+        return "; ".join(f"{server.id}: {server.why_down or NOT_YET}" for server in servers)
+
+    def explain_empty(self) -> None:
+        """Say once why a list of models is empty, where no server has been reached yet."""
+        servers = self.servers.values()
+        if self._has_said_why_empty or any(server.version_at is not None for server in servers):
+            return
+        self._has_said_why_empty = True
+        self._emit(
+            Warned(f"a client was given an empty list: no server has been reached yet ({self.troubles})")
+        )
+
+    @property
     def any_up(self) -> bool:
         """Whether a request could be answered at all."""
         return any(server.is_up for server in self.servers.values())
@@ -183,17 +228,16 @@ class View:
         server = self.servers.get(server_id)
         if server is None:
             return
-        was_down, was_unknown = server.is_down, server.health is Health.UNKNOWN
+        was_told = server.health in TOLD_DOWN
         server.why_down = why
         self._saw(server, saw)
-        if was_unknown and not server.is_down:
-            self._emit(Warned(f"server {server_id} does not answer yet: {why}"))
-        if server.is_down and not was_down:
+        if server.health in TOLD_DOWN and not was_told:
             self._emit(ServerWentDown(server_id, why))
 
     def _saw(self, server: ServerView, saw: Saw) -> None:
         server.health = after(server.health, saw)
         server.standing = STANDING[server.health]
+        server.is_well = server.health is Health.UP
 
     def _index(
         self, index: dict[str, tuple[str, ...]], contents: "_Contents", changed: Iterable[str]
@@ -206,13 +250,29 @@ class View:
             else:
                 index.pop(key, None)
 
+    def _look_for_models(self, server: ServerView) -> None:
+        """Say which configured models a server turned out to lack, and which it has got.
+
+        One that it is not to run any more is neither.
+        """
+        if not server.has_listed:
+            return
+        before = server.missing
+        models = [model for model in self._models.values() if server.id in model.servers]
+        server.missing = frozenset(model.key for model in models if server.lacks(model.key))
+        for model in models:
+            if model.key in server.missing and model.key not in before:
+                self._emit(ModelMissing(model.name, server.id))
+            elif model.key in before and model.key not in server.missing:
+                self._emit(ModelFound(model.name, server.id))
+
     def _compare(self, server: ServerView, entry: Entry) -> None:
         """Warn once when another server of the same route has other contents under this name."""
         peers = self._peers(entry.key)
         for other_id in peers if server.id in peers else ():
             other = self.servers.get(other_id)
             twin = other.installed.get(entry.key) if other is not None else None
-            if other is None or other is server or twin is None or twin.digest == entry.digest:
+            if other is None or other is server or twin is None or not twin.digests.isdisjoint(entry.digests):
                 continue
             low, high = sorted((twin.digest, entry.digest))
             if (entry.key, low, high) not in self._told:
@@ -246,8 +306,10 @@ def _keys(servers: Mapping[str, ServerView], contents: _Contents) -> set[str]:
 
 
 def _by_key(entries: Iterable[Entry]) -> dict[str, Entry]:
-    """Entries by model; of two spellings of one model the first counts."""
+    """Entries by model; of two that have one name, or two spellings of it, the first counts."""
     by_key: dict[str, Entry] = {}
     for entry in entries:
-        by_key.setdefault(entry.key, entry)
+        first = by_key.setdefault(entry.key, entry)
+        if first is not entry:
+            first.digests |= entry.digests
     return by_key

@@ -66,19 +66,24 @@ class Own:
             case Kind.STATUS:
                 return Answer(200, [dialects.JSON], _STATUS)
             case Kind.TAGS:
-                await self._listings.tags()
+                await self._fresh(self._listings.tags)
                 return listing.tags(config, view)
             case Kind.MODELS:
-                await self._listings.tags()
+                await self._fresh(self._listings.tags)
                 return listing.openai_models(config, view)
             case Kind.PS:
-                await self._listings.ps()
+                await self._fresh(self._listings.ps)
                 return listing.ps(config, view)
             case Kind.VERSION:
                 await self._listings.version()
                 return listing.version(view)
             case _:
                 raise not_yet(route)
+
+    async def _fresh(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Look anew at what a list is made of; where nothing could be seen yet, the log says why."""
+        await look()
+        self._view.explain_empty()
 
 
 def not_served(head: Head, route: Route | None, verdict: Verdict) -> tuple[Answer, str | None] | None:

@@ -278,18 +278,18 @@ class Prober:
     async def look_at_version(self, server: Server) -> bool:
         """Ask for the version: the sign of health."""
         reply = await self.get(server, VERSION)
-        version, why = "", reply if isinstance(reply, str) else ""
-        if not isinstance(reply, str):
-            try:
-                version = judging.version_in(server, reply)
-            except NotOllama as other:
-                why = other.text
-        if self._is_current(server):
-            if why:
-                self._view.silent(server.id, why)
-            else:
-                self._view.answered(server.id, version, _now())
-        return not why
+        if not self._is_current(server):
+            return False
+        if isinstance(reply, str):
+            self._view.silent(server.id, reply)
+            return False
+        try:
+            version = judging.version_in(server, reply)
+        except NotOllama as other:
+            self._view.answered_otherwise(server.id, other.text)
+            return False
+        self._view.answered(server.id, version, _now())
+        return True
 
     def found(self, server: Server, path: str, listed: Iterable[Entry]) -> None:
         """Write a listing into the view, unless the server was let go meanwhile."""

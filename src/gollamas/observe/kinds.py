@@ -74,6 +74,8 @@ KINDS: Final[Mapping[type, Kind]] = {
     events.ServerWentUp: Kind("server_up", Level.INFO, ("server", "version")),
     events.ServerWentDown: Kind("server_down", Level.WARN, ("server", "why")),
     events.DigestsDiffer: Kind("digests_differ", Level.WARN, ("model", "servers")),
+    events.ModelMissing: Kind("model_missing", Level.WARN, ("model", "server")),
+    events.ModelFound: Kind("model_found", Level.INFO, ("model", "server")),
     events.Started: Kind("started", Level.INFO, ("listen", "admin", "servers", "models", "aliases")),
     events.ConnectionsFull: Kind("connections_full", Level.WARN, ("max_connections",)),
     events.ConnectionsFree: Kind("connections_free", Level.INFO, ("ended", "refused")),

@@ -135,6 +135,10 @@ def _rest(event: events.Event) -> str:
         case events.DigestsDiffer():
             one, other = event.servers
             return f"{word(event.model)} has other contents on {one} than on {other}"
+        case events.ModelMissing() | events.ModelFound():
+            is_missing = isinstance(event, events.ModelMissing)
+            said = "does not have this model, which it is to run" if is_missing else "has this model now"
+            return f"{event.server} {said}; model={word(event.model)}"
         case _:
             return _life(event)
 

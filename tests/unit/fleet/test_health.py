@@ -2,7 +2,16 @@
 
 import pytest
 
-from gollamas.fleet.health import _NEXT, STANDING, Health, Saw, after
+from gollamas.fleet.health import (
+    _NEXT,
+    STANDING,
+    TOLD_DOWN,
+    UNSEEN_STANDING,
+    UP_STANDING,
+    Health,
+    Saw,
+    after,
+)
 
 
 def test_every_state_hears_every_signal() -> None:
@@ -22,6 +31,21 @@ def test_two_silences_in_a_row_are_enough(health: Health) -> None:
     """Two failed probes put any server down, one never does from up."""
     assert after(after(health, Saw.SILENCE), Saw.SILENCE) is Health.DOWN
     assert after(Health.UP, Saw.SILENCE) is Health.SUSPECT
+
+
+def test_what_never_answered_is_told_of_as_down_at_once_and_is_the_last_resort_until_asked_again() -> None:
+    """So a server that starts a moment after us is tried by the first request."""
+    assert after(Health.UNKNOWN, Saw.SILENCE) in TOLD_DOWN
+    assert STANDING[after(Health.UNKNOWN, Saw.SILENCE)] == UNSEEN_STANDING
+
+
+@pytest.mark.parametrize("health", Health)
+def test_what_answers_as_no_ollama_does_is_not_used(health: Health) -> None:
+    """At once where it never did otherwise; a server that was up is forgiven one answer of a broken proxy."""
+    if health is Health.UP:
+        health = after(health, Saw.OTHER)
+        assert STANDING[health] == UP_STANDING
+    assert after(health, Saw.OTHER) is Health.DOWN
 
 
 @pytest.mark.parametrize("health", Health)

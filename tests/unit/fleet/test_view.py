@@ -3,7 +3,15 @@
 from dataclasses import replace
 
 from gollamas.config.model import Expose
-from gollamas.events import DigestsDiffer, Event, ServerWentDown, ServerWentUp
+from gollamas.events import (
+    DigestsDiffer,
+    Event,
+    ModelFound,
+    ModelMissing,
+    ServerWentDown,
+    ServerWentUp,
+    Warned,
+)
 from gollamas.fleet.health import Health
 from gollamas.fleet.view import View
 from tests.unit.fleet.fleets import config, entry, key_of, view_of
@@ -32,12 +40,132 @@ def test_up_and_down_are_said_once_each() -> None:
     assert (view.servers["a"].version_at, view.servers["a"].why_down) == (4.0, "")
 
 
+def test_a_server_that_is_down_at_the_start_is_said_to_be_down_once() -> None:
+    """Its first failed probe is enough, and no other line speaks of it."""
+    events: list[Event] = []
+    view = view_of(config({"m": ["a"]}), events)
+    for _ in range(3):
+        view.silent("a", "connection refused")
+        assert events == [ServerWentDown("a", "connection refused")]
+        assert not view.any_up
+    assert view.servers["a"].is_down
+    view.answered("a", "0.1.0", 1.0)
+    assert events[1:] == [ServerWentUp("a", "0.1.0")]
+
+
+def test_what_is_no_ollama_is_down_at_once_at_the_start() -> None:
+    """No request is sent to it, and the reason is kept."""
+    events: list[Event] = []
+    view = view_of(config({"m": ["a"]}), events)
+    view.answered_otherwise("a", "404")
+    view.answered_otherwise("a", "401")
+    assert events == [ServerWentDown("a", "404")]
+    assert (view.servers["a"].is_down, view.troubles) == (True, "a: 401")
+
+
+def test_an_answer_that_only_ollama_gives_counts_as_a_probes() -> None:
+    """It puts a server up, also one that was suspected; one that has taken its place stays as it is."""
+    events: list[Event] = []
+    before = config({"m": ["a"]})
+    view = view_of(before, events)
+    server = view.servers["a"]
+    view.proved(server, 1.0)
+    assert (server.is_up, server.is_well) == (True, True)
+    view.silent("a", "slow")
+    assert (server.is_up, server.is_well) == (True, False)
+    view.proved(server, 2.0)
+    view.silent("a", "slow")
+    assert server.is_up
+    view.silent("a", "slow")
+    view.proved(server, 3.0)
+    assert [type(event) for event in events] == [ServerWentUp, ServerWentDown, ServerWentUp]
+    view.apply(replace(before, servers={"a": replace(before.servers["a"], port=1)}))
+    view.proved(server, 4.0)
+    assert view.servers["a"].health is Health.UNKNOWN
+
+
+def missing_and_found(events: list[Event]) -> list[Event]:
+    return [event for event in events if isinstance(event, ModelMissing | ModelFound)]
+
+
+def test_a_model_that_a_server_lacks_is_said_once_and_its_end_too() -> None:
+    """Not before the server has listed, not for servers that need not have it, never for cloud models."""
+    events: list[Event] = []
+    view = view_of(config({"M": ["a", "b"], "c:cloud": ["a"], "n": ["b"]}), events)
+    view.answered("a", "0.1.0", 1.0)
+    assert missing_and_found(events) == []
+    for _ in range(3):
+        view.listed("a", [entry("n")])
+        view.listed("b", [entry("m:latest"), entry("n")])
+    assert missing_and_found(events) == [ModelMissing("M", "a")]
+    assert view.servers["a"].missing == {KEY}
+    view.listed("a", [entry("n"), entry("m:latest")])
+    view.listed("b", [entry("m:latest")])
+    view.listed("b", [entry("m:latest")])
+    assert missing_and_found(events)[1:] == [ModelFound("M", "a"), ModelMissing("n", "b")]
+
+
+def test_a_server_that_goes_and_comes_repeats_nothing_about_its_models() -> None:
+    """What it lacks it still lacks; only a listing ends that."""
+    events: list[Event] = []
+    view = view_of(config({"m": ["a"]}), events)
+    view.listed("a", [])
+    view.connect_failed("a", "refused", 1.0)
+    view.answered("a", "0.1.0", 2.0)
+    view.listed("a", [])
+    assert missing_and_found(events) == [ModelMissing("m", "a")]
+    view.connect_failed("a", "refused", 3.0)
+    view.listed("a", [entry("m")])
+    assert missing_and_found(events)[1:] == [ModelFound("m", "a")]
+
+
+def test_a_new_configuration_says_what_is_missing_by_it_and_forgets_the_rest() -> None:
+    """At once where the server has listed; a model that it is not to run any more is neither."""
+    events: list[Event] = []
+    one = config({"m": ["a"]}, servers=["a", "b"])
+    view = view_of(one, events)
+    view.listed("a", [])
+    view.listed("b", [])
+    two = config({"n": ["a"], "m": ["b"]}, servers=["a", "b"])
+    view.apply(two)
+    view.apply(two)
+    assert missing_and_found(events)[1:] == [ModelMissing("n", "a"), ModelMissing("m", "b")]
+    assert view.servers["a"].missing == {key_of("n")}
+    view.apply(one)
+    assert missing_and_found(events)[3:] == [ModelMissing("m", "a")]
+    view.apply(replace(one, servers={"a": replace(one.servers["a"], port=1)}))
+    assert view.servers["a"].missing == frozenset()
+    view.listed("a", [])
+    assert missing_and_found(events)[4:] == [ModelMissing("m", "a")]
+
+
+def test_an_empty_list_is_explained_once_while_no_server_was_reached() -> None:
+    """With what is wrong with each; once one has answered, an empty list is what servers have."""
+    events: list[Event] = []
+    view = view_of(config({"m": ["a", "b"]}), events)
+    view.silent("a", "connection refused")
+    view.explain_empty()
+    view.explain_empty()
+    assert events[1:] == [
+        Warned(
+            "a client was given an empty list: no server has been reached yet "
+            "(a: connection refused; b: no answer yet)"
+        )
+    ]
+    view = view_of(config({"m": ["a"]}), events)
+    view.answered("a", "0.1.0", 1.0)
+    view.connect_failed("a", "connection refused", 2.0)
+    view.explain_empty()
+    assert len([event for event in events if isinstance(event, Warned)]) == 1
+
+
 def test_a_server_that_is_gone_changes_nothing() -> None:
     """Late answers of a server that was taken away are dropped."""
     events: list[Event] = []
     view = view_of(config({"m": ["a"]}), events)
     view.answered("b", "0.1.0", 1.0)
     view.silent("b", "slow")
+    view.answered_otherwise("b", "404")
     view.connect_failed("b", "refused", 1.0)
     view.listed("b", [entry("m")])
     view.ran("b", [entry("m")])
@@ -98,6 +226,22 @@ def test_only_servers_of_one_route_are_compared() -> None:
     assert told(view_of(config({"m": ["a"]}, servers=["b"]), events), events) == []
     assert told(view_of(config({}, servers=["a", "b"]), events), events) == []
     assert len(told(view_of(config({}, servers=["a", "b"], expose=Expose.INSTALLED), events), events)) == 1
+
+
+def test_a_name_that_a_server_lists_twice_is_one_model_and_no_difference() -> None:
+    """One entry per runner, in whatever order: servers differ only where they have no contents in common."""
+    events: list[Event] = []
+    view = view_of(config({"m": ["a", "b", "c"]}), events)
+    twice = [entry("m", "1" * 64), entry("m", "2" * 64)]
+    for _ in range(2):
+        view.listed("a", twice)
+    view.listed("b", [entry("m", "2" * 64), entry("m", "1" * 64)])
+    assert view.servers["a"].installed == {KEY: twice[0]}
+    assert view.servers["a"].installed[KEY].digest == "1" * 64
+    view.listed("c", [entry("m", "2" * 64)])
+    assert events == []
+    view.listed("c", [entry("m", "3" * 64)])
+    assert [event.servers for event in events if isinstance(event, DigestsDiffer)] == [("a", "c"), ("b", "c")]
 
 
 def test_what_is_offered_follows_expose() -> None:

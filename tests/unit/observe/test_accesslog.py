@@ -94,6 +94,8 @@ OTHERS: list[events.Event] = [
     events.Draining(3, 30.0),
     events.Stopped(1),
     events.Warned("the admin port is taken"),
+    events.ModelMissing("m", "gpu-1"),
+    events.ModelFound("m", "gpu-1"),
     CRASH,
 ]
 ALL = [FULL, *OTHERS]
@@ -135,6 +137,22 @@ def test_what_is_not_known_is_null() -> None:
     tokens = {"tokens_in", "tokens_cached", "tokens_out", "tokens_per_s"}
     assert empty == set(ISSUED_KEYS[7:16]) - {"total_s"} | tokens | {"error", "path"}
     assert found["end"] == "client_left"
+
+
+def test_a_missing_model_and_its_end_name_model_and_server() -> None:
+    """Whatever stands in a model's name, the line stays one line."""
+    missing, found = events.ModelMissing("llama3.2", "gpu-1"), events.ModelFound("a\nb", "gpu-1")
+    assert said(missing) | {"time": ""} == {
+        "time": "",
+        "level": "warn",
+        "event": "model_missing",
+        "model": "llama3.2",
+        "server": "gpu-1",
+    }
+    assert [line.partition("Z ")[2] for line in lines(missing, found)] == [
+        "warn  model_missing gpu-1 does not have this model, which it is to run; model=llama3.2\n",
+        'info  model_found gpu-1 has this model now; model="a\\nb"\n',
+    ]
 
 
 @pytest.mark.parametrize("event", ALL, ids=lambda event: type(event).__name__)

@@ -53,6 +53,7 @@ class Route:
     is_routed: bool = field(init=False)  # by its model
     telling: Telling | None = field(init=False)  # how its answers tell their counts
     loads: bool = field(init=False)  # whether a request here brings its model into memory
+    own_types: frozenset[bytes] = field(init=False)  # media types of Ollama's answers, where it infers
 
     def __post_init__(self) -> None:
         """Derive what every request asks."""
@@ -61,6 +62,7 @@ class Route:
         object.__setattr__(self, "telling", telling_of(self.path))
         object.__setattr__(self, "is_routed", self.kind in (Kind.BODY, Kind.FORM, Kind.PATH))
         object.__setattr__(self, "loads", self.kind in (Kind.BODY, Kind.FORM) and self.path != "/api/show")
+        object.__setattr__(self, "own_types", _own_types(self))
 
     @property
     def allow(self) -> bytes:
@@ -76,6 +78,17 @@ class Route:
     def model_missing(self) -> tuple[int, str]:
         """Ollama's answer to a body that names no model."""
         return (404, "model '' not found") if self.lacks_model_is_404 else (400, "model is required")
+
+
+def _own_types(route: Route) -> frozenset[bytes]:
+    """The media types that Ollama answers inference with here; none where a route infers nothing."""
+    if not route.loads:
+        return frozenset()
+    # A transcription says NDJSON, since it is a stream inside.
+    in_lines = route.streams or route.kind is Kind.FORM
+    in_events = route.dialect is not Dialect.NATIVE and route.kind is Kind.BODY and "embed" not in route.path
+    lines = (b"application/x-ndjson",) if in_lines else ()
+    return frozenset((b"application/json", *lines, *((b"text/event-stream",) if in_events else ())))
 
 
 # fmt: off
@@ -175,6 +188,11 @@ BY_PATH: Final = {r.path.encode(): r for r in ROUTES if ":" not in r.path}
 _MODEL: Final = next(r for r in ROUTES if r.kind is Kind.PATH)
 _BLOB: Final = next(r for r in ROUTES if r.path == "/api/blobs/:digest")
 _PREFIXES: Final = ((b"/v1/models/", _MODEL), (b"/api/blobs/", _BLOB))
+
+
+def is_own_answer(route: Route, status: int, content_type: bytes) -> bool:
+    """Whether an answer to inference is one that only Ollama gives: a 2xx in the route's own type."""
+    return 200 <= status < 300 and content_type.partition(b";")[0].strip().lower() in route.own_types
 
 
 def find(path: bytes) -> Route | None:

@@ -216,7 +216,7 @@ class Exchange(Turn[Route]):
             body = inference.prepare(named, model)
             connection.send(self._request_head(target, named, model, len(body)), body)
         # HOT: what follows does not keep the server waiting.
-        relay = self._relay = Relay(self, connection, target.line, now)
+        relay = self._relay = Relay(self, connection, lease, target.line, now)
         if model != named.name:
             relay.renames(model, named.name)
         if len(self.candidates) > 1:

@@ -10,9 +10,12 @@ from typing import Final, Protocol
 
 from gollamas.api import dialects
 from gollamas.api.inference import NamedModel
-from gollamas.api.routes import Route
+from gollamas.api.routes import Route, is_own_answer
 from gollamas.events import Cause, RequestEnded
+from gollamas.fleet.admit import Lease
+from gollamas.fleet.view import ServerView
 from gollamas.net.downstream import ClientConnection
+from gollamas.net.turn import Fleet
 from gollamas.net.upstream import ServerConnection
 from gollamas.wire.lines import NameEditor, shape_of
 from gollamas.wire.message import Head
@@ -49,6 +52,7 @@ class Call(Protocol):
     """What every attempt of one request shares, and who hears how one ended."""
 
     client: ClientConnection
+    fleet: Fleet
     head: Head
     route: Route
     event: RequestEnded
@@ -90,8 +94,11 @@ class Relay:
     is_events = False
     _seen = 0
 
-    def __init__(self, call: Call, connection: ServerConnection, server_line: bytes, now: float) -> None:
+    def __init__(
+        self, call: Call, connection: ServerConnection, lease: Lease, server_line: bytes, now: float
+    ) -> None:
         self._call = call
+        self._server = lease.held
         self._client = client = call.client
         self._connection = connection
         self._lines = call.lines + server_line
@@ -329,11 +336,20 @@ class Relay:
         event = call.event
         event.first_byte_s = now - client.complete_at
         event.status = status
+        server = self._server
+        if server is not None and not server.is_well:
+            self._prove(server, reader, now)
         if is_whole:
             self.ended_at = now
         else:
             call.let_go()
             self.reader.let_go()
+
+    def _prove(self, server: ServerView, reader: ResponseReader | AnswerHead, now: float) -> None:
+        """An answer that only Ollama gives is as good as a probe's."""
+        call = self._call
+        if is_own_answer(call.route, reader.status, reader.names.get(b"content-type", b"")):
+            call.fleet.view.proved(server, now)
 
     def _edit(self, used: bytes, asked: bytes, content_type: bytes, data: bytes, is_whole: bool) -> bytes:
         """Set an editor up where this answer carries its model's name."""

@@ -109,6 +109,7 @@ class _Unawaited(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Run a call in a thread of its own, which does not keep the process."""
         future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # it can't be cancelled, only left alone
 
         def run() -> None:
             try:

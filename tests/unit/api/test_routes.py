@@ -3,8 +3,8 @@
 import pytest
 
 from gollamas.api.dialects import Dialect
-from gollamas.api.routes import ROUTES, Kind, Redirect, Route, find, parameter, redirect
-from tests.recorded import NEWEST, case
+from gollamas.api.routes import ROUTES, Kind, Redirect, Route, find, is_own_answer, parameter, redirect
+from tests.recorded import NEWEST, VERSIONS, case, cases, needs_recordings
 
 # Path, methods (as Allow has them), dialect, whether an answer comes in pieces by default.
 TABLE = {
@@ -210,3 +210,27 @@ def test_a_name_beside_the_model_is_read_where_ollama_reads_it() -> None:
 def test_a_trailing_slash_is_redirected_only_to_a_route_of_this_method(path: bytes, method: bytes) -> None:
     assert redirect(path, method, b"") is None
     assert redirect(b"/" + path[:-1], method, b"") == Redirect(307, path[:-1])
+
+
+@needs_recordings
+@pytest.mark.parametrize("version", VERSIONS)
+def test_each_recorded_answer_to_inference_is_ollamas_own(version: str) -> None:
+    """A 2xx, and no other status; and nothing on the routes that infer nothing."""
+    seen = set()
+    for one in cases(version):
+        route = find(one.request.head.path)
+        if route is None or one.request.head.method not in route.allowed:
+            continue
+        reply = one.reply
+        is_own = is_own_answer(route, reply.status, reply.get(b"content-type") or b"")
+        assert is_own is (route.loads and reply.status == 200), one.name
+        seen.add((route.path, is_own))
+    assert {("/api/chat", True), ("/v1/messages", True), ("/api/show", False)} <= seen
+
+
+@pytest.mark.parametrize(
+    "content_type", [b"", b"text/html", b"text/plain; charset=utf-8", b"application/xml"]
+)
+def test_no_other_type_is_an_answer_of_ollamas(content_type: bytes) -> None:
+    """Whatever the route."""
+    assert not any(is_own_answer(route, 200, content_type) for route in ROUTES)

@@ -1,16 +1,18 @@
 """`check --live` asks real servers, and says of each what is wrong."""
 
+import asyncio
 import json
 import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from gollamas.cli.live import Seen, look, report
+from gollamas.cli.live import Seen, _Unawaited, look, report
 from gollamas.cli.main import main
 from gollamas.config.load import load
 from tests.unit.cli.servers import Answers, serving
@@ -133,6 +135,28 @@ def test_tls_is_verified_as_configured(tmp_path: Path) -> None:
             assert seen.is_complete is is_complete, seen.lines
             assert is_complete or "its certificate is not trusted" in seen.lines[0]
             assert is_complete or "`tls: {ca: FILE}`" in seen.lines[0]
+
+
+def test_a_look_up_of_a_name_that_takes_long_keeps_nobody() -> None:
+    """Neither the end of the loop nor that of the process waits for it; an error reaches who does."""
+    goes_on = threading.Event()
+
+    async def given_up() -> "asyncio.Future[bool]":
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(_Unawaited())
+        with pytest.raises(ValueError, match="invalid literal"):
+            await loop.run_in_executor(None, int, "x")
+        look_up = loop.run_in_executor(None, goes_on.wait)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(look_up, 0.01)
+        return look_up
+
+    before = threading.active_count()
+    assert asyncio.run(given_up()).cancelled()
+    (left,) = [thread for thread in threading.enumerate()[before:] if thread.is_alive()]
+    assert left.daemon
+    goes_on.set()
+    left.join(5)
 
 
 def test_nothing_seen_is_a_problem() -> None:

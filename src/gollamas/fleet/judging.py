@@ -19,6 +19,7 @@ TAGS: Final = "/api/tags"
 PS: Final = "/api/ps"
 
 _TIME_MEMBERS: Final = {TAGS: "modified_at", PS: "expires_at"}
+_PASSING: Final = frozenset((400, 408, 429))
 _LONGEST_VERSION: Final = 100
 _LONGEST_LOCATION: Final = 200
 _USER_INFO: Final = re.compile(r"(?<=//)[^/]*@")
@@ -27,11 +28,15 @@ _WANTS_TLS: Final = re.compile(rb"HTTPS (?:server|port)|SSL-enabled|TLS-enabled"
 
 
 class NotOllama(Exception):
-    """A server's answer is none that Ollama gives; `text` says why, for people."""
+    """A server's answer is none that Ollama gives; `text` says why, for people.
 
-    def __init__(self, text: str) -> None:
+    `may_pass` says that the answer speaks of this request or this moment, not of what is there.
+    """
+
+    def __init__(self, text: str, *, may_pass: bool = False) -> None:
         super().__init__(text)
         self.text = text
+        self.may_pass = may_pass
 
 
 class Reply(Protocol):
@@ -87,7 +92,10 @@ def _version(members: dict[str, msgspec.Raw]) -> str:
 def _check_status(server: Server, path: str, reply: Reply) -> None:
     if reply.status != 200:
         hint = _hint(server, reply)
-        raise NotOllama(f"{path} answered {reply.status}" + (f": {hint}" if hint else ""))
+        raise NotOllama(
+            f"{path} answered {reply.status}" + (f": {hint}" if hint else ""),
+            may_pass=reply.status in _PASSING or reply.status >= 500,
+        )
 
 
 def _hint(server: Server, reply: Reply) -> str:

@@ -286,7 +286,10 @@ class Prober:
         try:
             version = judging.version_in(server, reply)
         except NotOllama as other:
-            self._view.answered_otherwise(server.id, other.text)
+            if other.may_pass:
+                self._view.silent(server.id, other.text)
+            else:
+                self._view.answered_otherwise(server.id, other.text)
             return False
         self._view.answered(server.id, version, _now())
         return True

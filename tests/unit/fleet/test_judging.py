@@ -66,6 +66,17 @@ def test_a_status_other_than_200_is_no_answer_and_is_told(status: int) -> None:
     assert problem(Said(status, b'{"version":"0.1"}')) == f"/api/version answered {status}"
 
 
+@pytest.mark.parametrize(
+    ("status", "may_pass"),
+    [(200, False), (301, False), (401, False), (403, False), (404, False)]
+    + [(status, True) for status in (400, 408, 429, 500, 502, 503, 504)],
+)
+def test_an_answer_of_the_moment_is_told_from_one_of_something_else(status: int, may_pass: bool) -> None:
+    with pytest.raises(NotOllama) as caught:
+        version_in(PLAIN, Said(status))
+    assert caught.value.may_pass is may_pass
+
+
 def test_a_404_says_that_nothing_is_there() -> None:
     assert (
         problem(Said(404, b"<html>"))

@@ -6,6 +6,7 @@ refuses to know how a fact is learned, and what is decided from it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import Final, NamedTuple
 
 from gollamas import names
@@ -201,7 +202,7 @@ class View:
         """Say of each model that is routed whether its servers have unlike contents under its name."""
         is_wide = self._expose is not Expose.CONFIGURED
         keys = dict.fromkeys((*self._models, *self._installed_on) if is_wide else self._models)
-        return [(key, len(self._digests(key)) > 1) for key in keys]
+        return [(key, self._differs(key)) for key in keys]
 
     @property
     def troubles(self) -> str:
@@ -279,9 +280,11 @@ class View:
                 self._told.add((entry.key, low, high))
                 self._emit(DigestsDiffer(entry.name, (other.id, server.id)))
 
-    def _digests(self, key: str) -> set[str]:
+    def _differs(self, key: str) -> bool:
+        """Whether two servers have no contents in common under this name."""
         servers = [self.servers[server_id] for server_id in self._peers(key) if server_id in self.servers]
-        return {server.installed[key].digest for server in servers if key in server.installed}
+        contents = {server.installed[key].digests for server in servers if key in server.installed}
+        return any(one.isdisjoint(other) for one, other in combinations(contents, 2))
 
     def _peers(self, key: str) -> Sequence[str]:
         model = self._models.get(key)

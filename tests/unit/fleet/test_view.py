@@ -237,6 +237,7 @@ def test_a_name_that_a_server_lists_twice_is_one_model_and_no_difference() -> No
         view.listed("a", twice)
     view.listed("b", [entry("m", "2" * 64), entry("m", "1" * 64)])
     assert view.servers["a"].installed == {KEY: twice[0]}
+    assert list(view.differing()) == [(KEY, False)]
     assert view.servers["a"].installed[KEY].digest == "1" * 64
     view.listed("c", [entry("m", "2" * 64)])
     assert events == []

@@ -17,8 +17,9 @@ COMPILED = {
     "api": ("gate", "inference", "routes"),
     "events": ("ended",),
     "fleet": ("admit", "choose", "routing", "view"),
-    "net": ("downstream", "exchange", "pool", "proxy", "relay", "rounds", "turn", "upstream"),
+    "net": ("downstream", "pool", "rounds", "upstream"),
     "observe": ("accesslog", "metrics", "observers"),
+    "proxy": ("exchange", "relay", "service", "turn"),
     "wire": ("body", "fields", "head", "message", "request", "response", "tail"),
 }
 # Types are checked by `make check`. Packages that happen to be installed must not change what is made: an

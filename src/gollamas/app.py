@@ -15,6 +15,7 @@ from typing import Any, Final
 from gollamas import __version__
 from gollamas.admin.service import MAX_BODY_BYTES, Admin, refuse
 from gollamas.api.gate import Gate
+from gollamas.background.prober import Prober
 from gollamas.config.model import Address, Config, Expose
 from gollamas.events import Crashed, Draining, Event, Started, Stopped, Warned
 from gollamas.fleet.admit import Admission
@@ -26,19 +27,18 @@ from gollamas.net.ask import Ask
 from gollamas.net.crowd import Crowd
 from gollamas.net.descriptors import Descriptors
 from gollamas.net.listener import Listener, NotListening, bind, is_loopback
-from gollamas.net.own import Listings
 from gollamas.net.pool import Pool
-from gollamas.net.prober import Prober
-from gollamas.net.proxy import Proxy
 from gollamas.net.responder import Responder
 from gollamas.net.rounds import Round
 from gollamas.net.supervisor import Supervisor
 from gollamas.net.timers import Timers
-from gollamas.net.turn import Fleet, Snapshot, Target
 from gollamas.observe.exposition import Exposition
 from gollamas.observe.gauges import Gauges
 from gollamas.observe.metrics import Metrics
 from gollamas.observe.observers import Observers
+from gollamas.proxy.own import Listings
+from gollamas.proxy.service import Proxy
+from gollamas.proxy.turn import Fleet, Snapshot, Target
 
 _LONGEST_SWEEP: Final = 1.0  # seconds between two looks at all clocks
 _SHORTEST_SWEEP: Final = 0.05

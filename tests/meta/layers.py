@@ -20,6 +20,8 @@ ORDER: Final = (
     "api",
     "observe",
     "net",
+    "proxy",
+    "background",
     "admin",
     "simulate",
     "app",
@@ -30,6 +32,8 @@ FORBIDDEN: Final = frozenset(
     ("asyncio", "random", "secrets", "select", "selectors", "socket", "ssl", "threading", "time", "uvloop")
 )
 PURE: Final = ORDER[: ORDER.index("net")]
+# Bytes and sockets know nothing of models.
+NOT_FOR_NET: Final = frozenset(("fleet", "api", "observe"))
 # The one entry point beside the layers: it may import the command line alone.
 ENTRY: Final = "__main__"
 
@@ -82,6 +86,12 @@ def faults_of(source: str, module: str, *, is_package: bool) -> list[str]:
             faults.append(f"{module}:{found.line}: the package itself imports {found.module}")
         if own in ORDER and theirs in ORDER and ORDER.index(theirs) > ORDER.index(own):
             faults.append(f"{module}:{found.line}: {own} imports {found.module}, a later layer")
+        if own == "net" and theirs in NOT_FOR_NET:
+            faults.append(f"{module}:{found.line}: net imports {found.module}, which knows of models")
+        if theirs == "simulate" and own in ORDER and own not in ("simulate", "cli"):
+            faults.append(
+                f"{module}:{found.line}: {own} imports {found.module}, which is for the demo and tests"
+            )
         if own == ENTRY and theirs is not None and theirs != "cli":
             faults.append(f"{module}:{found.line}: the entry point imports {found.module}")
         if own in PURE and top in FORBIDDEN:

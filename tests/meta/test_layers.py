@@ -49,6 +49,19 @@ def test_a_planted_import_is_found(source: str) -> None:
 @pytest.mark.parametrize(
     ("source", "module"),
     [
+        ("from gollamas.fleet.view import View", "gollamas.net.pool"),
+        ("from gollamas.api import routes", "gollamas.net.ask"),
+        ("from gollamas.observe.metrics import Metrics", "gollamas.net.listener"),
+        ("from gollamas.simulate.server import SimulatedOllama", "gollamas.app"),
+    ],
+)
+def test_sockets_know_no_models_and_the_proxy_no_stand_in(source: str, module: str) -> None:
+    assert faults_of(source, module, is_package=False)
+
+
+@pytest.mark.parametrize(
+    ("source", "module"),
+    [
         ("from gollamas.names import key_of\nimport re", "gollamas.fleet.choose"),
         ("from . import view\nfrom .view import View", "gollamas.fleet.choose"),
         ("import asyncio, time, random, socket", "gollamas.net.pool"),

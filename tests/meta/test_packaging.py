@@ -182,7 +182,7 @@ def test_setup_does_nothing_twice(tmp_path: Path) -> None:
     """`make setup` installs by hash where the lock is newer than the environment, else nothing."""
     for name in ("Makefile", "pyproject.toml", "setup.py", "requirements-dev.lock"):
         shutil.copy(ROOT / name, tmp_path)
-    compiled = tmp_path / "src/gollamas/net/relay.py"
+    compiled = tmp_path / "src/gollamas/proxy/relay.py"
     compiled.parent.mkdir(parents=True)
     compiled.touch()
     (tmp_path / ".venv").mkdir()

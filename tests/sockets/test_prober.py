@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from gollamas.background.prober import Prober
 from gollamas.config.model import Config, Expose, Model, Server
 from gollamas.errors import ServerRefused
 from gollamas.events import Crashed, DigestsDiffer, Event, ModelMissing, ServerWentDown, ServerWentUp
 from gollamas.fleet.health import Health
 from gollamas.fleet.judging import PS, TAGS, VERSION, Reply
 from gollamas.fleet.view import View
-from gollamas.net.prober import Prober
 
 KEY = "registry.ollama.ai/library/llama3.2:latest"
 HANG = b""

@@ -36,7 +36,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _is_compiled() -> bool:
-    found = import_module("gollamas.net.relay").__file__
+    found = import_module("gollamas.proxy.relay").__file__
     return found is not None and not found.endswith(".py")
 
 

@@ -6,16 +6,16 @@ and the listener that it shares with its siblings.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from gollamas.errors import ProxyError
 from gollamas.net.rounds import Round
 from gollamas.wire.head import HeadLimits
 from gollamas.wire.message import Answer, Body, Head
 
-if TYPE_CHECKING:
-    from gollamas.net.downstream import ClientConnection
-
+# A client's connection, which stands above this file.
+C = TypeVar("C")
+C_contra = TypeVar("C_contra", contravariant=True)
 Later = Coroutine[Any, Any, None]  # what goes on in a task
 
 
@@ -38,7 +38,7 @@ class Source(Protocol):
         """The grace period is over: tell the client what is missing and end."""
 
 
-class Service(Protocol):
+class Service(Protocol[C_contra]):
     """What a listener's connections are served by."""
 
     def on_head(self, head: Head, is_whole: bool) -> int:
@@ -47,13 +47,13 @@ class Service(Protocol):
         `is_whole` says that the body has come with the head.
         """
 
-    def serve(self, client: "ClientConnection", head: Head, body: Body) -> Later | None:
+    def serve(self, client: C_contra, head: Head, body: Body) -> Later | None:
         """Begin to answer a request; `client.finished` is called once, behind the answer.
 
         What has to wait before that is returned, to run as the connection's task.
         """
 
-    def refusal(self, error: ProxyError, head: Head | None, client: "ClientConnection") -> Answer:
+    def refusal(self, error: ProxyError, head: Head | None, client: C_contra) -> Answer:
         """Say in the right dialect why a request was not read to its end."""
 
 
@@ -85,10 +85,10 @@ class Limits(Protocol):
         """Between two requests."""
 
 
-class Group(Protocol):
+class Group(Protocol[C]):
     """The connections of one listener, and what they share."""
 
-    service: Service
+    service: Service[C]
     limits: Limits
     head_limits: HeadLimits
     round: Round
@@ -96,11 +96,11 @@ class Group(Protocol):
     spawn: Callable[[Later, str], asyncio.Task[None]]
     is_draining: bool
 
-    def made(self, client: "ClientConnection") -> None:
+    def made(self, client: C) -> None:
         """Count a connection in."""
 
-    def lost(self, client: "ClientConnection") -> None:
+    def lost(self, client: C) -> None:
         """Forget a connection."""
 
-    def hold_head(self, client: "ClientConnection", size: int) -> None:
+    def hold_head(self, client: C, size: int) -> None:
         """Note how many bytes are held of a head that is not whole; none where it is, or is given up."""

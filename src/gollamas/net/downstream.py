@@ -40,7 +40,7 @@ class ClientConnection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, clients: Group) -> None:
+    def __init__(self, clients: "Group[ClientConnection]") -> None:
         self._clients = clients
         self.round = clients.round
         self.now = clients.clock  # monotonic seconds

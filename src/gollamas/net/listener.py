@@ -98,7 +98,7 @@ class Clients:
 
     def __init__(
         self,
-        service: Service,
+        service: Service[ClientConnection],
         limits: Limits,
         spawn: Callable[[Later, str], asyncio.Task[None]],
         clock: Callable[[], float],
@@ -186,7 +186,7 @@ class Listener:
 
     def __init__(
         self,
-        service: Service,
+        service: Service[ClientConnection],
         limits: Limits,
         tasks: Supervisor,
         clock: Callable[[], float],

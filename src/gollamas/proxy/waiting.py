@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from gollamas.errors import ServerRefused
 from gollamas.fleet.admit import Lease
-from gollamas.net.turn import Target
+from gollamas.proxy.turn import Target
 
 if TYPE_CHECKING:
-    from gollamas.net.exchange import Exchange
+    from gollamas.proxy.exchange import Exchange
 
 Step = Coroutine[Any, Any, "Step | None"]  # what waits, and names what waits next
 

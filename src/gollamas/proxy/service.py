@@ -16,9 +16,9 @@ from gollamas.errors import NotServed, ProxyError
 from gollamas.events import End, RequestEnded
 from gollamas.net.contracts import Later
 from gollamas.net.downstream import ClientConnection
-from gollamas.net.exchange import Exchange
-from gollamas.net.own import Listings, Own, not_served, not_yet
-from gollamas.net.turn import Fleet, Snapshot, Turn, path_of
+from gollamas.proxy.exchange import Exchange
+from gollamas.proxy.own import Listings, Own, not_served, not_yet
+from gollamas.proxy.turn import Fleet, Snapshot, Turn, path_of
 from gollamas.wire.message import Answer, Body, Budget, Head
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")

@@ -26,12 +26,12 @@ from gollamas.events import Cause, End
 from gollamas.fleet.admit import Lease, Refuse
 from gollamas.fleet.choose import choose
 from gollamas.fleet.routing import Found, Unknown, cannot_tell
-from gollamas.net import waiting
 from gollamas.net.contracts import Later
-from gollamas.net.relay import BUSY_STATUS, Outcome, Relay
-from gollamas.net.turn import Target, Turn
 from gollamas.net.upstream import ServerConnection
-from gollamas.net.waiting import Step
+from gollamas.proxy import waiting
+from gollamas.proxy.relay import BUSY_STATUS, Outcome, Relay
+from gollamas.proxy.turn import Target, Turn
+from gollamas.proxy.waiting import Step
 from gollamas.wire import head as heads
 from gollamas.wire.message import Body
 from gollamas.wire.tail import counts

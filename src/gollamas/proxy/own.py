@@ -16,7 +16,7 @@ from gollamas.api.routes import Kind, Route
 from gollamas.config.model import Config
 from gollamas.errors import NotYetSupported
 from gollamas.fleet.view import View
-from gollamas.net.turn import Turn
+from gollamas.proxy.turn import Turn
 from gollamas.wire.message import Answer, Head
 
 _STATUS: Final = b'{"cloud":{"disabled":true,"source":"config"}}'

@@ -15,8 +15,8 @@ from gollamas.events import Cause, RequestEnded
 from gollamas.fleet.admit import Lease
 from gollamas.fleet.view import ServerView
 from gollamas.net.downstream import ClientConnection
-from gollamas.net.turn import Fleet
 from gollamas.net.upstream import ServerConnection
+from gollamas.proxy.turn import Fleet
 from gollamas.wire.lines import NameEditor, shape_of
 from gollamas.wire.message import Head
 from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end, status_line

@@ -1,0 +1,1 @@
+"""What runs beside requests, and publishes what it sees."""

@@ -1,0 +1,1 @@
+"""The service of the main port: requests to servers, answers back."""

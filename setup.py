@@ -14,9 +14,9 @@ from setuptools.command.build_ext import build_ext
 
 # By layer. What is left out is not asked for every request, or is a base of classes that stay Python.
 COMPILED = {
-    "api": ("gate", "inference", "routes"),
+    "api": ("gate", "inference", "outbound", "routes"),
     "events": ("ended",),
-    "fleet": ("admit", "choose", "routing", "view"),
+    "fleet": ("admit", "attempts", "choose", "routing", "view"),
     "net": ("downstream", "pool", "rounds", "upstream"),
     "observe": ("accesslog", "metrics", "observers"),
     "proxy": ("exchange", "relay", "service", "turn"),

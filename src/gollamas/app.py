@@ -15,6 +15,7 @@ from typing import Any, Final
 from gollamas import __version__
 from gollamas.admin.service import MAX_BODY_BYTES, Admin, refuse
 from gollamas.api.gate import Gate
+from gollamas.api.outbound import Target
 from gollamas.background.prober import Prober
 from gollamas.config.model import Address, Config, Expose
 from gollamas.events import Crashed, Draining, Event, Started, Stopped, Warned
@@ -38,7 +39,7 @@ from gollamas.observe.metrics import Metrics
 from gollamas.observe.observers import Observers
 from gollamas.proxy.own import Listings
 from gollamas.proxy.service import Proxy
-from gollamas.proxy.turn import Fleet, Snapshot, Target
+from gollamas.proxy.turn import Fleet, Snapshot
 
 _LONGEST_SWEEP: Final = 1.0  # seconds between two looks at all clocks
 _SHORTEST_SWEEP: Final = 0.05
@@ -140,10 +141,10 @@ class App:
     def _watch(self, config: Config) -> None:
         self.gauges.config = config
         started, stopped = self.view.apply(config)
-        for server_id in stopped:
-            self._prober.stop(server_id)
-            self._pool.close_idle(server_id)
-            self._ask.pool.close_idle(server_id)
+        for server in stopped:
+            self._prober.stop(server.id)
+            self._pool.forget(server)
+            self._ask.pool.forget(server)
         for server in started:
             self._prober.start(server)
 
@@ -187,6 +188,7 @@ class App:
             targets={
                 server.id: Target(server, _server_line(server.id) if shows else b"") for server in servers
             },
+            connections={server.id: self._pool.of(server) for server in servers},
         )
 
     def _gate(self, config: Config) -> Gate:

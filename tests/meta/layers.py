@@ -1,12 +1,13 @@
 """The layers of the house, and a reader of imports that holds them: run by `make lint`, and by a test.
 
 Owns the order of the layers and what may not be imported below `net`; knows nothing of what modules do.
-An import goes to an earlier layer or stays in its own, `TYPE_CHECKING` blocks and functions included.
+An import goes to an earlier layer or stays in its own, where none leads back to where it began;
+`TYPE_CHECKING` blocks and functions included.
 """
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -101,14 +102,78 @@ def faults_of(source: str, module: str, *, is_package: bool) -> list[str]:
     return faults
 
 
+def cycles_of(imports: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Find the groups of modules that import one another, by way of others too (Tarjan's algorithm)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    path: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        index[module] = low[module] = len(index)
+        path.append(module)
+        for other in imports.get(module, ()):
+            if other not in index:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in path:
+                low[module] = min(low[module], index[other])
+        if low[module] == index[module]:
+            group = path[path.index(module) :]
+            del path[path.index(module) :]
+            if len(group) > 1 or module in imports.get(module, ()):
+                found.append(sorted(group))
+
+    for module in imports:
+        if module not in index:
+            visit(module)
+    return found
+
+
+def cycles_below(root: Path) -> list[str]:
+    """Say which modules import one another, typing included; a package counts as what its file imports."""
+    trees = {module_of(path, root): path for path in sorted((root / "gollamas").rglob("*.py"))}
+    imports: dict[str, list[str]] = {}
+    for module, path in trees.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        is_package = path.name == "__init__.py"
+        named = {one.module for one in imports_of(tree, module, is_package=is_package)}
+        named |= {
+            f"{found.module}.{name}"
+            for found in _froms(tree, module, is_package=is_package)
+            for name in found.names
+        }
+        imports[module] = sorted(name for name in named if name in trees and name != module)
+    return [f"these import one another: {', '.join(group)}" for group in cycles_of(imports)]
+
+
+class From(NamedTuple):
+    """A module of which names are imported, some of them perhaps modules."""
+
+    module: str
+    names: list[str]
+
+
+def _froms(tree: ast.AST, module: str, *, is_package: bool) -> Iterator[From]:
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield From(base, [name.name for name in node.names])
+
+
 def faults_below(root: Path) -> list[str]:
-    """Collect the faults of every file of the package below `root` (the `src` folder)."""
+    """Collect the faults of every file of the package below `root` (the `src` folder), cycles included."""
     return [
-        fault
-        for path in sorted((root / "gollamas").rglob("*.py"))
-        for fault in faults_of(
-            path.read_text(encoding="utf-8"), module_of(path, root), is_package=path.name == "__init__.py"
-        )
+        *(
+            fault
+            for path in sorted((root / "gollamas").rglob("*.py"))
+            for fault in faults_of(
+                path.read_text(encoding="utf-8"), module_of(path, root), is_package=path.name == "__init__.py"
+            )
+        ),
+        *cycles_below(root),
     ]
 
 

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.meta.documents import text_of
-from tests.meta.layers import ENTRY, ORDER, faults_below, faults_of, layer_of, module_of
+from tests.meta.layers import (
+    ENTRY,
+    ORDER,
+    cycles_below,
+    cycles_of,
+    faults_below,
+    faults_of,
+    layer_of,
+    module_of,
+)
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -73,6 +82,22 @@ def test_sockets_know_no_models_and_the_proxy_no_stand_in(source: str, module: s
 def test_a_rightful_import_is_none(source: str, module: str) -> None:
     """What the layers allow is no fault."""
     assert faults_of(source, module, is_package=False) == []
+
+
+def test_modules_that_import_one_another_are_found() -> None:
+    assert cycles_of({"a": ["b"], "b": ["c"], "c": []}) == []
+    assert cycles_of({"a": ["b"], "b": ["c"], "c": ["a", "d"], "d": []}) == [["a", "b", "c"]]
+    assert cycles_of({"a": ["b"], "b": ["a"], "c": ["d"], "d": ["c"]}) == [["a", "b"], ["c", "d"]]
+
+
+def test_a_cycle_that_types_alone_make_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "gollamas" / "net"
+    folder.mkdir(parents=True)
+    (folder / "one.py").write_text("from gollamas.net import two\n")
+    (folder / "two.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from gollamas.net.one import One\n"
+    )
+    assert cycles_below(tmp_path) == ["these import one another: gollamas.net.one, gollamas.net.two"]
 
 
 def test_a_package_resolves_its_own_relative_imports() -> None:

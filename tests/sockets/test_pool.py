@@ -34,7 +34,7 @@ def at(port: int, host: str = "127.0.0.1") -> Server:
 
 async def take(pool: Pool, server: Server, count: int) -> list[ServerConnection]:
     """Take connections as a request does: one that is idle, else a fresh one."""
-    return [pool.take(server.id) or await pool.dial(server) for _ in range(count)]
+    return [pool.of(server).take() or await pool.dial(server) for _ in range(count)]
 
 
 @asynccontextmanager
@@ -98,12 +98,12 @@ async def test_a_connection_that_was_not_needed_for_a_minute_is_closed() -> None
         one = a_server(server)
         pool = Pool(TIMEOUT, Round())
         for connection in await take(pool, one, 50):
-            pool.give(connection)
+            pool.of(one).give(connection)
         pool.check(0.0)
         for now in (30.0, 60.0):
             busy = await take(pool, one, 40)
             for connection in busy:
-                pool.give(connection)
+                pool.of(one).give(connection)
             pool.check(now)
             assert not any(connection.is_closed for connection in pool.open)
         pool.check(61.0)
@@ -111,7 +111,24 @@ async def test_a_connection_that_was_not_needed_for_a_minute_is_closed() -> None
         assert len(closed) == 10
         assert closed.isdisjoint(busy)
         assert closed.isdisjoint(await take(pool, one, 40))
-        assert pool.take("one") is None
+        assert pool.of(one).take() is None
+        pool.close()
+
+
+@runs
+async def test_no_connection_to_the_old_address_is_taken_for_a_server_that_has_moved() -> None:
+    async with RawServer() as old, RawServer() as new:
+        before, after = a_server(old), replace(a_server(new), id=old.name)
+        pool = Pool(TIMEOUT, Round())
+        (idle, busy) = await take(pool, before, 2)
+        pool.of(before).give(idle)
+        pool.forget(before)
+        assert idle.is_closed
+        assert pool.of(after).take() is None
+        busy.home.give(busy)  # its request began before
+        assert pool.of(after).take() is None
+        (fresh,) = await take(pool, after, 1)
+        assert fresh.transport.get_extra_info("peername")[1] == new.port
         pool.close()
 
 
@@ -121,16 +138,16 @@ async def test_a_connection_that_its_server_closes_while_idle_is_never_taken() -
         one = a_server(server)
         pool = Pool(TIMEOUT, Round())
         for connection in await take(pool, one, 3):
-            pool.give(connection)
+            pool.of(one).give(connection)
         await server.shut()
         while pool.open:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
         pool.check(0.0)
-        assert pool.take("one") is None
+        assert pool.of(one).take() is None
         await server.open()
         (fresh,) = await take(pool, one, 1)
-        pool.give(fresh)
-        assert pool.take("one") is fresh
+        pool.of(one).give(fresh)
+        assert pool.of(one).take() is fresh
         pool.close()
 
 

@@ -16,7 +16,7 @@ import pytest
 from gollamas.errors import ResourcesExhausted, TooManyOpenFiles
 from gollamas.events import End, RequestEnded, ServerWentDown
 from gollamas.net import shortage
-from tests.sockets.proxying import Running, a_config, running, runs
+from tests.sockets.proxying import Running, a_config, a_server, running, runs
 from tests.sockets.raw import RawServer, get, post
 from tests.sockets.running import program
 
@@ -85,7 +85,7 @@ async def every_probe_fails(proxy: Running, server: RawServer, take: Callable[[]
             await asyncio.sleep(0.001)
         failed += 1
         if pool.open:  # made before: the next one has to dial
-            pool.close_idle()
+            pool.close_all_idle()
             await asyncio.sleep(0)
             take()
             failed = 0
@@ -106,7 +106,7 @@ async def test_an_idle_connection_to_a_server_gives_its_descriptor_to_a_request_
                 while not (dialled := proxy.app._pool.open - {kept}):  # noqa: ASYNC110 - as above
                     await asyncio.sleep(0)
             assert kept.is_closed
-            assert [connection.server_id for connection in dialled] == ["other"]
+            assert [connection.home for connection in dialled] == [proxy.app._pool.of(a_server(other))]
             assert not proxy.events.of(RequestEnded)[1:]
 
 

@@ -31,19 +31,19 @@ def request(**more: Any) -> RequestEnded:
 
 def test_a_request_says_nothing_that_is_not_known() -> None:
     said = request()
-    known = {"request_id", "client", "method", "route", "total_s", "bytes_in", "bytes_out", "end", "attempts"}
+    known = {"request_id", "client", "method", "route", "total_s", "bytes_in", "bytes_out", "end"}
     assert {name for name in (one.name for one in fields(said)) if getattr(said, name) is not None} == known
-    assert (said.total_s, said.bytes_in, said.bytes_out, said.end, said.attempts) == (0.0, 0, 0, End.DONE, 1)
+    assert (said.total_s, said.bytes_in, said.bytes_out, said.end) == (0.0, 0, 0, End.DONE)
 
 
 def test_what_is_said_of_one_request_is_not_said_of_another() -> None:
     first = request(status=200, model="m", tokens_out=7)
     first.end = End.CLIENT_LEFT
-    first.attempts += 1
+    first.bytes_in += 1
     second = request()
     assert (second.status, second.model, second.tokens_out) == (None, None, None)
-    assert (second.end, second.attempts) == (End.DONE, 1)
-    assert (first.end, first.attempts, first.tokens_out) == (End.CLIENT_LEFT, 2, 7)
+    assert (second.end, second.bytes_in) == (End.DONE, 0)
+    assert (first.end, first.bytes_in, first.tokens_out) == (End.CLIENT_LEFT, 1, 7)
 
 
 def test_equal_requests_are_equal_events() -> None:

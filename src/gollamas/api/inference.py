@@ -45,10 +45,10 @@ class NamedModel:
     not copied.
     """
 
-    __slots__ = ("_route", "form", "in_query", "is_large", "key", "members", "name", "unloads")
+    __slots__ = ("form", "in_query", "is_large", "key", "members", "name", "route", "unloads")
 
     def __init__(self, route: Route, name: str, key: str = "", members: Members | None = None) -> None:
-        self._route = route
+        self.route = route
         self.name = name
         self.key = key
         self.members = members
@@ -62,9 +62,9 @@ class NamedModel:
         members = self.members
         key = bodies.find(members, "stream") if members is not None else None
         if members is None or key is None:
-            return self._route.streams
+            return self.route.streams
         raw = bytes(members[key])
-        return self._route.streams if raw == b"null" else raw == b"true"
+        return self.route.streams if raw == b"null" else raw == b"true"
 
 
 def _is_zero(keep_alive: msgspec.Raw) -> bool:

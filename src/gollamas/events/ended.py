@@ -47,7 +47,6 @@ class RequestEnded:
     bytes_in: int
     bytes_out: int
     end: End
-    attempts: int
     error: str | None  # why it did not end well, as the client was told; None where nothing is to be said
     path: str | None  # the start of the client's, without its query, where the route is "other"
 
@@ -63,4 +62,3 @@ class RequestEnded:
         self.total_s = 0.0
         self.bytes_in = self.bytes_out = 0
         self.end = _DONE
-        self.attempts = 1

@@ -1,47 +1,14 @@
 """Who may use a server now: `enter` gives a lease, `leave` takes it back.
 
-Owns the count of requests in flight. This form never lets a request wait; the answers have their place for
-it, so that a queue changes this file and none of those who call it. Refuses to know connections.
+Owns the count of requests in flight. Refuses to know connections.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Collection
 
-from gollamas.errors import NoServerLeft, ProxyError
+from gollamas.errors import NoServerLeft
 from gollamas.fleet.choose import choose
+from gollamas.fleet.routing import Found
 from gollamas.fleet.view import ServerView, View
-
-
-class Wanting(Protocol):
-    """What admission reads of a request."""
-
-    @property
-    def model(self) -> str:
-        """The model's name as people know it, for the error."""
-
-    @property
-    def key(self) -> str:
-        """What names are compared by."""
-
-    @property
-    def candidates(self) -> Sequence[str]:
-        """Ids of the servers that are to run it, in configuration order."""
-
-    @property
-    def tried(self) -> Collection[str]:
-        """Ids of the servers that failed this request."""
-
-
-class Wanted:
-    """The plain form of `Wanting`: `tried` is for the request's loop to add to."""
-
-    __slots__ = ("candidates", "key", "model", "tried")
-
-    def __init__(self, model: str, key: str, candidates: Sequence[str]) -> None:
-        self.model = model
-        self.key = key
-        self.candidates = candidates
-        self.tried: set[str] = set()
 
 
 class Lease:
@@ -61,50 +28,29 @@ class Lease:
         self.is_loaded = key in held.running
 
 
-class Ticket:
-    """A place in the queue."""
-
-    __slots__ = ()
-
-
-class Wait:
-    """The request waits until `leave` names its ticket."""
-
-    __slots__ = ("ticket",)
-
-    def __init__(self, ticket: Ticket) -> None:
-        self.ticket = ticket
-
-
-class Refuse:
-    """No server is left for the request."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: ProxyError) -> None:
-        self.error = error
-
-
 class Admission:
     """The one door to the servers of a view."""
 
     def __init__(self, view: View) -> None:
         self._view = view
 
-    def enter(self, request: Wanting, now: float) -> Lease | Wait | Refuse:  # noqa: ARG002 - a queue orders by it
-        """Bind a server to one attempt of a request, or say why there is none. `now` is monotonic seconds."""
-        key = request.key
-        choice = choose(self._view, request.candidates, key, request.tried)
+    def enter(self, model: str, found: Found, tried: Collection[str]) -> Lease | NoServerLeft:
+        """Bind a server to one attempt, or say why there is none.
+
+        In: the model's name as people know it, for the error; the ids of servers that failed the request.
+        """
+        key = found.key
+        choice = choose(self._view, found.candidates, key, tried)
         if choice is None:
-            return Refuse(NoServerLeft(self._nobody(request)))
+            return NoServerLeft(self._nobody(model, found))
         server = self._view.servers[choice.server_id]
         server.in_flight += 1
         by_model = server.in_flight_by_model
         by_model[key] = by_model.get(key, 0) + 1
         return Lease(server, choice.why, key)
 
-    def leave(self, lease: Lease) -> Sequence[Ticket]:
-        """Give a lease back, once however often it is called; return the tickets that may enter now."""
+    def leave(self, lease: Lease) -> None:
+        """Give a lease back, once however often it is called."""
         held = lease.held
         if held is not None:
             lease.held = None
@@ -115,13 +61,12 @@ class Admission:
                 by_model[key] -= 1
             else:
                 del by_model[key]  # names come from clients: no zeros pile up
-        return ()
 
-    def _nobody(self, request: Wanting) -> str:
+    def _nobody(self, model: str, found: Found) -> str:
         """Say what the client reads: the model, each of its servers, what is wrong with it."""
         troubles = []
-        for server_id in request.candidates:
+        for server_id in found.candidates:
             server = self._view.servers.get(server_id)
             why = (server.why_down if server is not None else "") or "not reachable"
             troubles.append(f"{server_id}: {why}")
-        return f"model '{request.model}' is not available: no server can be reached ({'; '.join(troubles)})"
+        return f"model '{model}' is not available: no server can be reached ({'; '.join(troubles)})"

@@ -107,8 +107,8 @@ class View:
         self._has_said_why_empty = False
         self._told: set[tuple[str, str, str]] = set()  # model and two digests that were warned of
 
-    def apply(self, config: Config) -> tuple[list[Server], list[str]]:
-        """Take another configuration; return the servers to be watched from now on and the ids no longer.
+    def apply(self, config: Config) -> tuple[list[Server], list[Server]]:
+        """Take another configuration; return the servers to be watched from now on and those no longer.
 
         A server that stays as it was keeps all that is known of it; one whose address or fields changed
         is a new one and stands in both lists.
@@ -121,7 +121,7 @@ class View:
                 known = ServerView(server)
                 started.append(server)
             self.servers[server.id] = known
-        stopped = [known.id for known in old.values() if self.servers.get(known.id) is not known]
+        stopped = [known.server for known in old.values() if self.servers.get(known.id) is not known]
         self._models, self._expose = config.models, config.expose
         self._told.clear()
         self._index(self._installed_on, _installed, {*self._installed_on, *_keys(self.servers, _installed)})
@@ -154,7 +154,7 @@ class View:
         """Note that a probe was answered, but not as Ollama does."""
         self._failed(server_id, why, Saw.OTHER)
 
-    def connect_failed(self, server_id: str, why: str, now: float) -> None:  # noqa: ARG002 - outliers will count by time
+    def connect_failed(self, server_id: str, why: str) -> None:
         """Note that a request could not connect: the server is not used until a probe succeeds."""
         self._failed(server_id, why, Saw.REFUSAL)
 

@@ -84,7 +84,7 @@ class Ask:
             raise ServerTooSlow(f"no answer within {timeout:g} s") from why
 
     async def _ask(self, server: Server, method: str, path: str, body: bytes | None) -> Reply:
-        connection = self.pool.take(server.id)
+        connection = self.pool.of(server).take()
         is_kept = connection is not None
         if connection is None:
             connection = await self.pool.dial(server)

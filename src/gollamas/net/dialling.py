@@ -81,7 +81,7 @@ class Dialler:
         context = self._context(server)
 
         def connection() -> ServerConnection:
-            return ServerConnection(server.id, home)
+            return ServerConnection(home)
 
         name = server.host if context else None
         if _is_address(server.host):

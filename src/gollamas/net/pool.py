@@ -5,7 +5,6 @@ a server follows the most requests that it had at once in the last minute, witho
 that was not needed for a minute is one more than that. Knows nothing of what is sent over them.
 """
 
-from collections import defaultdict
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -17,18 +16,19 @@ from gollamas.net.upstream import ServerConnection
 IDLE_SECONDS: Final = 60.0
 
 
-class Pool:
-    """The connections to all servers. `connect_timeout` is seconds; what they read goes to `round_`."""
+class Kept:
+    """The connections to one server, as configured: where they come from and go back to."""
 
-    def __init__(self, connect_timeout: float, round_: Round) -> None:
-        self.round = round_
-        self._dialler = Dialler(connect_timeout)
-        self._idle: defaultdict[str, list[ServerConnection]] = defaultdict(list)
-        self.open: set[ServerConnection] = set()
+    __slots__ = ("_idle", "_pool", "round")
 
-    def take(self, server_id: str) -> ServerConnection | None:
-        """An idle connection of this server, or None."""
-        idle = self._idle[server_id]
+    def __init__(self, pool: "Pool") -> None:
+        self._pool = pool
+        self._idle: list[ServerConnection] = []
+        self.round = pool.round
+
+    def take(self) -> ServerConnection | None:
+        """An idle connection, or None."""
+        idle = self._idle
         while idle:
             connection = idle.pop()
             if not connection.is_closed:
@@ -38,37 +38,73 @@ class Pool:
     def give(self, connection: ServerConnection) -> None:
         """Keep a connection whose answer is whole."""
         connection.idle_since = None  # until the next look at the clock
-        self._idle[connection.server_id].append(connection)
-
-    def dial(self, server: Server) -> Coroutine[Any, Any, ServerConnection]:
-        """Make a fresh connection; as `Dialler.dial`."""
-        return self._dialler.dial(server, self)
+        self._idle.append(connection)
 
     def made(self, connection: ServerConnection) -> None:
         """Count a connection in."""
-        self.open.add(connection)
+        self._pool.open.add(connection)
 
     def lost(self, connection: ServerConnection) -> None:
         """Forget a connection that is gone; one that was idle is passed over until the next sweep."""
-        self.open.discard(connection)
+        self._pool.open.discard(connection)
 
     def check(self, now: float) -> None:
         """Close what has been idle for too long."""
-        for idle in self._idle.values():
-            if idle:
-                idle[:] = [connection for connection in idle if _is_kept(connection, now)]
+        if self._idle:
+            self._idle[:] = [connection for connection in self._idle if _is_kept(connection, now)]
 
-    def close_idle(self, server_id: str | None = None) -> None:
-        """Close the idle connections of one server, or of all."""
-        for known, idle in self._idle.items():
-            if server_id in (None, known):
-                while idle:
-                    idle.pop().abort()
+    def close_idle(self) -> bool:
+        """Close the idle connections; whether there was one."""
+        found = bool(self._idle)
+        while self._idle:
+            self._idle.pop().abort()
+        return found
 
     def close_all_idle(self) -> bool:
-        """Close the idle connections of all servers; whether there was one."""
-        found = any(self._idle.values())
-        self.close_idle()
+        """Close the idle connections to all servers of the pool; whether there was one."""
+        return self._pool.close_all_idle()
+
+
+class Pool:
+    """The connections to all servers. `connect_timeout` is seconds; what they read goes to `round_`.
+
+    They are told apart by all that is configured of a server: under the same id at another address it is
+    another one, and no connection to the old one is taken for it.
+    """
+
+    def __init__(self, connect_timeout: float, round_: Round) -> None:
+        self.round = round_
+        self._dialler = Dialler(connect_timeout)
+        self._kept: dict[Server, Kept] = {}
+        self.open: set[ServerConnection] = set()
+
+    def of(self, server: Server) -> Kept:
+        """The connections to a server."""
+        kept = self._kept.get(server)
+        if kept is None:
+            kept = self._kept[server] = Kept(self)
+        return kept
+
+    def dial(self, server: Server) -> Coroutine[Any, Any, ServerConnection]:
+        """Make a fresh connection; as `Dialler.dial`."""
+        return self._dialler.dial(server, self.of(server))
+
+    def check(self, now: float) -> None:
+        """Close what has been idle for too long."""
+        for kept in self._kept.values():
+            kept.check(now)
+
+    def forget(self, server: Server) -> None:
+        """Close the idle connections to a server that is configured no more."""
+        kept = self._kept.pop(server, None)
+        if kept is not None:
+            kept.close_idle()
+
+    def close_all_idle(self) -> bool:
+        """Close the idle connections to all servers; whether there was one."""
+        found = False
+        for kept in self._kept.values():
+            found = kept.close_idle() or found
         return found
 
     def close(self) -> None:

@@ -55,20 +55,19 @@ class ServerConnection(asyncio.BufferedProtocol):
     """One connection to a server."""
 
     __slots__ = (
-        "_broken", "_data", "_home", "_is_full", "_round", "_sink", "_unsent", "idle_since", "is_closed",
-        "is_fresh", "reader", "server_id", "transport",
+        "_broken", "_data", "_is_full", "_round", "_sink", "_unsent", "home", "idle_since", "is_closed",
+        "is_fresh", "reader", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
 
-    def __init__(self, server_id: str, home: Home) -> None:
-        self.server_id = server_id
+    def __init__(self, home: Home) -> None:
         self.reader = ResponseReader()
         self.is_closed = False
         self.is_fresh = True  # no answer has come on it yet
         self.idle_since: float | None = None  # monotonic seconds, when the pool has looked
         self._sink: Sink | None = None
-        self._home = home
+        self.home = home
         self._round = home.round
         self._data = b""  # read, not parsed yet
         self._broken = ""  # why what was parsed is no answer
@@ -174,7 +173,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self.is_closed = True
         if self._sink is not None:
             self._fail(reasons.broken(exc) if exc else "it closed the connection")
-        self._home.lost(self)
+        self.home.lost(self)
 
     # -- what a round calls --------------------------------------------------------------------------
 
@@ -221,7 +220,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         reader = self.reader
         if reader.keeps_alive and not self.is_closed and not self._unsent:
             reader.begin()  # HOT: now, and not while a client waits
-            self._home.give(self)
+            self.home.give(self)
         else:
             self.abort()
         sink.ended()

@@ -5,14 +5,14 @@ answer breaks off. It runs within the callbacks of both connections; its call on
 Nothing is decoded on the way; an editor changes a name back as bytes pass, where there is one.
 """
 
-from enum import Enum
 from typing import Final, Protocol
 
 from gollamas.api import dialects
 from gollamas.api.inference import NamedModel
 from gollamas.api.routes import Route, is_own_answer
-from gollamas.events import Cause, RequestEnded
+from gollamas.events import RequestEnded
 from gollamas.fleet.admit import Lease
+from gollamas.fleet.attempts import Outcome
 from gollamas.fleet.view import ServerView
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.upstream import ServerConnection
@@ -27,18 +27,6 @@ _HELD_SECONDS: Final = 1.0  # that a busy answer may take to its end before anot
 _BY_LENGTH: Final = Ends.LENGTH
 _EVENTS: Final = b"text/event-stream"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
-
-
-class Outcome(Enum):
-    """How an attempt ended whose answer did not go to the client whole: by the server, or since we go."""
-
-    BUSY = Cause.BUSY  # a 503 that is held, since another server may do it
-    UNANSWERED = Cause.UNANSWERED
-    BROKE_EARLY = Cause.BROKE_EARLY
-    TOO_SLOW = Cause.TOO_SLOW
-    BROKE_LATE = Cause.BROKE_LATE  # the client was told
-    WENT_SILENT = Cause.WENT_SILENT  # the same
-    SHUT_DOWN = None  # the grace period ended
 
 
 # How the body goes to the client. HOT: not an Enum, whose members CPython 3.11 looks up by a slow path.

@@ -10,48 +10,17 @@ from typing import Final, Generic, TypeVar
 from gollamas.api import dialects
 from gollamas.api.dialects import Dialect
 from gollamas.api.inference import MiddlewareRefused, PassthroughRefused
+from gollamas.api.outbound import Target
 from gollamas.api.routes import Route
-from gollamas.config.model import Config, Server
+from gollamas.config.model import Config
 from gollamas.errors import ProxyError
 from gollamas.events import AttemptFailed, Cause, Crashed, Emit, End, Event, RequestEnded
 from gollamas.fleet.admit import Admission
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
 from gollamas.net.downstream import ClientConnection
-from gollamas.net.pool import Pool
+from gollamas.net.pool import Kept, Pool
 from gollamas.wire.message import Answer, Head
-
-
-class Target:
-    """A server as a request's head is made for it; `line` tells the client of it.
-
-    `configured` are names, in lower case, of fields that its configuration sets instead of the client.
-    """
-
-    __slots__ = ("_rest", "_starts", "configured", "line", "server")
-
-    def __init__(self, server: Server, line: bytes) -> None:
-        self.server = server
-        self.line = line
-        self.configured = frozenset(name.lower() for name, _ in server.fields)
-        # What follows the path: our own fields and the configured ones, which may be secret.
-        self._rest = b"".join(
-            (
-                b" HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity\r\n" % server.authority.encode(),
-                *(b"%b: %b\r\n" % field for field in server.fields),
-            )
-        )
-        self._starts: dict[Route, bytes] = {}
-
-    def start(self, route: Route) -> bytes:
-        """The first lines of a request on a route: they are the same for all of its requests."""
-        return self._starts.get(route) or self._starts.setdefault(
-            route, self.start_with(route.methods[0].encode(), route.upstream)
-        )
-
-    def start_with(self, method: bytes, path: bytes) -> bytes:
-        """The first lines of a request whose path is its own."""
-        return b"%b %b%b%b" % (method, self.server.prefix.encode(), path, self._rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +30,7 @@ class Snapshot:
     config: Config
     routing: Routing
     targets: Mapping[str, Target]  # by server
+    connections: Mapping[str, Kept]  # by server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from gollamas import names
 from gollamas.config.model import Alias, Config, Expose, Model, Server
 from gollamas.events import Event
 from gollamas.fleet.entries import Entry
+from gollamas.fleet.routing import Found
 from gollamas.fleet.view import View
 
 
@@ -55,3 +56,8 @@ def entry(name: str, digest: str = "a" * 64, time_ns: int = 0) -> Entry:
     """Return an entry as a server lists it."""
     json = f'{{"name":"{name}","model":"{name}","digest":"{digest}"}}'.encode()
     return Entry(name, key_of(name), digest, json, time_ns)
+
+
+def found(name: str, *servers: str) -> Found:
+    """Return the route of a model on these servers."""
+    return Found(key_of(name), name, servers)

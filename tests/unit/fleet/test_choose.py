@@ -5,10 +5,10 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gollamas.fleet.admit import Admission, Lease, Wanted
+from gollamas.fleet.admit import Admission, Lease
 from gollamas.fleet.choose import choose
 from gollamas.fleet.view import FEWEST, INSTALLED, LOADED, ONLY, ORDER, UP, View
-from tests.unit.fleet.fleets import config, entry, key_of, view_of
+from tests.unit.fleet.fleets import config, entry, found, key_of, view_of
 
 MODEL = "llama3.2"
 KEY = key_of(MODEL)
@@ -28,7 +28,7 @@ def test_the_only_server_is_taken_while_it_is_not_down() -> None:
     view = view_of(config({MODEL: ["a"]}))
     assert choose(view, ("a",), KEY, ()) == ("a", ONLY)
     assert choose(view, ("a",), KEY, {"a"}) is None
-    view.connect_failed("a", "refused", 1.0)
+    view.connect_failed("a", "refused")
     assert choose(view, ("a",), KEY, ()) is None
     assert choose(view, ("gone",), KEY, ()) is None
 
@@ -82,8 +82,8 @@ def test_what_counts_is_in_flight_of_any_model() -> None:
     view.ran("a", [entry(MODEL)])
     admission = Admission(view)
     for _ in range(2):
-        admission.enter(Wanted("other", key_of("other"), ("a",)), 0.0)
-    lease = admission.enter(Wanted(MODEL, KEY, ("a", "b")), 0.0)
+        admission.enter("other", found("other", "a"), ())
+    lease = admission.enter(MODEL, found(MODEL, "a", "b"), ())
     assert isinstance(lease, Lease)
     assert (lease.server, lease.why) == ("b", FEWEST)
 
@@ -173,7 +173,7 @@ def test_the_choice_is_the_first_by_all_criteria(
         if known.health == "suspect":
             view.silent(server_id, "slow")
         if known.health == "down":
-            view.connect_failed(server_id, "refused", 0.0)
+            view.connect_failed(server_id, "refused")
         if known.has != "unlisted":
             view.listed(server_id, [entry("other" if known.has == "lacks" else MODEL)])
         if known.has == "loaded":

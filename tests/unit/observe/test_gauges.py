@@ -3,10 +3,11 @@
 import pytest
 
 from gollamas.config.model import Config, Expose
-from gollamas.fleet.admit import Admission, Lease, Wanted
+from gollamas.fleet.admit import Admission, Lease
 from gollamas.fleet.view import View
 from gollamas.observe.gauges import Gauges
-from tests.unit.fleet.fleets import config, entry, key_of, view_of
+from tests.unit.fleet.fleets import config, entry, view_of
+from tests.unit.fleet.fleets import found as found_of
 
 
 def gauges(made: Config) -> tuple[View, Gauges]:
@@ -26,7 +27,7 @@ def test_a_configured_model_is_loaded_or_not_on_each_server_of_its_route() -> No
 def test_on_a_server_that_is_down_nothing_is_loaded() -> None:
     view, found = gauges(config({"m": ["a"]}))
     view.ran("a", [entry("m")])
-    view.connect_failed("a", "refused", 2.0)
+    view.connect_failed("a", "refused")
     assert list(found.loaded()) == [("m", "a", False)]
 
 
@@ -79,12 +80,12 @@ def test_no_series_stands_twice() -> None:
     assert list(found.differing()) == [("m", False)]
     admission = Admission(view)
     for name in ("x", "y", "m"):
-        assert isinstance(admission.enter(Wanted(name, key_of(name), ["a"]), 1.0), Lease)
+        assert isinstance(admission.enter(name, found_of(name, "a"), ()), Lease)
     assert list(found.in_flight()) == [("other", "a", 2), ("m", "a", 1)]
 
 
 def test_servers_are_up_or_not() -> None:
     view, found = gauges(config({"m": ["a", "b"]}))
-    view.connect_failed("b", "refused", 2.0)
+    view.connect_failed("b", "refused")
     assert list(found.servers()) == [("a", True), ("b", False)]
     assert list(found.connections()) == [("client", 1)]

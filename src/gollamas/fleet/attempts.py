@@ -1,0 +1,223 @@
+"""The attempts of one request: where the first one goes, and what follows from what became of each.
+
+Owns the order of the attempts and the rule of when another server may be tried: only before a byte of an
+answer went out, and only where asking a model twice changes nothing (RFC 9110, section 9.2.2). Pure: it reads
+the view and takes leases; whoever asks it acts on the steps that it answers, one after another.
+"""
+
+from enum import Enum
+from typing import Final
+
+from gollamas import names
+from gollamas.errors import (
+    BadRequest,
+    ModelNotFound,
+    NoServerLeft,
+    ProxyError,
+    ServerBroke,
+    ServerTooSlow,
+    ShuttingDown,
+)
+from gollamas.events import Cause, End
+from gollamas.fleet.admit import Admission, Lease
+from gollamas.fleet.choose import choose
+from gollamas.fleet.routing import Found, Routing, Unknown, cannot_tell
+from gollamas.fleet.view import View
+
+
+class Outcome(Enum):
+    """How an attempt ended whose answer did not go to the client whole: by the server, or since we go."""
+
+    BUSY = Cause.BUSY  # a 503 that is held, since another server may do it
+    UNANSWERED = Cause.UNANSWERED
+    BROKE_EARLY = Cause.BROKE_EARLY
+    TOO_SLOW = Cause.TOO_SLOW
+    BROKE_LATE = Cause.BROKE_LATE  # the client was told
+    WENT_SILENT = Cause.WENT_SILENT  # the same
+    SHUT_DOWN = None  # the grace period ended
+
+
+class Try:
+    """Ask the lease's server; over a connection that is made for it where `is_replay`."""
+
+    __slots__ = ("is_replay", "lease")
+
+    def __init__(self, lease: Lease, *, is_replay: bool = False) -> None:
+        self.lease = lease
+        self.is_replay = is_replay
+
+
+class LookUp:
+    """Ask the servers once for a name that nobody knew; then `Attempts.looked_up`."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+
+class Fail:
+    """Answer with this error."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: ProxyError) -> None:
+        self.error = error
+
+
+class PassHeld:
+    """Pass the busy answer on that was held: nobody else is left."""
+
+    __slots__ = ()
+
+
+class Over:
+    """The answer had begun, from the server of this lease: the request has ended with it."""
+
+    __slots__ = ("end", "lease")
+
+    def __init__(self, end: End, lease: Lease) -> None:
+        self.end = end
+        self.lease = lease
+
+
+Step = Try | LookUp | Fail | PassHeld | Over
+
+_SHUTTING_DOWN: Final = "gollamas is shutting down: try again"
+
+
+class UnknownModel(ModelNotFound):
+    """No server is to run the model that was asked for: the text is the route's to say."""
+
+
+class Attempts:
+    """Decides the steps of one request for `model`, as its client wrote the name.
+
+    `replays` allows the same question again where a connection ended before a byte of an answer. `found` is
+    set from the first attempt on; `lease` is the one that is held now. `has_held` is set by whoever keeps a
+    busy server's whole answer.
+    """
+
+    __slots__ = (
+        "_admission", "_has_moved_on", "_replays", "_routing", "_tried", "_view", "found", "has_held",
+        "lease", "model",
+    )  # fmt: skip
+
+    def __init__(
+        self, routing: Routing, view: View, admission: Admission, model: str, *, replays: bool
+    ) -> None:
+        self.model = model
+        self.found: Found | None = None
+        self.lease: Lease | None = None
+        self.has_held = False
+        self._routing = routing
+        self._view = view
+        self._admission = admission
+        self._replays = replays
+        self._tried: frozenset[str] = _NOBODY
+        self._has_moved_on = False  # after a fresh connection ended before a byte came
+
+    def first(self) -> Step:
+        """Find out where the request may go, and begin if that is known."""
+        found = self._routing.find(self.model, self._view)
+        if isinstance(found, Found):
+            self.found = found
+            return self._next(found)
+        if isinstance(found, Unknown):
+            return LookUp(found.key) if found.may_look_up else self._unknown()
+        if names.names_both_sources(self.model):
+            return Fail(BadRequest(f'use either :local or :cloud, not both: "{self.model}"'))
+        return Fail(BadRequest("invalid model name"))
+
+    def looked_up(self, *, is_known: bool) -> Step:
+        """Go on now that the servers were asked for the name."""
+        if is_known:
+            found = self._routing.find(self.model, self._view)
+            if isinstance(found, Found):
+                self.found = found
+                return self._next(found)
+        error = cannot_tell(self._view)
+        return self._unknown() if error is None else Fail(error)
+
+    def refused(self, why: str) -> Step:
+        """Go on to another server: the one that gave no connection is down until a probe succeeds."""
+        lease = self.lease
+        assert lease is not None  # noqa: S101 - as below
+        self._view.connect_failed(lease.server, why)
+        return self._move_on()
+
+    def after(self, outcome: Outcome, why: str, *, is_kept: bool, has_begun: bool) -> Step:
+        """Say what follows from how an attempt ended.
+
+        In: `why` in words; whether its connection had served before; whether an answer has begun to go out.
+        """
+        lease = self.lease
+        assert lease is not None  # noqa: S101 - an attempt holds one
+        if outcome is Outcome.BUSY:
+            return self._move_on()
+        if outcome is Outcome.UNANSWERED and self._replays:
+            if is_kept:
+                # The server closed it while we wrote. RFC 9112, section 9.3.1, leaves the repetition to the
+                # client, but asking a model twice changes nothing.
+                return Try(lease, is_replay=True)
+            if not self._has_moved_on and self.is_another_left():
+                self._has_moved_on = True
+                return self._move_on()
+        self.leave()
+        error = None if has_begun else _error_of(outcome, lease.server, why)
+        return Over(_ENDS[outcome], lease) if error is None else Fail(error)
+
+    def shut_down(self) -> ProxyError:
+        """Say to a client that waits that the grace period has ended."""
+        self.leave()
+        return ShuttingDown(_SHUTTING_DOWN)
+
+    def is_another_left(self) -> bool:
+        """Whether another server could still be asked, beside the one that is."""
+        lease, found = self.lease, self.found
+        if found is None or len(found.candidates) == 1:
+            return False
+        tried = self._tried if lease is None else self._tried | {lease.server}
+        return choose(self._view, found.candidates, found.key, tried) is not None
+
+    def leave(self) -> Lease | None:
+        """Give the lease back that is held; answers it, once."""
+        lease, self.lease = self.lease, None
+        if lease is not None:
+            self._admission.leave(lease)
+        return lease
+
+    def _move_on(self) -> Step:
+        """Leave this server for good, and bind another one."""
+        lease, found = self.leave(), self.found
+        assert lease is not None and found is not None  # noqa: S101, PT018 - an attempt was made of them
+        self._tried = self._tried | {lease.server}
+        return self._next(found)
+
+    def _next(self, found: Found) -> Step:
+        """Bind a server to the next attempt."""
+        lease = self._admission.enter(self.model, found, self._tried)
+        if isinstance(lease, NoServerLeft):
+            return PassHeld() if self.has_held else Fail(lease)  # a server's own words are better than ours
+        self.lease = lease
+        return Try(lease)
+
+    def _unknown(self) -> Fail:
+        return Fail(UnknownModel(f"model '{self.model}' not found"))
+
+
+def _error_of(outcome: Outcome, server_id: str, why: str) -> ProxyError:
+    """What a client is told of an attempt that ended before an answer began."""
+    if outcome is Outcome.SHUT_DOWN:
+        return ShuttingDown(_SHUTTING_DOWN)
+    kind = ServerTooSlow if outcome is Outcome.TOO_SLOW else ServerBroke
+    return kind(f"server {server_id} gave no answer: {why}")
+
+
+_NOBODY: Final[frozenset[str]] = frozenset()
+# What the outcome of an answer that had begun means for the request.
+_ENDS: Final = {
+    Outcome.BROKE_LATE: End.SERVER_BROKE,
+    Outcome.WENT_SILENT: End.TIMED_OUT,
+    Outcome.SHUT_DOWN: End.SHUT_DOWN,
+}

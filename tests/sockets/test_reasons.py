@@ -44,6 +44,9 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
     ),
     "no request at all": (b"hello\r\n\r\n", 501, "unknown method", None),
     "a head that is too large": (get("/", b"a: " + b"b" * (1 << 21)), 431, "head is longer than", "/"),
+    "a whole head that is too large": (
+        get("/v2/x", b"a: " + b"b" * 70_000), 431, "head is longer than", "/v2/x"
+    ),
     "a target that is too long": (get("/" + "a" * (1 << 21)), 414, "target is longer than", "/" + "a" * 511),
     "a body that is too large": (
         get("/api/chat", b"Content-Length: 99999999999", method=b"POST"), 413, "max_body", None
@@ -62,13 +65,23 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
 async def test_a_refusal_says_why_in_the_log(case: str) -> None:
     data, status, reason, path = REFUSED[case]
     async with one_server() as (_, proxy):
-        assert (await proxy.ask(data)).status == status
+        got = await proxy.ask(data)
+        assert got.status == status
         event = await proxy.events.ended()
-        assert (event.end, event.status) == (End.REFUSED, status)
+        assert (event.end, event.status, event.bytes_out) == (End.REFUSED, status, len(got.body))
         assert event.error
         assert reason in event.error
         assert event.path == path
         assert "secret" not in str(written(event))
+
+
+@runs
+async def test_the_log_counts_no_body_where_head_was_asked() -> None:
+    async with one_server() as (_, proxy):
+        await proxy.ask(get("/api/tags", method=b"HEAD"), to_head=True)
+        await proxy.ask(get("/v2/x", method=b"HEAD"), to_head=True)
+        await proxy.events.ended(2)
+        assert [event.bytes_out for event in proxy.events.of(RequestEnded)] == [0, 0]
 
 
 def written(event: RequestEnded) -> tuple[str, bytes]:

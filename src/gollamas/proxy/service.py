@@ -18,7 +18,7 @@ from gollamas.net.contracts import Later
 from gollamas.net.downstream import ClientConnection
 from gollamas.proxy.exchange import Exchange
 from gollamas.proxy.own import Listings, Own, not_served, not_yet
-from gollamas.proxy.turn import Fleet, Snapshot, Turn, path_of
+from gollamas.proxy.turn import Fleet, Snapshot, Turn, body_bytes, path_of
 from gollamas.wire.message import Answer, Body, Budget, Head
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
@@ -77,6 +77,7 @@ class Proxy:
             event.path = path_of(head)
         answer = self._refused(error, head, route, event)
         event.status = answer.status
+        event.bytes_out = body_bytes(answer, head)
         if answer.status >= 400:
             event.end = End.REFUSED
         self._fleet.emit(event)

@@ -61,6 +61,13 @@ def path_of(head: Head) -> str:
     return head.path[:_MOST_PATH_BYTES].decode(errors="backslashreplace")
 
 
+def body_bytes(answer: Answer, head: Head | None) -> int:
+    """How much body goes out with an answer of ours: none to HEAD."""
+    if not isinstance(answer.body, bytes) or (head is not None and head.method == b"HEAD"):
+        return 0
+    return len(answer.body)
+
+
 R_co = TypeVar("R_co", bound=Route | None, covariant=True)
 
 
@@ -96,7 +103,7 @@ class Turn(Generic[R_co]):
         body = answer.body if isinstance(answer.body, bytes) else b""
         event = self.event
         event.status = answer.status
-        event.bytes_out = len(body)
+        event.bytes_out = body_bytes(answer, self.head)
         if answer.status >= 400:
             event.end = End.REFUSED
         self.client.answer(answer.status, answer.fields, body, self.lines)

@@ -166,13 +166,14 @@ class RequestReader:
             self._refuse_large_head(raw)
             self._raw = raw if before else bytearray(raw)
             return False
-        self._raw, self._empty_lines = _NOTHING, 0
+        self._empty_lines = 0
         self._parser = None  # its memory is not needed while the answer streams
         whole = bytes(raw[:end])
         self._refuse_large_head(whole)
-        head = self._coming = Head()
+        head = Head()
         if heads.split(head, whole, self._limits) != end:
             raise BadHead("malformed request")
+        self._raw, self._coming = _NOTHING, head
         return self._end_head(head, bytes(raw[end:]))
 
     def _end_head(self, head: Head, body: bytes) -> bool:

@@ -270,6 +270,8 @@ class View:
     def _compare(self, server: ServerView, entry: Entry) -> None:
         """Warn once when another server of the same route has other contents under this name."""
         peers = self._peers(entry.key)
+        model = self._models.get(entry.key)
+        name = entry.name if model is None else model.name  # as the metrics call it
         for other_id in peers if server.id in peers else ():
             other = self.servers.get(other_id)
             twin = other.installed.get(entry.key) if other is not None else None
@@ -278,7 +280,7 @@ class View:
             low, high = sorted((twin.digest, entry.digest))
             if (entry.key, low, high) not in self._told:
                 self._told.add((entry.key, low, high))
-                self._emit(DigestsDiffer(entry.name, (other.id, server.id)))
+                self._emit(DigestsDiffer(name, (other.id, server.id)))
 
     def _differs(self, key: str) -> bool:
         """Whether two servers have no contents in common under this name."""

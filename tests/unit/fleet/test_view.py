@@ -220,6 +220,16 @@ def test_differing_contents_are_said_once_per_pair() -> None:
     assert [event.servers for event in events if isinstance(event, DigestsDiffer)] == [("a", "b"), ("b", "a")]
 
 
+def test_a_model_whose_contents_differ_is_called_as_configured() -> None:
+    """So the log and `gollamas_digests_differ` have one name for it; else it is called as servers do."""
+    for configured, name in (({"m": ["a", "b"]}, "m"), ({}, "M:latest")):
+        events: list[Event] = []
+        view = view_of(config(configured, servers=["a", "b"], expose=Expose.INSTALLED), events)
+        view.listed("a", [entry("M:latest", "1" * 64)])
+        view.listed("b", [entry("M:latest", "2" * 64)])
+        assert [event.model for event in events if isinstance(event, DigestsDiffer)] == [name]
+
+
 def test_only_servers_of_one_route_are_compared() -> None:
     """A server that is not to run a model may have other contents; under `installed` all are compared."""
     events: list[Event] = []

@@ -118,6 +118,8 @@ def _why_barred(server: Server, reply: Reply) -> str:
         )
     if any(name.lower() == b"authorization" for name, _ in server.fields):
         return "it does not accept our password or key"
+    if reply.status == 403:  # of a firewall, say: nothing asks for a key
+        return "it does not let us in: if it wants a password or key, set `headers:` for this server"
     return "it asks for a password or key: set `headers:` for this server"
 
 

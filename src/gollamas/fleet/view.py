@@ -213,7 +213,9 @@ class View:
     def explain_empty(self) -> None:
         """Say once why a list of models is empty, where no server has been reached yet."""
         servers = self.servers.values()
-        if self._has_said_why_empty or any(server.version_at is not None for server in servers):
+        if self._has_said_why_empty or any(
+            server.version_at is not None or server.has_listed for server in servers
+        ):
             return
         self._has_said_why_empty = True
         self._emit(

@@ -84,12 +84,18 @@ def test_a_404_says_that_nothing_is_there() -> None:
     )
 
 
-@pytest.mark.parametrize("said", [Said(401), Said(401, b"x"), Said(403, b"<html>")])
-def test_a_door_that_wants_a_key_names_the_option_or_says_that_ours_is_not_taken(said: Said) -> None:
-    asks = (
-        f"/api/version answered {said.status}: it asks for a password or key: set `headers:` for this server"
-    )
-    assert problem(said) == asks
+ASKS = "it asks for a password or key: set `headers:` for this server"
+LETS_NOBODY_IN = "it does not let us in: if it wants a password or key, set `headers:` for this server"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [(Said(401), ASKS), (Said(401, b"x"), ASKS), (Said(403, b"<html>"), LETS_NOBODY_IN)],
+)
+def test_a_door_that_wants_a_key_names_the_option_or_says_that_ours_is_not_taken(
+    said: Said, words: str
+) -> None:
+    assert problem(said) == f"/api/version answered {said.status}: {words}"
     assert problem(said, WITH_KEY).endswith(": it does not accept our password or key")
 
 

@@ -156,6 +156,9 @@ def test_an_empty_list_is_explained_once_while_no_server_was_reached() -> None:
     view.answered("a", "0.1.0", 1.0)
     view.connect_failed("a", "connection refused")
     view.explain_empty()
+    view = view_of(config({"m": ["a"]}), events)
+    view.listed("a", [entry("m")])  # though its version is not known yet
+    view.explain_empty()
     assert len([event for event in events if isinstance(event, Warned)]) == 1
 
 

@@ -104,7 +104,8 @@ class Gate:
             return _PASS
         text = origin.decode("latin-1").lower()
         if not self._is_any and not any(pattern.fullmatch(text) for pattern in self._patterns):
-            return _forbidden(f"Origin {origin.decode('latin-1')} is not allowed: add it to origins")
+            instead = "only * in origins lets it in" if text == "null" else "add it to origins"
+            return _forbidden(f"Origin {origin.decode('latin-1')} is not allowed: {instead}")
         allowed = b"Access-Control-Allow-Origin: %b\r\n" % (b"*" if self._is_any else origin)
         if head.method != b"OPTIONS":
             return Verdict(None, allowed if self._is_any else allowed + b"Vary: Origin\r\n")

@@ -11,6 +11,7 @@ from gollamas.config.faults import on_one_line
 from gollamas.config.load import Loaded
 from gollamas.config.model import Server
 from gollamas.config.options import ALIASES, MODELS, SERVERS, VALUES, ValueOption
+from gollamas.config.values import Count
 
 HIDDEN: Final = "***"
 _COMMENT_COLUMN: Final = 40
@@ -49,7 +50,8 @@ def _value_line(option: ValueOption, loaded: Loaded) -> str:
         text = f"[{', '.join(map(_text, value))}]"
     else:
         shown = option.kind.show(value)
-        text = shown if option.is_switch or shown == "off" else _text(shown)
+        is_plain = option.is_switch or shown == "off" or isinstance(option.kind, Count)
+        text = shown if is_plain else _text(shown)
     return _commented(f"{option.key}: {text}", loaded.origins[option.key, ""])
 
 

@@ -37,6 +37,8 @@ def test_a_refusal_names_what_was_refused_for_the_log() -> None:
     assert str(gate().judge(head("evil.example:1")).reason).startswith("Host evil.example is not allowed: ")
     other = gate().judge(head(origin="http://x"))
     assert other.reason == "Origin http://x is not allowed: add it to origins"
+    none = gate().judge(head(origin="null"))  # of a page in a file or a sandbox: `origins` takes no such word
+    assert none.reason == "Origin null is not allowed: only * in origins lets it in"
     assert gate().judge(head()).reason is None
     assert gate().judge(head(origin="http://localhost")).reason is None
 

@@ -49,6 +49,7 @@ def test_each_part_has_its_origin() -> None:
     )
     lines = {line.partition(" #")[0].rstrip(): line.partition("# ")[2] for line in text.splitlines()}
     assert lines["listen: localhost:11434"] == "default"
+    assert lines["max_fields: 200"] == "default"
     assert lines["grace: 5s"] == f"{FILE}:1"
     assert lines["level: warn"] == "LEVEL"
     assert lines["  a:80: http://a"] == "--proxy"

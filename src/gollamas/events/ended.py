@@ -35,7 +35,7 @@ class RequestEnded:
     model: str | None  # as the client wrote it
     model_used: str | None  # as the server was asked
     alias: str | None  # the alias that was followed
-    server: str | None  # the id of the server that answered
+    server: str | None  # the id of the server that answered, else of the one that was asked last
     why: str | None  # why that server was chosen
     wait_s: float | None  # from the complete request to the attempt that answered
     first_byte_s: float | None  # from the complete request to the first byte of the answer

@@ -1,31 +1,18 @@
-"""Every failure that we answer: its status, who is to blame, whether another server may try.
+"""Every failure that we answer, and its status.
 
-Owns what is said, not the shape of a dialect (`api/dialects`). Routing, status, metrics label and
-health mark are all read from the class.
+Owns what is said, not the shape of a dialect (`api/dialects`).
 """
 
-from enum import Enum
 from typing import ClassVar
-
-
-class Blame(Enum):
-    """Whose fault it is: decides the health mark and the word in the log."""
-
-    CLIENT = "client"
-    SERVER = "server"
-    OURS = "ours"
 
 
 class ProxyError(Exception):
     """A request that ends with an answer of ours.
 
-    `text` is what the client reads. `closes` says that the client's connection can't be used after it.
+    `text` is what the client reads, `retry_after` seconds until another try may go well.
     """
 
     status: ClassVar[int] = 500
-    blame: ClassVar[Blame] = Blame.OURS
-    retriable: ClassVar[bool] = False
-    closes: ClassVar[bool] = False
     retry_after: ClassVar[int | None] = None
 
     def __init__(self, text: str) -> None:
@@ -36,31 +23,31 @@ class ProxyError(Exception):
 class BadRequest(ProxyError):
     """The request means nothing that Ollama would accept."""
 
-    status, blame = 400, Blame.CLIENT
+    status = 400
 
 
 class BodyTooLarge(ProxyError):
     """The body is longer than `max_body`."""
 
-    status, blame, closes = 413, Blame.CLIENT, True
+    status = 413
 
 
 class UploadsFull(ProxyError):
     """The forms that are held now leave no room for one more within `max_upload`."""
 
-    status, blame, closes, retry_after = 503, Blame.OURS, True, 5
+    status, retry_after = 503, 5
 
 
 class NotServed(ProxyError):
     """Who asks may not, or nothing is served there by this method: refused before the body is read."""
 
-    status, blame, closes = 404, Blame.CLIENT, True
+    status = 404
 
 
 class ModelNotFound(ProxyError):
     """No server of ours is to run this model. 404, since `ollama run` pulls on nothing else."""
 
-    status, blame = 404, Blame.CLIENT
+    status = 404
 
 
 class LoopDetected(ProxyError):
@@ -94,28 +81,28 @@ class TooManyOpenFiles(ResourcesExhausted):
 class TooManyClients(ProxyError):
     """As many clients are connected as there may be, and none of them is idle."""
 
-    status, closes, retry_after = 503, True, 1
+    status, retry_after = 503, 1
 
 
 class ServerRefused(ProxyError):
     """A connection to the server could not be made: nothing was sent."""
 
-    status, blame, retriable = 502, Blame.SERVER, True
+    status = 502
 
 
 class ServerBroke(ProxyError):
     """The server ended its connection, or sent what is no HTTP, before an answer began."""
 
-    status, blame = 502, Blame.SERVER
+    status = 502
 
 
 class ServerTooSlow(ProxyError):
     """Nothing came within `first_byte_timeout`."""
 
-    status, blame = 504, Blame.SERVER
+    status = 504
 
 
 class ShuttingDown(ProxyError):
     """The grace period ended before an answer began."""
 
-    status, closes, retry_after = 503, True, 5
+    status, retry_after = 503, 5

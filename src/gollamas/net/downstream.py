@@ -420,4 +420,3 @@ class _TooLate(ProxyError):
     """A request that did not come to its end in time."""
 
     status = 408
-    closes = True

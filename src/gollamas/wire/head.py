@@ -8,7 +8,7 @@ import re
 import string
 from typing import TYPE_CHECKING, Final
 
-from gollamas.errors import Blame, ProxyError
+from gollamas.errors import ProxyError
 from gollamas.wire.fields import (
     CONNECTION,
     CONTENT_LENGTH,
@@ -58,8 +58,6 @@ class BadHead(ProxyError):
     """A head that is refused: 400 where a class below says nothing else; the connection closes."""
 
     status = 400
-    blame = Blame.CLIENT
-    closes = True
 
 
 class TargetTooLong(BadHead):

@@ -31,7 +31,6 @@ class Seen:
 
     requests: list[tuple[Head, Body]] = field(default_factory=list)
     error: type[ProxyError] | None = None
-    closes: bool = False
 
     @property
     def status(self) -> int | None:
@@ -58,7 +57,6 @@ def requests_of(pieces: Iterable[bytes], limit: int = LIMIT) -> Seen:
                 is_complete = bool(reader.rest) and reader.feed(b"")
     except ProxyError as error:
         seen.error = type(error)
-        seen.closes = error.closes
     return seen
 
 

@@ -10,7 +10,7 @@ from gollamas.config.model import Config, Expose, Model, Server
 from gollamas.errors import ServerRefused
 from gollamas.events import Crashed, DigestsDiffer, Event, ModelMissing, ServerWentDown, ServerWentUp
 from gollamas.fleet.health import Health
-from gollamas.fleet.judging import PS, TAGS, VERSION, Reply
+from gollamas.fleet.judging import PS, TAGS, VERSION, ProbeReply
 from gollamas.fleet.view import View
 
 KEY = "registry.ollama.ai/library/llama3.2:latest"
@@ -78,7 +78,7 @@ async def ask(
     path: str,
     body: bytes | None = None,  # noqa: ARG001 - the shape of net/ask
     timeout: float = 5.0,  # noqa: ASYNC109 - the shape of net/ask
-) -> Reply:
+) -> ProbeReply:
     """Ask over a socket of its own, as net/ask does."""
     try:
         reader, writer = await asyncio.open_connection(server.host, server.port)
@@ -144,7 +144,7 @@ async def fleet(
             path: str,
             body: bytes | None = None,
             timeout: float = 5.0,  # noqa: ASYNC109 - the shape of net/ask
-        ) -> Reply:
+        ) -> ProbeReply:
             try:
                 return await ask(server, method, path, body, timeout)
             finally:
@@ -369,7 +369,7 @@ def test_every_failure_to_ask_has_words_and_none_ends_the_watch() -> None:
         words: list[str] = []
         done = asyncio.Event()
 
-        async def ask(*args: object, **_: object) -> Reply:
+        async def ask(*args: object, **_: object) -> ProbeReply:
             path = args[2]
             if path != VERSION:
                 return Said(200, EMPTY)

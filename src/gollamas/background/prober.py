@@ -16,7 +16,7 @@ from gollamas.errors import ProxyError, ResourcesExhausted
 from gollamas.events import Crashed, Emit
 from gollamas.fleet import judging
 from gollamas.fleet.entries import Entry
-from gollamas.fleet.judging import PS, TAGS, VERSION, NotOllama, Reply
+from gollamas.fleet.judging import PS, TAGS, VERSION, NotOllama, ProbeReply
 from gollamas.fleet.view import View
 from gollamas.net import reasons
 
@@ -28,7 +28,7 @@ _GAP: Final = 0.1  # seconds between the beginnings of two looks at one path of 
 _MISSES_KEPT: Final = 1000  # unknown names remembered; they come from clients
 
 
-class Ask(Protocol):
+class Asks(Protocol):
     """A request of our own to one server. Raises ProxyError, OSError or TimeoutError."""
 
     async def __call__(
@@ -38,7 +38,7 @@ class Ask(Protocol):
         path: str,
         body: bytes | None = None,
         timeout: float = ASK_TIMEOUT,  # noqa: ASYNC109 - the connection sweeps its own time-outs
-    ) -> Reply:
+    ) -> ProbeReply:
         """Send it, and return the whole answer within `timeout` seconds."""
 
 
@@ -157,7 +157,7 @@ class Prober:
     def __init__(
         self,
         view: View,
-        ask: Ask,
+        ask: Asks,
         tasks: Tasks,
         emit: Emit,
         *,
@@ -259,7 +259,7 @@ class Prober:
         self._remember_miss(key, _now())
         return False
 
-    async def get(self, server: Server, path: str) -> Reply | str:
+    async def get(self, server: Server, path: str) -> ProbeReply | str:
         """Ask a server; return its answer, or in words why there is none. Raises ResourcesExhausted."""
         try:
             return await self._ask(server, "GET", path, timeout=ASK_TIMEOUT)

@@ -32,7 +32,7 @@ _OUR_EXAMPLE: Final = "Write HOST:PORT, like `localhost:11434`, or `:11434` for 
 _URL_EXAMPLE: Final = "Write a URL like `http://gpu-1:11434`"
 
 
-class Target(NamedTuple):
+class ServerUrl(NamedTuple):
     """Where a server is: what two URLs have in common when they are one server."""
 
     scheme: str
@@ -134,7 +134,7 @@ def url_of(text: str) -> str:
     return f"http://{host}:11434{slash}{path}" if _HOST.fullmatch(host) else "http://gpu-1:11434"
 
 
-def parse_url(text: str) -> Target:
+def parse_url(text: str) -> ServerUrl:
     """Find the target of a URL, `http` where it has a port and no scheme; raises Unusable.
 
     User info becomes Basic authorization (RFC 7617). No fault quotes it.
@@ -164,7 +164,7 @@ def parse_url(text: str) -> Target:
             f"the path of `{shown(text)}` has characters or steps that no path may have",
             "Write it percent-encoded, without `//`, `.` and `..` (in user info `/` is `%2F`, `@` is `%40`)",
         )
-    return Target(scheme, host, port or _DEFAULT_PORTS[scheme], prefix, _basic(user_info))
+    return ServerUrl(scheme, host, port or _DEFAULT_PORTS[scheme], prefix, _basic(user_info))
 
 
 def _look_for_slips(text: str) -> None:

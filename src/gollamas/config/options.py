@@ -10,16 +10,16 @@ from typing import Any, Final
 
 from gollamas.config.model import Config
 from gollamas.config.values import (
-    Choice,
     Count,
     Duration,
     ExposeWord,
     FilePath,
-    Kind,
     Listen,
+    OneOf,
     Origins,
     Size,
     Switch,
+    ValueKind,
 )
 
 _PREFIX: Final = "GOLLAMAS_"
@@ -79,7 +79,7 @@ class EntriesOption(_Declared):
 class ValueOption(_Declared):
     """One value; the nearest source wins."""
 
-    kind: Kind
+    kind: ValueKind
 
     @property
     def written(self) -> str:
@@ -110,7 +110,7 @@ class ValueOption(_Declared):
 Option = EntriesOption | ValueOption
 
 
-def _option(key: str, kind: Kind, help_text: str, *more_flags: str, bare: bool = False) -> ValueOption:
+def _option(key: str, kind: ValueKind, help_text: str, *more_flags: str, bare: bool = False) -> ValueOption:
     """Declare an option whose flag and variable are made from its key."""
     variable = key.upper()
     return ValueOption(
@@ -170,12 +170,12 @@ VALUES: Final = (
     ),
     _option(
         "level",
-        Choice(LEVELS, LOGRUS_LEVELS, _MEANT_BY_LEVEL),
+        OneOf(LEVELS, LOGRUS_LEVELS, _MEANT_BY_LEVEL),
         "the least serious lines that are logged",
         "--error-level",
         bare=True,
     ),
-    _option("log_format", Choice(("text", "json"), meant=_MEANT_BY_FORMAT), "how log lines look"),
+    _option("log_format", OneOf(("text", "json"), meant=_MEANT_BY_FORMAT), "how log lines look"),
     _option("expose", ExposeWord(), "which models are listed and routed; installed where none is configured"),
     _option("list_aliases", Switch(), "list aliases beside their models", bare=True),
     ValueOption(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gollamas.config.address import Target, looks_like_server, names_in, parse_url, shown, url_of
+from gollamas.config.address import ServerUrl, looks_like_server, names_in, parse_url, shown, url_of
 from gollamas.config.faults import Findings, Unusable, nearest
 from gollamas.config.given import Given, Pair, ServerEntry
 from gollamas.config.model import Server
@@ -43,7 +43,7 @@ class Placed:
     """A server, where its URL leads, and the entry that named it first."""
 
     server: Server
-    target: Target
+    target: ServerUrl
     place: str
     is_plain: bool
 
@@ -146,7 +146,7 @@ class Servers:
         server = _server(name, target, fields, ca_file=ca_file, verify=verify)
         return Placed(server, target, entry.place, entry.is_plain)
 
-    def _of_target(self, target: Target, place: str) -> str:
+    def _of_target(self, target: ServerUrl, place: str) -> str:
         """Give the first server with this URL, made and named where there is none."""
         same = [name for name, placed in self._by_id.items() if placed.target == target]
         if len(same) > 1:
@@ -165,7 +165,7 @@ class Servers:
         self._by_id[name] = Placed(_server(name, target, fields), target, place, is_plain=True)
         return name
 
-    def _look_at_path(self, target: Target, place: str) -> None:
+    def _look_at_path(self, target: ServerUrl, place: str) -> None:
         own = next((path for path in _OLLAMA_PATHS if target.prefix.endswith(path)), None)
         if own:
             self._findings.warn(
@@ -174,7 +174,7 @@ class Servers:
                 " behind it; leave it out most likely",
             )
 
-    def _fields(self, target: Target, entry: ServerEntry) -> Fields:
+    def _fields(self, target: ServerUrl, entry: ServerEntry) -> Fields:
         fields: dict[str, tuple[bytes, bytes]] = {}
         if target.authorization:
             fields["authorization"] = (b"Authorization", target.authorization)
@@ -210,7 +210,7 @@ class Servers:
             return True
         return False
 
-    def _tls(self, target: Target, entry: ServerEntry) -> tuple[str | None, bool]:
+    def _tls(self, target: ServerUrl, entry: ServerEntry) -> tuple[str | None, bool]:
         verify = True
         for given in (entry.ca, entry.verify):
             if given and target.scheme != "https":
@@ -246,7 +246,7 @@ class Servers:
 
 
 def _server(
-    name: str, target: Target, fields: Fields, *, ca_file: str | None = None, verify: bool = True
+    name: str, target: ServerUrl, fields: Fields, *, ca_file: str | None = None, verify: bool = True
 ) -> Server:
     return Server(
         id=name,

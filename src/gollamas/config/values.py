@@ -56,7 +56,7 @@ _ORIGIN: Final = re.compile(r"[\x21-\x7e]+")
 _FILLED_IN: Final = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
 
 
-class Kind(Protocol):
+class ValueKind(Protocol):
     """What an option's value may be."""
 
     @property
@@ -232,7 +232,7 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class OneOf:
     """One word of a few, in any case of its letters."""
 
     words: tuple[str, ...]
@@ -273,7 +273,7 @@ class ExposeWord:
 
     def parse(self, text: str) -> Expose:
         """Give the member; raises Unusable where it is none of them."""
-        return Expose(Choice(tuple(Expose), meant=_MEANT_BY_EXPOSE).parse(text))
+        return Expose(OneOf(tuple(Expose), meant=_MEANT_BY_EXPOSE).parse(text))
 
     def show(self, value: Expose) -> str:
         """Write the word."""
@@ -281,7 +281,7 @@ class ExposeWord:
 
     def schema(self) -> Mapping[str, object]:
         """Describe the words."""
-        return Choice(tuple(word.value for word in Expose)).schema()
+        return OneOf(tuple(word.value for word in Expose)).schema()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class NotOllama(Exception):
         self.may_pass = may_pass
 
 
-class Reply(Protocol):
+class ProbeReply(Protocol):
     """What is read of an answer."""
 
     @property
@@ -55,7 +55,7 @@ class Reply(Protocol):
         """The value of Location; empty where there is none."""
 
 
-def version_in(server: Server, reply: Reply) -> str:
+def version_in(server: Server, reply: ProbeReply) -> str:
     """Read the answer to `/api/version`; raises NotOllama."""
     _check_status(server, VERSION, reply)
     version = _version(_object(reply.body))
@@ -64,7 +64,7 @@ def version_in(server: Server, reply: Reply) -> str:
     return version
 
 
-def listing_in(server: Server, path: str, reply: Reply) -> Sequence[Entry]:
+def listing_in(server: Server, path: str, reply: ProbeReply) -> Sequence[Entry]:
     """Read the answer to `/api/tags` or `/api/ps`; raises NotOllama."""
     _check_status(server, path, reply)
     try:
@@ -89,7 +89,7 @@ def _version(members: dict[str, msgspec.Raw]) -> str:
         return ""
 
 
-def _check_status(server: Server, path: str, reply: Reply) -> None:
+def _check_status(server: Server, path: str, reply: ProbeReply) -> None:
     if reply.status != 200:
         hint = _hint(server, reply)
         raise NotOllama(
@@ -98,7 +98,7 @@ def _check_status(server: Server, path: str, reply: Reply) -> None:
         )
 
 
-def _hint(server: Server, reply: Reply) -> str:
+def _hint(server: Server, reply: ProbeReply) -> str:
     """Say what a status other than 200 usually means here, and what helps; empty where nobody can tell."""
     status = reply.status
     if 300 <= status < 400 and reply.location:
@@ -110,7 +110,7 @@ def _hint(server: Server, reply: Reply) -> str:
     return "no Ollama is there, or it has another path" if status == 404 else ""
 
 
-def _why_barred(server: Server, reply: Reply) -> str:
+def _why_barred(server: Server, reply: ProbeReply) -> str:
     if reply.status == 403 and not reply.body:  # as Ollama answers a Host that it does not know
         return (
             f"it does not accept us, or {server.host} as its name: "

@@ -108,7 +108,7 @@ DESCRIBED: Final = (  # as the page has them
 )
 
 
-class Source(Protocol):
+class Scraped(Protocol):
     """What is asked for at a scrape."""
 
     def in_flight(self) -> Iterable[tuple[str, str, int]]:
@@ -130,7 +130,7 @@ class Source(Protocol):
 class Exposition:
     """Tells all metrics. In: the counters; `source` is asked at a scrape; `version` is ours."""
 
-    def __init__(self, counts: Metrics, source: Source, version: str) -> None:
+    def __init__(self, counts: Metrics, source: Scraped, version: str) -> None:
         self._counts = counts
         self._source = source
         self._version = version

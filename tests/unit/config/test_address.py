@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from gollamas.config.address import Target, looks_like_server, parse_url, shown, slip_in
+from gollamas.config.address import ServerUrl, looks_like_server, parse_url, shown, slip_in
 from gollamas.config.faults import Fault, Unusable
 
 
@@ -25,7 +25,7 @@ from gollamas.config.faults import Fault, Unusable
 )
 def test_a_url_names_a_target(text: str, target: tuple[str, str, int, str]) -> None:
     """Scheme, host in lower case, the scheme's own port, prefix without its last slash."""
-    assert parse_url(text) == Target(*target, b"")
+    assert parse_url(text) == ServerUrl(*target, b"")
 
 
 @pytest.mark.parametrize(

@@ -8,22 +8,22 @@ from gollamas.config.faults import Unusable
 from gollamas.config.lists import split_list
 from gollamas.config.model import Address, Expose
 from gollamas.config.values import (
-    Choice,
     Count,
     Duration,
     ExposeWord,
     FilePath,
-    Kind,
     Listen,
+    OneOf,
     Origins,
     Size,
     Switch,
+    ValueKind,
 )
 
 DURATION = Duration(0.0, 86400.0)
 SIZE = Size(0, 1024**4)
 COUNT = Count(1, 10_000)
-LEVEL = Choice(("info", "warn"), {"warning": "warn"})
+LEVEL = OneOf(("info", "warn"), {"warning": "warn"})
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_choice_knows_synonyms_and_the_nearest_word() -> None:
     assert far.value.instead == "Write one of: info, warn"
     assert ExposeWord().parse("Running") is Expose.RUNNING
     with pytest.raises(Unusable) as meant:
-        Choice(("text", "json"), meant={"logfmt": "text"}).parse("LogFmt")
+        OneOf(("text", "json"), meant={"logfmt": "text"}).parse("LogFmt")
     assert meant.value.instead == "Write `text`, or another of: text, json"
 
 
@@ -256,7 +256,7 @@ def test_a_path_is_a_text() -> None:
         FilePath(),
     ],
 )
-def test_every_kind_describes_itself(kind: Kind) -> None:
+def test_every_kind_describes_itself(kind: ValueKind) -> None:
     """Each has a word for help, a range for people and a schema."""
     assert kind.placeholder.isupper()
     assert kind.accepts

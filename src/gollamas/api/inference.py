@@ -131,7 +131,7 @@ def _text(route: Route, members: Members, key: str) -> str:
 
 def _refused(route: Route, text: str) -> ProxyError:
     """The 400 for a body that can't be read; no text means that there is no body."""
-    if route.path.startswith("/v1/"):
+    if route.dialect is not Dialect.NATIVE:
         return MiddlewareRefused(text or "EOF")
     return BadRequest(text or "missing request body")
 

@@ -1,7 +1,8 @@
 """What every URL means: one table of Ollama's routes (0.34.3), and the answers for all that is none.
 
-Owns paths, methods and where the model's name is; knows nothing of servers. The path that a server is asked
-comes from here, never from a client's bytes.
+Owns paths, methods, where the model's name is and what an answer looks like; knows nothing of servers. The
+path that a server is asked comes from here, never from a client's bytes. Nobody else compares a path: what
+is done on one route and not on another is a column.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from gollamas.api.dialects import Dialect
-from gollamas.wire.tail import Telling, telling_of
+from gollamas.wire.lines import Shape
+from gollamas.wire.tail import Telling
 
 
 class Kind(Enum):
@@ -46,23 +48,23 @@ class Route:
     asks_to_pull: bool = False
     lacks_model_is_404: bool = False
     minds_case: bool = False
+    loads: bool = False  # a request here brings its model into memory
+    own_types: frozenset[bytes] = frozenset()  # media types of Ollama's answers, where it infers
+    telling: Telling | None = None  # how its answers tell their counts
+    whole: Shape | None = None  # how an answer in one body carries the model's name
+    streamed: Shape | None = None  # how one in lines or events does, where that differs
+    names_only_to: bytes = b""  # clients whose answers carry it, by the start of their User-Agent
 
     # Derived, since every request asks.
     allowed: frozenset[bytes] = field(init=False)
     upstream: bytes = field(init=False)  # the path that a server is asked
     is_routed: bool = field(init=False)  # by its model
-    telling: Telling | None = field(init=False)  # how its answers tell their counts
-    loads: bool = field(init=False)  # whether a request here brings its model into memory
-    own_types: frozenset[bytes] = field(init=False)  # media types of Ollama's answers, where it infers
 
     def __post_init__(self) -> None:
         """Derive what every request asks."""
         object.__setattr__(self, "allowed", frozenset(method.encode() for method in self.methods))
         object.__setattr__(self, "upstream", self.path.encode())
-        object.__setattr__(self, "telling", telling_of(self.path))
         object.__setattr__(self, "is_routed", self.kind in (Kind.BODY, Kind.FORM, Kind.PATH))
-        object.__setattr__(self, "loads", self.kind in (Kind.BODY, Kind.FORM) and self.path != "/api/show")
-        object.__setattr__(self, "own_types", _own_types(self))
 
     @property
     def allow(self) -> bytes:
@@ -80,16 +82,9 @@ class Route:
         return (404, "model '' not found") if self.lacks_model_is_404 else (400, "model is required")
 
 
-def _own_types(route: Route) -> frozenset[bytes]:
-    """The media types that Ollama answers inference with here; none where a route infers nothing."""
-    if not route.loads:
-        return frozenset()
-    # A transcription says NDJSON, since it is a stream inside.
-    in_lines = route.streams or route.kind is Kind.FORM
-    in_events = route.dialect is not Dialect.NATIVE and route.kind is Kind.BODY and "embed" not in route.path
-    lines = (b"application/x-ndjson",) if in_lines else ()
-    return frozenset((b"application/json", *lines, *((b"text/event-stream",) if in_events else ())))
-
+_JSON: Final = frozenset((b"application/json",))
+_JSON_OR_LINES: Final = _JSON | {b"application/x-ndjson"}
+_JSON_OR_EVENTS: Final = _JSON | {b"text/event-stream"}
 
 # fmt: off
 ROUTES: Final = (
@@ -99,8 +94,23 @@ ROUTES: Final = (
         streams=True,
         go_type=".GenerateRequest",
         lacks_model_is_404=True,
+        loads=True,
+        own_types=_JSON_OR_LINES,
+        telling=Telling.NATIVE,
+        whole=Shape.WHOLE,
+        streamed=Shape.NATIVE_LINES,
     ),
-    Route(path="/api/chat", kind=Kind.BODY, streams=True, go_type=".ChatRequest"),
+    Route(
+        path="/api/chat",
+        kind=Kind.BODY,
+        streams=True,
+        go_type=".ChatRequest",
+        loads=True,
+        own_types=_JSON_OR_LINES,
+        telling=Telling.NATIVE,
+        whole=Shape.WHOLE,
+        streamed=Shape.NATIVE_LINES,
+    ),
     Route(
         path="/api/embed",
         kind=Kind.BODY,
@@ -108,6 +118,10 @@ ROUTES: Final = (
         lacks_model_is_404=True,
         quotes='"{}"',
         asks_to_pull=True,
+        loads=True,
+        own_types=_JSON,
+        telling=Telling.NATIVE,
+        whole=Shape.WHOLE,
     ),
     Route(
         path="/api/embeddings",
@@ -116,14 +130,28 @@ ROUTES: Final = (
         minds_case=True,
         quotes='"{}"',
         asks_to_pull=True,
+        loads=True,
+        own_types=_JSON,
     ),
-    Route(path="/api/show", kind=Kind.BODY, go_type="ShowRequest", reads_name=True),
+    Route(
+        path="/api/show",
+        kind=Kind.BODY,
+        go_type="ShowRequest",
+        reads_name=True,
+        whole=Shape.SHOW_BASENAME,  # to all others that member tells the model's family
+        names_only_to=b"GitHubCopilotChat/",
+    ),
     Route(
         path="/v1/chat/completions",
         kind=Kind.BODY,
         dialect=Dialect.OPENAI,
         takes_zstd=True,
         go_type="ChatCompletionRequest",
+        loads=True,
+        own_types=_JSON_OR_EVENTS,
+        telling=Telling.OPENAI,
+        whole=Shape.WHOLE,
+        streamed=Shape.CHAT_EVENTS,
     ),
     Route(
         path="/v1/completions",
@@ -132,6 +160,11 @@ ROUTES: Final = (
         takes_zstd=True,
         go_type="CompletionRequest",
         lacks_model_is_404=True,
+        loads=True,
+        own_types=_JSON_OR_EVENTS,
+        telling=Telling.OPENAI,
+        whole=Shape.WHOLE,
+        streamed=Shape.COMPLETIONS_EVENTS,
     ),
     Route(
         path="/v1/embeddings",
@@ -142,6 +175,10 @@ ROUTES: Final = (
         lacks_model_is_404=True,
         quotes='"{}"',
         asks_to_pull=True,
+        loads=True,
+        own_types=_JSON,
+        telling=Telling.OPENAI,
+        whole=Shape.WHOLE,
     ),
     Route(
         path="/v1/responses",
@@ -149,6 +186,11 @@ ROUTES: Final = (
         dialect=Dialect.OPENAI,
         takes_zstd=True,
         go_type="ResponsesRequest",
+        loads=True,
+        own_types=_JSON_OR_EVENTS,
+        telling=Telling.RESPONSES,
+        whole=Shape.WHOLE,
+        streamed=Shape.RESPONSES_EVENTS,
     ),
     Route(
         path="/v1/messages",
@@ -156,9 +198,26 @@ ROUTES: Final = (
         dialect=Dialect.ANTHROPIC,
         takes_zstd=True,
         go_type="MessagesRequest",
+        loads=True,
+        own_types=_JSON_OR_EVENTS,
+        telling=Telling.MESSAGES,
+        whole=Shape.WHOLE,
+        streamed=Shape.MESSAGES_EVENTS,
     ),
-    Route(path="/v1/audio/transcriptions", kind=Kind.FORM, dialect=Dialect.OPENAI),
-    Route(path="/v1/models/:model", kind=Kind.PATH, methods=("GET",), dialect=Dialect.OPENAI),
+    Route(
+        path="/v1/audio/transcriptions",
+        kind=Kind.FORM,
+        dialect=Dialect.OPENAI,
+        loads=True,
+        own_types=_JSON_OR_LINES,  # it is a stream inside, and says so
+    ),
+    Route(
+        path="/v1/models/:model",
+        kind=Kind.PATH,
+        methods=("GET",),
+        dialect=Dialect.OPENAI,
+        whole=Shape.MODEL_ENTRY,
+    ),
     Route(path="/v1/models", kind=Kind.MODELS, methods=("GET",), dialect=Dialect.OPENAI),
     Route(path="/api/tags", kind=Kind.TAGS, methods=("HEAD", "GET")),
     Route(path="/api/ps", kind=Kind.PS, methods=("GET",)),
@@ -193,6 +252,18 @@ _PREFIXES: Final = ((b"/v1/models/", _MODEL), (b"/api/blobs/", _BLOB))
 def is_own_answer(route: Route, status: int, content_type: bytes) -> bool:
     """Whether an answer to inference is one that only Ollama gives: a 2xx in the route's own type."""
     return 200 <= status < 300 and content_type.partition(b";")[0].strip().lower() in route.own_types
+
+
+def shape_of(route: Route, content_type: bytes, user_agent: bytes = b"") -> Shape | None:
+    """How an answer carries the model's name; None where it carries none.
+
+    A reply to `stream: true` can be one body: a load or unload. So its Content-Type decides.
+    """
+    if not user_agent.startswith(route.names_only_to):
+        return None
+    if content_type[:20].lower().startswith((b"application/x-ndjson", b"text/event-stream")):
+        return route.streamed or route.whole
+    return route.whole
 
 
 def find(path: bytes) -> Route | None:

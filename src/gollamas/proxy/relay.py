@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from gollamas.api import dialects
 from gollamas.api.inference import NamedModel
-from gollamas.api.routes import Route, is_own_answer
+from gollamas.api.routes import Route, is_own_answer, shape_of
 from gollamas.events import RequestEnded
 from gollamas.fleet.admit import Lease
 from gollamas.fleet.attempts import Outcome
@@ -17,7 +17,7 @@ from gollamas.fleet.view import ServerView
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.upstream import ServerConnection
 from gollamas.proxy.turn import Fleet
-from gollamas.wire.lines import NameEditor, shape_of
+from gollamas.wire.lines import NameEditor
 from gollamas.wire.message import Head
 from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end, status_line
 from gollamas.wire.tail import TAIL_BYTES
@@ -342,7 +342,7 @@ class Relay:
     def _edit(self, used: bytes, asked: bytes, content_type: bytes, data: bytes, is_whole: bool) -> bytes:
         """Set an editor up where this answer carries its model's name."""
         call = self._call
-        shape = shape_of(call.route.path, content_type, call.head.names.get(b"user-agent", b""))
+        shape = shape_of(call.route, content_type, call.head.names.get(b"user-agent", b""))
         if shape is None:
             return data
         self._editor = NameEditor(shape, used, asked)

@@ -51,35 +51,6 @@ class Shape(Enum):
     SHOW_BASENAME = _Plan({b"model_info": {b"general.basename": None}}, None)  # /api/show to Copilot only
 
 
-_STREAMS: Final = {
-    "/api/generate": Shape.NATIVE_LINES,
-    "/api/chat": Shape.NATIVE_LINES,
-    "/v1/chat/completions": Shape.CHAT_EVENTS,
-    "/v1/completions": Shape.COMPLETIONS_EVENTS,
-    "/v1/responses": Shape.RESPONSES_EVENTS,
-    "/v1/messages": Shape.MESSAGES_EVENTS,
-}
-_BODIES: Final = frozenset((*_STREAMS, "/api/embed", "/v1/embeddings"))
-
-
-def shape_of(route: str, content_type: bytes, user_agent: bytes = b"") -> Shape | None:
-    """How an answer carries the name; None where it carries none.
-
-    In: the path of the route table, the answer's Content-Type (a reply to `stream: true` can be one body:
-    a load or unload), the client's User-Agent. Ollama puts the asked name into `/api/show` only for
-    clients called `GitHubCopilotChat/…`; elsewhere that member tells the family and must stay.
-    """
-    if route == "/v1/models/:model":
-        return Shape.MODEL_ENTRY
-    if route == "/api/show":
-        return Shape.SHOW_BASENAME if user_agent.startswith(b"GitHubCopilotChat/") else None
-    if route not in _BODIES:
-        return None
-    if content_type[:20].lower().startswith((b"application/x-ndjson", b"text/event-stream")):
-        return _STREAMS.get(route, Shape.WHOLE)
-    return Shape.WHOLE
-
-
 def quoted(name: bytes) -> bytes:
     """Write a name as a JSON string, escaped as Go's marshaller does."""
     text = json.dumps(name.decode(errors="replace"), ensure_ascii=False)

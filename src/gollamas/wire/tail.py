@@ -25,23 +25,6 @@ class Telling(Enum):
     MESSAGES = "messages"
 
 
-_TELLINGS: Final = {
-    "/api/generate": Telling.NATIVE,
-    "/api/chat": Telling.NATIVE,
-    "/api/embed": Telling.NATIVE,
-    "/v1/chat/completions": Telling.OPENAI,
-    "/v1/completions": Telling.OPENAI,
-    "/v1/embeddings": Telling.OPENAI,
-    "/v1/responses": Telling.RESPONSES,
-    "/v1/messages": Telling.MESSAGES,
-}
-
-
-def telling_of(route: str) -> Telling | None:
-    """Say how answers on this path of the route table tell counts; None where they tell none."""
-    return _TELLINGS.get(route)
-
-
 @dataclass(slots=True, init=False)
 class Counts:
     """What the end of an answer says; None where it does not."""

@@ -3,7 +3,19 @@
 import pytest
 
 from gollamas.api.dialects import Dialect
-from gollamas.api.routes import ROUTES, Kind, Redirect, Route, find, is_own_answer, parameter, redirect
+from gollamas.api.routes import (
+    ROUTES,
+    Kind,
+    Redirect,
+    Route,
+    find,
+    is_own_answer,
+    parameter,
+    redirect,
+    shape_of,
+)
+from gollamas.wire.lines import Shape
+from gollamas.wire.tail import Telling
 from tests.recorded import NEWEST, VERSIONS, case, cases, needs_recordings
 
 # Path, methods (as Allow has them), dialect, whether an answer comes in pieces by default.
@@ -33,6 +45,22 @@ TABLE = {
     "/v1/messages": ("POST", Dialect.ANTHROPIC, False),
     "/v1/audio/transcriptions": ("POST", Dialect.OPENAI, False),
 }
+# What an answer looks like on the routes that infer: how it tells its counts, how it carries the model's name
+# in one body and in pieces, and what it may come as beside a JSON object.
+LINES, EVENTS = b"application/x-ndjson", b"text/event-stream"
+ANSWERS = {
+    "/api/generate": (Telling.NATIVE, Shape.WHOLE, Shape.NATIVE_LINES, {LINES}),
+    "/api/chat": (Telling.NATIVE, Shape.WHOLE, Shape.NATIVE_LINES, {LINES}),
+    "/api/embed": (Telling.NATIVE, Shape.WHOLE, Shape.WHOLE, set()),
+    "/api/embeddings": (None, None, None, set()),
+    "/v1/chat/completions": (Telling.OPENAI, Shape.WHOLE, Shape.CHAT_EVENTS, {EVENTS}),
+    "/v1/completions": (Telling.OPENAI, Shape.WHOLE, Shape.COMPLETIONS_EVENTS, {EVENTS}),
+    "/v1/embeddings": (Telling.OPENAI, Shape.WHOLE, Shape.WHOLE, set()),
+    "/v1/responses": (Telling.RESPONSES, Shape.WHOLE, Shape.RESPONSES_EVENTS, {EVENTS}),
+    "/v1/messages": (Telling.MESSAGES, Shape.WHOLE, Shape.MESSAGES_EVENTS, {EVENTS}),
+    "/v1/audio/transcriptions": (None, None, None, {LINES}),
+}
+JSON = b"application/json"
 PLAIN = [route for route in ROUTES if ":" not in route.path]
 
 
@@ -47,6 +75,34 @@ def test_the_table_is_ollamas() -> None:
     assert {route.path: (route.allow.decode(), route.dialect, route.streams) for route in ROUTES} == TABLE
     assert all(route.allowed == frozenset(route.allow.split(b", ")) for route in ROUTES)
     assert all(route.upstream == route.path.encode() for route in ROUTES)
+
+
+@pytest.mark.parametrize("path", ANSWERS)
+def test_an_answer_on_a_route_that_infers_looks_like_ollamas(path: str) -> None:
+    route = route_of(path)
+    telling, whole, streamed, others = ANSWERS[path]
+    assert (route.loads, route.telling, route.own_types) == (True, telling, frozenset({JSON, *others}))
+    assert [shape_of(route, JSON), shape_of(route, b"Application/JSON; charset=utf-8")] == [whole, whole]
+    for streaming in (LINES, EVENTS, b"Text/Event-Stream; charset=utf-8"):
+        assert shape_of(route, streaming) is streamed
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_no_other_answer_is_inference(route: Route) -> None:
+    """It loads no model, tells no counts and is no sign of health."""
+    said = (route.loads, route.telling, route.own_types, route.streamed)
+    assert (said == (False, None, frozenset(), None)) is (route.path not in ANSWERS)
+
+
+def test_few_other_answers_carry_a_models_name() -> None:
+    """`/api/show` puts the asked name in for Copilot only; elsewhere that member tells the family."""
+    entry, show = find(b"/v1/models/smol"), route_of("/api/show")
+    assert entry is not None
+    assert shape_of(entry, JSON) is Shape.MODEL_ENTRY
+    assert shape_of(show, JSON, b"GitHubCopilotChat/0.2") is Shape.SHOW_BASENAME
+    assert shape_of(show, JSON) is shape_of(show, JSON, b"GitHubCopilot/1") is None
+    others = [route for route in ROUTES if route.path not in ANSWERS and route not in (entry, show)]
+    assert {shape_of(route, JSON, b"GitHubCopilotChat/0.2") for route in others} == {None}
 
 
 @pytest.mark.parametrize("route", PLAIN, ids=lambda route: route.path)

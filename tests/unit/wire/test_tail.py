@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gollamas.wire.tail import TAIL_BYTES, Counts, Telling, counts, telling_of
+from gollamas.api.routes import find
+from gollamas.wire.tail import TAIL_BYTES, Counts, Telling, counts
 
 RECORDED = Path(__file__).parents[4] / "shared" / "recorded"
 NOTHING = Counts()
@@ -139,14 +140,14 @@ def test_no_tail_is_an_error(junk: bytes, end: bytes, telling: Telling) -> None:
     assert isinstance(counts(end + junk, telling), Counts)
 
 
-def bodies() -> list[tuple[str, Path]]:
+def bodies() -> list[tuple[Telling, Path]]:
     """List the recorded answers of the routes that tell counts."""
     found = []
     for index in RECORDED.glob("*/*.request"):
-        route = index.read_bytes().split(b" ", 2)[1].decode()
+        route = find(index.read_bytes().split(b" ", 2)[1])
         answer = index.with_suffix(".response")
-        if telling_of(route) and answer.read_bytes().startswith(b"HTTP/1.1 200"):
-            found.append((route, answer))
+        if route and route.telling and answer.read_bytes().startswith(b"HTTP/1.1 200"):
+            found.append((route.telling, answer))
     return found
 
 
@@ -177,15 +178,13 @@ def numbers(value: object) -> dict[str, int]:
 def test_recorded_answers_say_what_a_decoder_reads() -> None:
     seen = 0
     told: set[tuple[Telling, bool]] = set()
-    for route, path in bodies():
+    for telling, path in bodies():
         body = body_of(path.read_bytes())
         said: dict[str, int] = {}
         for line in body.split(b"\n"):
             text = line.removeprefix(b"data: ")
             if text.startswith(b"{"):
                 said |= numbers(json.loads(text))
-        telling = telling_of(route)
-        assert telling is not None
         got = counts(body, telling)
         assert got.done, path
         read = said.get("prompt_eval_count", said.get("prompt_tokens", said.get("input_tokens")))

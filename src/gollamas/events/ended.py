@@ -25,17 +25,20 @@ _DONE: Final = End.DONE  # HOT: CPython 3.11 looks a member of an Enum up by a s
 
 @dataclass(slots=True, init=False)
 class RequestEnded:
-    """One request, from its first byte to its end. What is not known when it is made is set as it comes."""
+    """One request, from its first byte to its end. What is not known when it is made is set as it comes.
+
+    The log has these members in this order.
+    """
 
     request_id: str
     client: str  # the client's address
     method: str
     route: str  # path of the route table, "other" for a path that is none
-    status: int | None  # None when the client left before an answer
     model: str | None  # as the client wrote it
     model_used: str | None  # as the server was asked
     alias: str | None  # the alias that was followed
     server: str | None  # the id of the server that answered, else of the one that was asked last
+    status: int | None  # None when the client left before an answer
     why: str | None  # why that server was chosen
     wait_s: float | None  # from the complete request to the attempt that answered
     first_byte_s: float | None  # from the complete request to the first byte of the answer

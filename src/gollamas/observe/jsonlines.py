@@ -5,117 +5,97 @@ seconds, sizes are bytes.
 """
 
 import traceback
-from dataclasses import fields
-from typing import Final
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, Final
 
 import msgspec
 
 from gollamas import events
-from gollamas.observe.kinds import KINDS
+from gollamas.observe.kinds import KINDS, MADE
 from gollamas.observe.safe import LONGEST_ERROR, LONGEST_PATH, cut, escaped_json, without_user_info
 
-
-class _Request(msgspec.Struct):
-    """The access line, in its order."""
-
-    time: str
-    level: str
-    event: str
-    request_id: str
-    client: str
-    method: str
-    route: str
-    model: str | None
-    model_used: str | None
-    alias: str | None
-    server: str | None
-    status: int | None
-    why: str | None
-    wait_s: float | None
-    first_byte_s: float | None
-    total_s: float
-    tokens_in: int | None
-    tokens_cached: int | None
-    tokens_out: int | None
-    tokens_per_s: float | None
-    bytes_in: int
-    bytes_out: int
-    end: str
-    error: str | None
-    path: str | None
-
+_Write = Callable[[Any], object]
 
 _encode: Final = msgspec.json.Encoder().encode
-_REQUEST: Final = KINDS[events.RequestEnded]
 
 
-def request_line(event: events.RequestEnded, time: str) -> bytes:
-    """Write the access line, without a line end."""
-    # HOT: 4 us on CPython 3.11; a dict of the same takes 6.
-    model = event.model if event.model is None else cut(event.model)
-    wait, first, speed = event.wait_s, event.first_byte_s, event.tokens_per_s
-    error, path = event.error, event.path
-    line = _Request(
-        time,
-        "info",
-        "request",
-        cut(event.request_id),
-        event.client,
-        event.method,
-        event.route,
-        model,
-        event.model_used,
-        event.alias,
-        event.server,
-        event.status,
-        event.why,
-        wait if wait is None else round(wait, 6),
-        first if first is None else round(first, 6),
-        round(event.total_s, 6),
-        event.tokens_in,
-        event.tokens_cached,
-        event.tokens_out,
-        speed if speed is None else round(speed, 2),
-        event.bytes_in,
-        event.bytes_out,
-        event.end,
-        error if error is None else cut(without_user_info(error), LONGEST_ERROR),
-        path if path is None else cut(without_user_info(path), LONGEST_PATH),
-    )
-    return _plain(line)
-
-
-def line(event: events.Event, time: str) -> bytes:
-    """Write any event, without a line end."""
-    if isinstance(event, events.RequestEnded):
-        return request_line(event, time)
-    kind = KINDS[type(event)]
-    said = {"time": time, "level": kind.level.word, "event": kind.word}
-    return _plain(said | _members(event))
-
-
-def _members(event: events.Event) -> dict[str, object]:
-    """Give what an event says, ids and names as keys where it lists pairs."""
-    if isinstance(event, events.Started):
-        return {
-            "listen": list(event.listen),
-            "admin": event.admin,
-            "servers": {id_: without_user_info(url) for id_, url in event.servers},
-            "models": {model: list(servers) for model, servers in event.models},
-            "aliases": dict(event.aliases),
-        }
-    if isinstance(event, events.Crashed):
-        return {
-            "where": event.where,
-            "error": without_user_info(_error(event.error)),
-            "traceback": without_user_info("".join(traceback.format_exception(event.error))),
-        }
-    values = {field.name: getattr(event, field.name) for field in fields(event)}
-    return {name: without_user_info(v) if isinstance(v, str) else v for name, v in values.items()}
+def _span(seconds: float) -> float:
+    return round(seconds, 6)
 
 
 def _error(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return without_user_info(f"{type(error).__name__}: {error}")
+
+
+def _traceback(error: BaseException) -> str:
+    return without_user_info("".join(traceback.format_exception(error)))
+
+
+def _text(value: object) -> object:
+    """Write a member that may quote somebody else."""
+    return without_user_info(value) if isinstance(value, str) else value
+
+
+# What is written otherwise than it stands in an event: cut, rounded, with ids and names as keys.
+_OTHERWISE: Final[Mapping[type, Mapping[str, _Write]]] = {
+    events.RequestEnded: {
+        "request_id": cut,
+        "model": cut,
+        "wait_s": _span,
+        "first_byte_s": _span,
+        "total_s": _span,
+        "tokens_per_s": lambda speed: round(speed, 2),
+        "error": lambda text: cut(without_user_info(text), LONGEST_ERROR),
+        "path": lambda text: cut(without_user_info(text), LONGEST_PATH),
+    },
+    events.Started: {
+        "servers": lambda pairs: {id_: without_user_info(url) for id_, url in pairs},
+        "models": dict,
+        "aliases": dict,
+    },
+    events.Crashed: {"error": _error, "traceback": _traceback},
+}
+
+
+class _Form:
+    """How the lines of one kind are made, from its row in the table."""
+
+    __slots__ = ("get", "start", "struct", "writers")
+
+    def __init__(self, event: type) -> None:
+        kind = KINDS[event]
+        keys = ("time", "level", "event", *kind.keys)
+        self.start = (kind.level.word, kind.word)
+        self.struct: Callable[..., object] = msgspec.defstruct(event.__name__, keys)
+        self.get = _getter([MADE.get(event, {}).get(key, key) for key in kind.keys])
+        otherwise = _OTHERWISE.get(event, {})
+        # The texts of a request that are not named there are our own or the configuration's.
+        rest = None if event is events.RequestEnded else _text
+        writers = [(at, otherwise.get(key, rest)) for at, key in enumerate(keys) if key in kind.keys]
+        self.writers = [(at, write) for at, write in writers if write is not None]
+
+
+def _getter(names: list[str]) -> Callable[[events.Event], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    get = attrgetter(*names)
+    return lambda event: (get(event),)
+
+
+_FORMS: Final = {event: _Form(event) for event in KINDS}
+
+
+def line(event: events.Event, time: str) -> bytes:
+    """Write an event, without a line end."""
+    # HOT: 5 us on CPython 3.11 for a request; a dict of the same takes 6.
+    form = _FORMS[type(event)]
+    values = [time, *form.start, *form.get(event)]
+    for at, write in form.writers:
+        value = values[at]
+        if value is not None:
+            values[at] = write(value)
+    return _plain(form.struct(*values))
 
 
 def _plain(value: object) -> bytes:

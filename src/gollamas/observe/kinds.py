@@ -1,10 +1,11 @@
 """The kinds of log lines: the word and the level of each event.
 
-Owns the order of levels and one row per event type; knows nothing of how a line looks. `docs/logging.md`
-shows the same rows, and a test compares them.
+Owns the order of levels and one row per event type, whose keys are the event's own members; knows nothing of
+how a line looks. `docs/logging.md` shows the same rows, and a test compares them.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -39,50 +40,34 @@ class Kind(NamedTuple):
     keys: tuple[str, ...]  # in JSON, behind `time level event`
 
 
+_ROWS: Final[Mapping[type, tuple[str, Level]]] = {
+    # whatever its status: what a client did wrong is no warning to whoever runs the proxy
+    events.RequestEnded: ("request", Level.INFO),
+    events.AttemptFailed: ("attempt_failed", Level.INFO),
+    events.ServerWentUp: ("server_up", Level.INFO),
+    events.ServerWentDown: ("server_down", Level.WARN),
+    events.DigestsDiffer: ("digests_differ", Level.WARN),
+    events.ModelMissing: ("model_missing", Level.WARN),
+    events.ModelFound: ("model_found", Level.INFO),
+    events.Started: ("started", Level.INFO),
+    events.ConnectionsFull: ("connections_full", Level.WARN),
+    events.ConnectionsFree: ("connections_free", Level.INFO),
+    events.AcceptingPaused: ("accepting_paused", Level.WARN),
+    events.AcceptingResumed: ("accepting_resumed", Level.INFO),
+    events.Draining: ("draining", Level.INFO),
+    events.Stopped: ("stopped", Level.INFO),
+    events.Warned: ("warning", Level.WARN),
+    events.Crashed: ("crashed", Level.ERROR),
+}
+# What a line says beside the members of its event: the key, and the member that it is made of.
+MADE: Final[Mapping[type, Mapping[str, str]]] = {events.Crashed: {"traceback": "error"}}
+
+
+def _keys(event: type) -> tuple[str, ...]:
+    told = [member.name for member in fields(event) if member.metadata.get("is_told", True)]
+    return (*told, *MADE.get(event, ()))
+
+
 KINDS: Final[Mapping[type, Kind]] = {
-    events.RequestEnded: Kind(
-        "request",
-        Level.INFO,  # whatever its status: what a client did wrong is no warning to whoever runs the proxy
-        (
-            "request_id",
-            "client",
-            "method",
-            "route",
-            "model",
-            "model_used",
-            "alias",
-            "server",
-            "status",
-            "why",
-            "wait_s",
-            "first_byte_s",
-            "total_s",
-            "tokens_in",
-            "tokens_cached",
-            "tokens_out",
-            "tokens_per_s",
-            "bytes_in",
-            "bytes_out",
-            "end",
-            "error",
-            "path",
-        ),
-    ),
-    events.AttemptFailed: Kind(
-        "attempt_failed", Level.INFO, ("request_id", "server", "model", "cause", "why", "moves_on")
-    ),
-    events.ServerWentUp: Kind("server_up", Level.INFO, ("server", "version")),
-    events.ServerWentDown: Kind("server_down", Level.WARN, ("server", "why")),
-    events.DigestsDiffer: Kind("digests_differ", Level.WARN, ("model", "servers")),
-    events.ModelMissing: Kind("model_missing", Level.WARN, ("model", "server")),
-    events.ModelFound: Kind("model_found", Level.INFO, ("model", "server")),
-    events.Started: Kind("started", Level.INFO, ("listen", "admin", "servers", "models", "aliases")),
-    events.ConnectionsFull: Kind("connections_full", Level.WARN, ("max_connections",)),
-    events.ConnectionsFree: Kind("connections_free", Level.INFO, ("ended", "refused")),
-    events.AcceptingPaused: Kind("accepting_paused", Level.WARN, ("open_files", "limit")),
-    events.AcceptingResumed: Kind("accepting_resumed", Level.INFO, ("paused_s",)),
-    events.Draining: Kind("draining", Level.INFO, ("open_requests", "grace_s")),
-    events.Stopped: Kind("stopped", Level.INFO, ("cut",)),
-    events.Warned: Kind("warning", Level.WARN, ("text",)),
-    events.Crashed: Kind("crashed", Level.ERROR, ("where", "error", "traceback")),
+    event: Kind(word, level, _keys(event)) for event, (word, level) in _ROWS.items()
 }

@@ -148,37 +148,29 @@ def _life(event: events.Event) -> str:
     match event:
         case events.Started():
             return _started(event)
-        case events.Draining():
-            return f"open_requests={event.open_requests} grace={seconds(event.grace_s)}"
-        case events.Stopped():
-            return f"cut={event.cut}"
         case events.Crashed():
             return _crashed(event)
         case events.Warned():
             return _said(event.text)
-        case _:
-            return _limits(event)
-
-
-def _limits(event: events.Event) -> str:
-    """Say which limit is reached, or is no longer."""
-    match event:
         case events.ConnectionsFull():
             return (
-                f"max_connections={event.max_connections} is reached: the longest idle connection ends for a "
-                "new one; where none is idle, the new one gets a 503"
+                f"{_pairs(event)} is reached: the longest idle connection ends for a new one; where none is "
+                "idle, the new one gets a 503"
             )
-        case events.ConnectionsFree():
-            return f"ended={event.ended} refused={event.refused}"
         case events.AcceptingPaused():
-            return (
-                f"open_files={event.open_files} limit={event.limit}: new connections wait; raise the limit "
-                "(ulimit -n, LimitNOFILE=)"
-            )
-        case events.AcceptingResumed():
-            return f"paused={seconds(event.paused_s)}"
+            return f"{_pairs(event)}: new connections wait; raise the limit (ulimit -n, LimitNOFILE=)"
         case _:
-            return ""
+            return _pairs(event)
+
+
+def _pairs(event: events.Event) -> str:
+    """Write what an event says by its keys; a span loses the unit in its key and shows one of its own."""
+    said = []
+    for key in KINDS[type(event)].keys:
+        value = getattr(event, key)
+        shown = seconds(value) if key.endswith("_s") else word(without_user_info(str(value)))
+        said.append(f"{key.removesuffix('_s')}={shown}")
+    return " ".join(said)
 
 
 def _said(text: str) -> str:

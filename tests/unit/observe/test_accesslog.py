@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from gollamas import events
 from gollamas.config.options import LEVELS
-from gollamas.observe import textlines
+from gollamas.observe import jsonlines, textlines
 from gollamas.observe.accesslog import AccessLog
 from gollamas.observe.kinds import KINDS, Level, level_of
 from tests.happened import request_ended
@@ -168,6 +169,19 @@ def test_every_kind_has_its_keys_and_its_word(event: events.Event) -> None:
 
 def test_every_event_has_a_kind_and_every_kind_is_tested() -> None:
     assert set(KINDS) == set(get_args(events.Event)) == {type(event) for event in ALL}
+
+
+@pytest.mark.parametrize("event", KINDS, ids=lambda event: event.__name__)
+def test_a_key_stands_in_the_event_alone(event: type) -> None:
+    """But for two: how often servers were asked is in no line, and a crash shows where it was."""
+    names = [member.name for member in fields(event)]
+    assert [name for name in names if name not in KINDS[event].keys] == (
+        ["attempts"] if event is events.RequestEnded else []
+    )
+    assert list(KINDS[event].keys) == [name for name in names if name != "attempts"] + (
+        ["traceback"] if event is events.Crashed else []
+    )
+    assert set(jsonlines._OTHERWISE.get(event, ())) <= set(KINDS[event].keys)
 
 
 def test_the_document_lists_the_kinds_of_the_code() -> None:
@@ -332,6 +346,34 @@ def test_a_crash_says_where_in_indented_lines() -> None:
     assert any("test_accesslog.py" in line for line in rest)
     assert all(line.startswith("    ") for line in rest)
     assert "test_accesslog.py" in str(said(CRASH)["traceback"])
+
+
+LIVES = [
+    (
+        events.ConnectionsFull(10_000),
+        (
+            "warn  connections_full max_connections=10000 is reached: the longest idle connection ends for a"
+            " new one; where none is idle, the new one gets a 503"
+        ),
+    ),
+    (events.ConnectionsFree(ended=620, refused=3), "info  connections_free ended=620 refused=3"),
+    (
+        events.AcceptingPaused(open_files=961, limit=1024),
+        (
+            "warn  accepting_paused open_files=961 limit=1024: new connections wait; raise the limit (ulimit"
+            " -n, LimitNOFILE=)"
+        ),
+    ),
+    (events.AcceptingResumed(2.0), "info  accepting_resumed paused=2.00s"),
+    (events.Draining(3, 30.0), "info  draining open_requests=3 grace=30.00s"),
+    (events.Stopped(1), "info  stopped cut=1"),
+    (events.Warned("say \x1b[2J http://u:p@x/"), "warn  warning say \\x1b[2J http://x/"),
+]
+
+
+@pytest.mark.parametrize(("event", "text"), LIVES)
+def test_what_becomes_of_the_proxy_reads_well(event: events.Event, text: str) -> None:
+    assert [line.partition("Z ")[2] for line in lines(event)] == [text + "\n"]
 
 
 def test_start_lists_names_with_their_targets() -> None:

@@ -32,7 +32,7 @@ def level_of(name: str) -> Level:
     return Level[name.upper()]
 
 
-class Kind(NamedTuple):
+class LineKind(NamedTuple):
     """One kind of line."""
 
     word: str  # in `event`
@@ -64,10 +64,10 @@ MADE: Final[Mapping[type, Mapping[str, str]]] = {events.Crashed: {"traceback": "
 
 
 def _keys(event: type) -> tuple[str, ...]:
-    told = [member.name for member in fields(event) if member.metadata.get("is_told", True)]
+    told = [member.name for member in fields(event)]
     return (*told, *MADE.get(event, ()))
 
 
-KINDS: Final[Mapping[type, Kind]] = {
-    event: Kind(word, level, _keys(event)) for event, (word, level) in _ROWS.items()
+KINDS: Final[Mapping[type, LineKind]] = {
+    event: LineKind(word, level, _keys(event)) for event, (word, level) in _ROWS.items()
 }

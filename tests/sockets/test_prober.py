@@ -12,6 +12,7 @@ from gollamas.events import Crashed, DigestsDiffer, Event, ModelMissing, ServerW
 from gollamas.fleet.health import Health
 from gollamas.fleet.judging import PS, TAGS, VERSION, ProbeReply
 from gollamas.fleet.view import View
+from gollamas.net.supervisor import Supervisor
 
 KEY = "registry.ollama.ai/library/llama3.2:latest"
 HANG = b""
@@ -396,6 +397,72 @@ def test_every_failure_to_ask_has_words_and_none_ends_the_watch() -> None:
         assert view.any_up
         told = [type(event) for event in events if not isinstance(event, ModelMissing)]
         assert told == [ServerWentDown, Crashed, ServerWentUp]
+
+    run(test())
+
+
+def test_a_look_that_breaks_is_told_of_and_the_watch_goes_on() -> None:
+    """Neither a later look nor who waits for one meets the defect."""
+    seen = [VERSION, TAGS, PS]
+
+    async def test() -> None:
+        events: list[Event] = []
+        asked: list[str] = []
+        again = asyncio.Event()
+
+        def breaks(event: Event) -> None:
+            events.append(event)
+            if isinstance(event, ServerWentUp | ModelMissing):
+                raise ZeroDivisionError
+
+        async def ask(*args: object, **_: object) -> Reply:
+            asked.append(str(args[2]))
+            if all(asked.count(path) > 2 for path in seen):
+                again.set()
+            return Said(200, b'{"version":"0.32.15"}' if args[2] == VERSION else EMPTY)
+
+        async with asyncio.TaskGroup() as tasks:
+            view = View(breaks)
+            prober = Prober(view, ask, tasks, events.append, interval=0.01)
+            for server in view.apply(config_of([Speaker("a")]))[0]:
+                prober.start(server)
+            await asyncio.wait_for(prober.fresh(), 5)
+            await asyncio.wait_for(again.wait(), 5)
+            prober.ask_soon("a")
+            prober.close()
+        told = {(event.where, type(event.error)) for event in events if isinstance(event, Crashed)}
+        assert told == {(f"look a {path}", ZeroDivisionError) for path in (VERSION, TAGS)}
+
+    run(test())
+
+
+def test_a_watch_that_has_broken_is_waited_for_by_nobody() -> None:
+    async def test() -> None:
+        events: list[Event] = []
+        broke = asyncio.Event()
+
+        def tell(event: Event) -> None:
+            events.append(event)
+            broke.set()
+
+        async def breaks(_: float) -> None:
+            raise ZeroDivisionError
+
+        async def ask(*args: object, **_: object) -> Reply:
+            return Said(200, b'{"version":"0.32.15"}' if args[2] == VERSION else EMPTY)
+
+        tasks = Supervisor(tell)
+        view = View(events.append)
+        prober = Prober(view, ask, tasks, tell, interval=0.01, sleep=breaks)
+        for server in view.apply(config_of([Speaker("a")]))[0]:
+            prober.start(server)
+        await asyncio.wait_for(broke.wait(), 5)
+        prober.ask_soon("a")
+        await asyncio.wait_for(prober.fresh(max_age=-1), 5)
+        assert not await asyncio.wait_for(prober.look_up("b"), 5)
+        assert [event.where for event in events if isinstance(event, Crashed)] == ["prober a"]
+        prober.close()
+        await tasks.close()
 
     run(test())
 

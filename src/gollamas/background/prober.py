@@ -8,7 +8,6 @@ ends it, and there is at most one running and one queued per server and path.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
-from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from gollamas.config.model import Server
@@ -52,9 +51,10 @@ class Tasks(Protocol):
 class _Look:
     """One path of one server, asked by one task at a time for all who want to know."""
 
-    def __init__(self, name: str, ask: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+    def __init__(self, name: str, ask: Callable[[], Coroutine[Any, Any, bool]], emit: Emit) -> None:
         self._name = name
         self._ask = ask
+        self._emit = emit
         self._group: asyncio.TaskGroup | None = None
         self._task: asyncio.Task[None] | None = None
         self._asking: asyncio.Future[None] | None = None  # its question is out
@@ -99,13 +99,21 @@ class _Look:
                 await asyncio.sleep(self.asked_at + _GAP - clock())
                 self._asking, self._queued = self._queued, None
                 self.asked_at = clock()
-                with suppress(ResourcesExhausted):  # which says nothing of the server: it stays what it was
-                    self.succeeded = await self._ask()
+                await self._ask_safely()
                 if self._asking is not None:  # not closed meanwhile
                     self._asking.set_result(None)
                     self._asking = None
         finally:
             self._task = None
+
+    async def _ask_safely(self) -> None:
+        try:
+            self.succeeded = await self._ask()
+        except ResourcesExhausted:
+            pass  # which says nothing of the server: it stays what it was
+        except Exception as defect:  # noqa: BLE001 - it must not end the watch of this server
+            self.succeeded = False
+            self._emit(Crashed(self._name, defect))
 
 
 class _Watch:
@@ -113,15 +121,21 @@ class _Watch:
 
     def __init__(self, server: Server, prober: "Prober") -> None:
         self.server = server
-        self.version = _Look(f"look {server.id} {VERSION}", lambda: prober.look_at_version(server))
+        self.version = self._look(VERSION, lambda: prober.look_at_version(server), prober)
         self.contents = {
-            TAGS: _Look(f"look {server.id} {TAGS}", _Contents(prober, server, TAGS).look),
-            PS: _Look(f"look {server.id} {PS}", _Contents(prober, server, PS).look),
+            path: self._look(path, _Contents(prober, server, path).look, prober) for path in (TAGS, PS)
         }
         self.task: asyncio.Task[None] | None = None
 
+    def _look(self, path: str, ask: Callable[[], Coroutine[Any, Any, bool]], prober: "Prober") -> _Look:
+        return _Look(f"look {self.server.id} {path}", ask, prober.emit)
+
     def all(self) -> list[_Look]:
         return [self.version, *self.contents.values()]
+
+    def close(self) -> None:
+        for look in self.all():
+            look.close()
 
 
 class _Contents:
@@ -169,7 +183,7 @@ class Prober:
         self._view = view
         self._ask = ask
         self._tasks = tasks
-        self._emit = emit
+        self.emit = emit
         self._watches: dict[str, _Watch] = {}
         self._began_at = float("inf")
         self._misses: dict[str, float] = {}  # key of an unknown name -> until when that is believed
@@ -190,8 +204,7 @@ class Prober:
             return
         if watch.task is not None:
             watch.task.cancel()
-        for look in watch.all():
-            look.close()
+        watch.close()
 
     def close(self) -> None:
         """Watch no server any more."""
@@ -272,7 +285,7 @@ class Prober:
         except OSError as error:
             return reasons.broken(error)
         except Exception as error:  # noqa: BLE001 - a defect at one server must not end the watch of all
-            self._emit(Crashed(f"prober {server.id} {path}", error))
+            self.emit(Crashed(f"prober {server.id} {path}", error))
             return "defect while asking"
 
     async def look_at_version(self, server: Server) -> bool:
@@ -305,17 +318,24 @@ class Prober:
 
     async def _run(self, watch: _Watch) -> None:
         """Look at one server, round after round, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for look in watch.all():
-                look.open(group)
-            while True:
-                began = _now()
-                was_down = self._is_down(watch)
-                await _ended(look.anew() for look in ([watch.version] if was_down else watch.all()))
-                if was_down and not self._is_down(watch):
-                    await _ended(look.anew() for look in watch.contents.values())
-                period = self.interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
-                await self._sleep(max(began + period - _now(), self.interval * _JITTER))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for look in watch.all():
+                    look.open(group)
+                while True:
+                    await self._look_around(watch)
+        finally:
+            watch.close()  # nobody asks in a group that has ended
+
+    async def _look_around(self, watch: _Watch) -> None:
+        """Take one round, and wait for the next."""
+        began = _now()
+        was_down = self._is_down(watch)
+        await _ended(look.anew() for look in ([watch.version] if was_down else watch.all()))
+        if was_down and not self._is_down(watch):
+            await _ended(look.anew() for look in watch.contents.values())
+        period = self.interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+        await self._sleep(max(began + period - _now(), self.interval * _JITTER))
 
     def _is_down(self, watch: _Watch) -> bool:
         server = self._view.servers.get(watch.server.id)

@@ -49,10 +49,14 @@ _TAGS_NEED: Final = {Expose.CONFIGURED: (TAGS,), Expose.RUNNING: (TAGS, PS), Exp
 
 
 class App:
-    """The proxy of one process. Made, started, stopped once each; `apply` as often as wanted."""
+    """The proxy of one process. Made, started, stopped once each; `apply` as often as wanted.
 
-    def __init__(self, config: Config, *, log: Callable[[Event], None]) -> None:
-        clock = time.monotonic
+    `clock` tells monotonic seconds: all that is swept goes by it.
+    """
+
+    def __init__(
+        self, config: Config, *, log: Callable[[Event], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._clock = clock
         self._config = config
         self._hostname = socket.gethostname()
@@ -243,18 +247,18 @@ class App:
     def _look_at_clocks(self) -> None:
         """Sweep over all clocks: once a second, more often where a time-out is shorter than four seconds."""
         config = self._config
+        shortest = min(
+            config.first_byte_timeout, config.idle_timeout, config.header_timeout, config.body_timeout,
+            config.write_timeout, config.client_idle_timeout,
+        )  # fmt: skip
+        pause = max(_SHORTEST_SWEEP, min(_LONGEST_SWEEP, shortest / 4))
+        self._timers.call_later(pause, self._look_at_clocks)  # first: a defect below is not the end of it
         now = self._clock()
         for listener in (self._listener, self._admin):
             if listener is not None:
                 listener.clients.check(now)
         self._pool.check(now)
         self._ask.pool.check(now)
-        shortest = min(
-            config.first_byte_timeout, config.idle_timeout, config.header_timeout, config.body_timeout,
-            config.write_timeout, config.client_idle_timeout,
-        )  # fmt: skip
-        pause = max(_SHORTEST_SWEEP, min(_LONGEST_SWEEP, shortest / 4))
-        self._timers.call_later(pause, self._look_at_clocks)
 
     # -- what metrics and the admin port ask ---------------------------------------------------------
 

@@ -121,7 +121,11 @@ class Clients:
     def check(self, now: float) -> None:
         """Look at every connection's clocks."""
         for client in tuple(self.live):
-            client.check(now)
+            try:
+                client.check(now)
+            except Exception as defect:  # noqa: BLE001 - the others have clocks too
+                client.transport.abort()
+                client.tell("looking at a client's clocks", defect)
         self.crowd.check(now)
 
     def made(self, client: ClientConnection) -> None:

@@ -223,7 +223,10 @@ class ServerConnection(asyncio.BufferedProtocol):
             self.home.give(self)
         else:
             self.abort()
-        sink.ended()
+        try:
+            sink.ended()
+        except Exception as defect:  # noqa: BLE001 - it must end no other connection's turn
+            _tell("ending an answer", defect)
 
     def _work_off(self) -> None:
         """Work off what was read, before its turn."""
@@ -232,13 +235,20 @@ class ServerConnection(asyncio.BufferedProtocol):
 
     def _defect(self, defect: Exception) -> None:
         self._fail("an internal error: see the log of gollamas")
-        asyncio.get_running_loop().call_exception_handler(
-            {"message": "reading an answer", "exception": defect}
-        )
+        _tell("reading an answer", defect)
 
     def _fail(self, why: str) -> None:
         sink, self._sink = self._sink, None
         self.is_closed = True
         self.transport.abort()
-        if sink is not None:
+        if sink is None:
+            return
+        try:
             sink.failed(why)
+        except Exception as defect:  # noqa: BLE001 - as in `end`
+            _tell("ending an answer that broke off", defect)
+
+
+def _tell(where: str, defect: Exception) -> None:
+    """Have a defect logged that nobody can answer for."""
+    asyncio.get_running_loop().call_exception_handler({"message": where, "exception": defect})

@@ -349,7 +349,10 @@ class Exchange(Turn[Route]):
     def _may_have_changed(self, lease: Lease) -> None:
         """Have a server asked anew whose models in memory this attempt changed."""
         if (not lease.is_loaded or self._unloads) and self.event.status is not None and self.route.loads:
-            self.fleet.changed(lease.server)
+            try:
+                self.fleet.changed(lease.server)
+            except Exception as defect:  # noqa: BLE001 - the request ends, whoever hears of it
+                self.client.tell("telling of a change", defect)
 
     def _end(self) -> None:
         self._leave()

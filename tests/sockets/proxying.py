@@ -6,6 +6,7 @@ always hold: no defect was met, no lease is left, no task outlives the proxy.
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -145,11 +146,25 @@ def _key(name: str) -> str:
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[Running]:
-    """Run a proxy and check what must hold after any test."""
+async def running(
+    config: Config,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    hears: Callable[[Event], object] = lambda _: None,
+    has_defects: bool = False,
+) -> AsyncIterator[Running]:
+    """Run a proxy and check what must hold after any test.
+
+    `hears` is told of each event too, and may raise; `has_defects` says that defects are met on purpose.
+    """
     before = asyncio.all_tasks()
     events = Events()
-    app = App(config, log=events.append)
+
+    def log(event: Event) -> None:
+        events.append(event)
+        hears(event)
+
+    app = App(config, log=log, clock=clock)
     await app.start()
     proxy = Running(app, events)
     try:
@@ -160,7 +175,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         await app.stop(grace=0)
     for _ in range(3):  # an aborted connection is told of its end in the loop's next turns
         await asyncio.sleep(0)
-    assert not (crashed := events.of(Crashed)), f"a defect of ours was met: {crashed}"
+    assert has_defects or not (crashed := events.of(Crashed)), f"a defect of ours was met: {crashed}"
     assert list(app.gauges.in_flight()) == [], "a lease was not given back"
     assert app._round.open == 0, "a request was not counted out"
     ended = [id(event) for event in events.of(RequestEnded)]

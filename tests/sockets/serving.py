@@ -1,0 +1,97 @@
+"""A listener of a test's own: who serves its clients, their limits, and the clock by which they are swept.
+
+Owns starting and stopping it, and what it says of defects. Knows nothing of the proxy.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from gollamas.config.model import Address, Config
+from gollamas.events import Crashed
+from gollamas.net.contracts import Service
+from gollamas.net.downstream import ClientConnection
+from gollamas.net.listener import Clients, Listener, bind
+from gollamas.net.rounds import Round
+from gollamas.net.supervisor import Supervisor
+from tests.sockets.proxying import Events
+from tests.sockets.raw import Client
+
+
+class Clock:
+    """Monotonic seconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Serving:
+    """A listener that serves."""
+
+    port: int
+    clients: Clients
+    clock: Clock
+    events: Events
+    ends: list[Client] = field(default_factory=list)
+
+    async def connect(self) -> tuple[Client, ClientConnection]:
+        """Open a client's connection; give both of its ends."""
+        before = set(self.clients.live)
+        client = await Client.connect(self.port)
+        self.ends.append(client)
+        while not (new := self.clients.live - before):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
+        (connection,) = new
+        return client, connection
+
+    async def crashed(self, count: int = 1) -> list[tuple[str, str]]:
+        """Wait for that many defects to be told of: where each was met, and what it says."""
+        await self.events.until(lambda: len(self.events.of(Crashed)) >= count)
+        return [(event.where, str(event.error)) for event in self.events.of(Crashed)]
+
+
+def tells_of_defects(emit: Callable[[Crashed], Any]) -> None:
+    """Have the loop tell of what no task of its own can end by, as the app has it."""
+
+    def handler(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        emit(Crashed(context["message"], context["exception"]))
+
+    asyncio.get_running_loop().set_exception_handler(handler)
+
+
+@asynccontextmanager
+async def serving(
+    service: Service[ClientConnection],
+    *,
+    clock: Clock | None = None,
+    round_: Round | None = None,
+    **options: Any,
+) -> AsyncIterator[Serving]:
+    """Serve clients by `service`; `options` are those of the Config, for the limits."""
+    events, clock = Events(), clock or Clock()
+    tasks = Supervisor(events.append)
+    tells_of_defects(events.append)
+    listen = Address(host="127.0.0.1", port=0)
+    sockets = bind(listen)
+    listener = Listener(
+        service, Config(listen=listen, servers={}, models={}, **options), tasks, clock, round_
+    )
+    port = sockets[0].getsockname()[1]
+    await listener.start(sockets)
+    made = Serving(port, listener.clients, clock, events)
+    try:
+        yield made
+    finally:
+        for client in made.ends:
+            client.writer.transport.abort()
+        listener.stop_accepting()
+        listener.clients.abort()
+        await listener.clients.all_gone()
+        await tasks.close()
+    assert listener.clients.round.open == 0, "a request was not counted out"

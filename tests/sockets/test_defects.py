@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import pytest
 
 from gollamas.api.gate import Gate
+from gollamas.api.outbound import Target
 from gollamas.config.model import Expose
 from gollamas.errors import BadRequest, ProxyError
 from gollamas.events import (
@@ -30,7 +31,7 @@ from gollamas.net.pool import Pool
 from gollamas.net.rounds import Round
 from gollamas.proxy.own import Listings
 from gollamas.proxy.service import Proxy
-from gollamas.proxy.turn import Fleet, Snapshot, Target
+from gollamas.proxy.turn import Fleet, Snapshot
 from gollamas.wire.message import Answer, Body, Head
 from gollamas.wire.response import ResponseReader
 from tests.sockets.proxying import Events, a_config, a_server, opened, running, runs
@@ -228,7 +229,7 @@ async def test_a_defect_of_who_takes_an_answer_ends_that_one_and_no_other(
         kept = 3 if breaks_at == "ended" else 2
         while len(pool.open) > kept:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
-        assert sum(pool.take("one") is not None for _ in range(3)) == kept
+        assert sum(pool.of(a_server(server)).take() is not None for _ in range(3)) == kept
         pool.close()
 
 
@@ -338,6 +339,7 @@ class Main:
                 config=config,
                 routing=Routing(config),
                 targets={server.id: Target(server, b"") for server in known},
+                connections={server.id: self.pool.of(server) for server in known},
             ),
             Gate((), is_loopback=True, port=0, hostname="here", is_own=lambda _: True),
             Listings(tags=breaks_at_once, ps=breaks_at_once, version=breaks_at_once),
@@ -409,11 +411,13 @@ async def main_port(case: Case) -> AsyncIterator[tuple[list[RawServer], Main, Se
         main = Main(servers, case)
         servers[0].handler = case.handler(main)
         if case.is_kept:
-            main.pool.give(await main.pool.dial(a_server(servers[0])))
+            connection = await main.pool.dial(a_server(servers[0]))
+            connection.home.give(connection)
         async with serving(main.proxy, round_=main.round, clock=main.clock) as port:
             yield servers, main, port
         pool = main.pool
-        idle = [found for name in ("one", "two", "three") for _ in pool.open if (found := pool.take(name))]
+        kept = [pool.of(a_server(server)) for server in servers]
+        idle = [found for one in kept for _ in pool.open if (found := one.take())]
         while pool.open != set(idle):  # noqa: ASYNC110 - no event tells of an aborted one's end
             await asyncio.sleep(0)
         assert [server.in_flight for server in main.view.servers.values()] == [0, 0, 0]

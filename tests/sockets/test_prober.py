@@ -415,7 +415,7 @@ def test_a_look_that_breaks_is_told_of_and_the_watch_goes_on() -> None:
             if isinstance(event, ServerWentUp | ModelMissing):
                 raise ZeroDivisionError
 
-        async def ask(*args: object, **_: object) -> Reply:
+        async def ask(*args: object, **_: object) -> ProbeReply:
             asked.append(str(args[2]))
             if all(asked.count(path) > 2 for path in seen):
                 again.set()
@@ -448,7 +448,7 @@ def test_a_watch_that_has_broken_is_waited_for_by_nobody() -> None:
         async def breaks(_: float) -> None:
             raise ZeroDivisionError
 
-        async def ask(*args: object, **_: object) -> Reply:
+        async def ask(*args: object, **_: object) -> ProbeReply:
             return Said(200, b'{"version":"0.32.15"}' if args[2] == VERSION else EMPTY)
 
         tasks = Supervisor(tell)

@@ -17,10 +17,10 @@ COMPILED = {
     "api": ("gate", "inference", "outbound", "routes"),
     "events": ("ended",),
     "fleet": ("admit", "attempts", "choose", "routing", "view"),
-    "net": ("downstream", "pool", "rounds", "upstream"),
+    "net": ("downstream", "pool", "rounds", "states", "upstream"),
     "observe": ("accesslog", "metrics", "observers"),
     "proxy": ("exchange", "relay", "service", "turn"),
-    "wire": ("body", "fields", "head", "message", "request", "response", "tail"),
+    "wire": ("body", "fields", "framing", "head", "message", "request", "response", "tail"),
 }
 # Types are checked by `make check`. Packages that happen to be installed must not change what is made: an
 # isolated build, as pip makes it, has none of those that are needed at run time.

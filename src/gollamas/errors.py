@@ -38,6 +38,12 @@ class UploadsFull(ProxyError):
     status, retry_after = 503, 5
 
 
+class RequestTooSlow(ProxyError):
+    """A request did not come to its end in time."""
+
+    status = 408
+
+
 class NotServed(ProxyError):
     """Who asks may not, or nothing is served there by this method: refused before the body is read."""
 

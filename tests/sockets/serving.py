@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gollamas.config.model import Address, Config
+from gollamas.errors import ProxyError
 from gollamas.events import Crashed
-from gollamas.net.contracts import Service
+from gollamas.net.contracts import Later, Service
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.listener import Clients, Listener, bind
 from gollamas.net.rounds import Round
 from gollamas.net.supervisor import Supervisor
+from gollamas.wire.message import Body, Budget
 from tests.sockets.proxying import Events
 from tests.sockets.raw import Client
 
@@ -56,6 +58,22 @@ class Serving:
         """Wait for that many defects to be told of: where each was met, and what it says."""
         await self.events.until(lambda: len(self.events.of(Crashed)) >= count)
         return [(event.where, str(event.error)) for event in self.events.of(Crashed)]
+
+
+class Asked:
+    """A request that a service of a test answers by its `serve`; one that has a refusal reads no body."""
+
+    budget: Budget | None = None
+
+    def __init__(
+        self, serve: Callable[[Body], Later | None], limit: int, refusal: ProxyError | None = None
+    ) -> None:
+        self.begin = serve
+        self.limit = limit
+        self.refusal = refusal
+
+    def refuse(self, error: ProxyError) -> None:
+        """Say nothing."""
 
 
 def tells_of_defects(emit: Callable[[Crashed], Any]) -> None:

@@ -288,11 +288,11 @@ async def test_what_the_kernel_still_holds_for_a_slow_client_counts_as_read_when
             await settled(flood)
             loop = asyncio.get_running_loop()
             began, (client,) = loop.time(), proxy.app._listener.clients.live  # type: ignore[union-attr]
-            unsent = client.transport.get_write_buffer_size()
+            unsent = client._transport.get_write_buffer_size()
             while loop.time() - began < 1.5:
                 assert await loop.sock_recv(sock, 1 << 12)
                 await asyncio.sleep(0.01)
-            assert client.transport.get_write_buffer_size() == unsent  # only the kernel has sent
+            assert client._transport.get_write_buffer_size() == unsent  # only the kernel has sent
             assert not flood.left.done()
 
 

@@ -32,11 +32,11 @@ from gollamas.net.rounds import Round
 from gollamas.proxy.own import Listings
 from gollamas.proxy.service import Proxy
 from gollamas.proxy.turn import Fleet, Snapshot
-from gollamas.wire.message import Answer, Body, Head
+from gollamas.wire.message import Head
 from gollamas.wire.response import ResponseReader
 from tests.sockets.proxying import Events, a_config, a_server, opened, running, runs
 from tests.sockets.raw import Handler, Message, Peer, RawServer, answer, chunk, chunked_head, get, post, says
-from tests.sockets.serving import Clock, Serving, serving, tells_of_defects
+from tests.sockets.serving import Asked, Clock, Serving, serving, tells_of_defects
 
 BODY = b'{"model":"llama3.2"}'
 INTERNAL = b'{"error":"internal error: see the log of gollamas"}'
@@ -52,19 +52,15 @@ def breaks(what: str) -> NoReturn:
 class Breaks:
     """A service that breaks where a request's path says, and answers any other."""
 
-    def on_head(self, head: Head, is_whole: bool) -> int:  # noqa: ARG002 - the shape of a service
+    def on_head(self, client: ClientConnection, head: Head, is_whole: bool) -> Asked:  # noqa: ARG002
         if head.path == b"/on_head":
             breaks("on_head")
-        if head.path == b"/refusal":
-            raise BadRequest("no")
-        return 1 << 20
+        return Refused() if head.path == b"/refusal" else Asked(lambda _: self._serve(client, head), 1 << 20)
 
-    def refusal(self, error: ProxyError, head: Head | None, client: ClientConnection) -> Answer:  # noqa: ARG002
-        if head is not None:
-            breaks("refusal")
-        return Answer(error.status, [])
+    def refuse(self, client: ClientConnection, error: ProxyError, asked: tuple[str, str] | None) -> None:
+        raise AssertionError((client, error, asked))
 
-    def serve(self, client: ClientConnection, head: Head, body: Body) -> Later | None:  # noqa: ARG002
+    def _serve(self, client: ClientConnection, head: Head) -> Later | None:
         if head.path == b"/serve":
             breaks("serve")
         if head.path == b"/later":
@@ -82,6 +78,17 @@ class Breaks:
             breaks("later")
         finally:
             client.finished()
+
+
+class Refused(Asked):
+    """A request that is refused, by a service that breaks over it."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: None, 1 << 20, BadRequest("no"))
+
+    def refuse(self, error: ProxyError) -> None:
+        del error
+        breaks("refusal")
 
 
 class Unsound:

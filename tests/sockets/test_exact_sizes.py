@@ -11,15 +11,14 @@ import pytest
 from gollamas.config.model import Server
 from gollamas.errors import ProxyError, ServerBroke
 from gollamas.net.ask import MAX_REPLY_BYTES, Ask
-from gollamas.net.contracts import Later
 from gollamas.net.downstream import MAX_HELD_BYTES, ClientConnection
 from gollamas.net.pool import Pool
 from gollamas.net.rounds import Round
-from gollamas.wire.message import LARGE_BYTES, Answer, Body, Head
+from gollamas.wire.message import LARGE_BYTES, Body, Head
 from gollamas.wire.response import ResponseReader
 from tests.sockets.proxying import Running, a_server, one_server, runs
 from tests.sockets.raw import Client, Message, Peer, RawServer, answer, chunk, chunked_head, get, post
-from tests.sockets.serving import serving
+from tests.sockets.serving import Asked, serving
 from tests.sockets.test_backpressure import in_kernel
 
 BODY = b'{"model":"llama3.2"}'
@@ -197,17 +196,16 @@ class Notes:
     def __init__(self) -> None:
         self.bodies: list[Body] = []
 
-    def on_head(self, head: Head, is_whole: bool) -> int:  # noqa: ARG002 - the shape of a service
-        return 1 << 30
+    def on_head(self, client: ClientConnection, head: Head, is_whole: bool) -> Asked:  # noqa: ARG002
+        return Asked(lambda body: self._serve(client, body), 1 << 30)
 
-    def refusal(self, error: ProxyError, head: Head | None, client: ClientConnection) -> Answer:  # noqa: ARG002
-        return Answer(error.status, [])
+    def refuse(self, client: ClientConnection, error: ProxyError, asked: tuple[str, str] | None) -> None:
+        raise AssertionError((client, error, asked))
 
-    def serve(self, client: ClientConnection, head: Head, body: Body) -> Later | None:  # noqa: ARG002
+    def _serve(self, client: ClientConnection, body: Body) -> None:
         self.bodies.append(body)
         client.answer(200, [], b"")
         client.finished()
-        return None
 
 
 @around
@@ -305,7 +303,8 @@ async def test_a_large_body_is_handed_to_the_kernel_in_slices_of_256_kib(more: i
         listening.setblocking(False)
         pool = Pool(3.0, Round())
         port = listening.getsockname()[1]
-        connection = await pool.dial(Server(id="one", scheme="http", host="127.0.0.1", port=port))
+        one = Server(id="one", scheme="http", host="127.0.0.1", port=port)
+        connection = await pool.dial(one)
         transport = connection.transport
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         connection.send_pieces(head, [memoryview(piece) for piece in pieces])
@@ -325,5 +324,5 @@ async def test_a_large_body_is_handed_to_the_kernel_in_slices_of_256_kib(more: i
             assert got == head + b"".join(pieces)
             await loop.sock_sendall(sock, answer())
             await sink.over.wait()
-            assert pool.take("one") is connection
+            assert pool.of(one).take() is connection
         pool.close()

@@ -8,10 +8,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
+from gollamas.config.model import Config
 from gollamas.errors import ProxyError
 from gollamas.net.rounds import Round
+from gollamas.wire.framing import Room
 from gollamas.wire.head import HeadLimits
-from gollamas.wire.message import Answer, Body, Head
+from gollamas.wire.message import Body, Head
 
 # A client's connection, which stands above this file.
 C = TypeVar("C")
@@ -38,58 +40,38 @@ class Source(Protocol):
         """The grace period is over: tell the client what is missing and end."""
 
 
-class Service(Protocol[C_contra]):
-    """What a listener's connections are served by."""
+class Judged(Room, Protocol):
+    """A request whose head has come: how much of its body is read, and who answers it."""
 
-    def on_head(self, head: Head, is_whole: bool) -> int:
-        """Answer how long this request's body may be, in bytes, or raise a ProxyError.
+    @property
+    def refusal(self) -> ProxyError | None:
+        """Why nothing of a body is read that has yet to come."""
 
-        `is_whole` says that the body has come with the head.
-        """
-
-    def serve(self, client: C_contra, head: Head, body: Body) -> Later | None:
-        """Begin to answer a request; `client.finished` is called once, behind the answer.
+    def begin(self, body: Body) -> Later | None:
+        """Begin to answer; `finished` of the client's connection is called once, behind the answer.
 
         What has to wait before that is returned, to run as the connection's task.
         """
 
-    def refusal(self, error: ProxyError, head: Head | None, client: C_contra) -> Answer:
-        """Say in the right dialect why a request was not read to its end."""
+    def refuse(self, error: ProxyError) -> None:
+        """Answer why the request was not read to its end; that is all, and the connection ends."""
 
 
-class Limits(Protocol):
-    """The clocks of a client, in seconds, and how large its heads may be."""
+class Service(Protocol[C_contra]):
+    """What a listener's connections are served by."""
 
-    @property
-    def max_head(self) -> int:
-        """Bytes of a request's head."""
+    def on_head(self, client: C_contra, head: Head, is_whole: bool) -> Judged:
+        """Name who answers this request; `is_whole` says that its body has come with the head."""
 
-    @property
-    def max_fields(self) -> int:
-        """Fields of a request's head."""
-
-    @property
-    def header_timeout(self) -> float:
-        """For a request's head, from its first byte."""
-
-    @property
-    def body_timeout(self) -> float:
-        """Between two reads of a body."""
-
-    @property
-    def write_timeout(self) -> float:
-        """Without a byte taken of what was sent."""
-
-    @property
-    def client_idle_timeout(self) -> float:
-        """Between two requests."""
+    def refuse(self, client: C_contra, error: ProxyError, asked: tuple[str, str] | None) -> None:
+        """Answer why a head could not be read; `asked` are its method and path, where they are known."""
 
 
 class Group(Protocol[C]):
     """The connections of one listener, and what they share."""
 
     service: Service[C]
-    limits: Limits
+    limits: Config
     head_limits: HeadLimits
     round: Round
     clock: Callable[[], float]  # monotonic seconds

@@ -99,10 +99,10 @@ class Crowd:
         if len(refused) >= _MOST_REFUSED:
             oldest = next(iter(refused))
             self.left(oldest)
-            oldest.transport.abort()
+            oldest.abort()
         refused[newcomer] = None
         self._refused_count += 1
-        newcomer.turn_away(
+        newcomer.refuse(
             TooManyClients(f"gollamas serves {self._most} connections at once (max_connections): try again")
         )
 
@@ -119,7 +119,7 @@ class Crowd:
         if client is None:
             return False
         self.left(client)  # its place is free now, whenever the kernel is told
-        client.transport.close()
+        client.close()
         self._ended += 1
         return True
 

@@ -9,9 +9,9 @@ import asyncio
 from email.utils import formatdate
 from typing import Final, cast
 
-from gollamas.errors import ProxyError
-from gollamas.net import sockets
-from gollamas.net.contracts import Group, Later, Source
+from gollamas.errors import ProxyError, RequestTooSlow
+from gollamas.net import sockets, states
+from gollamas.net.contracts import Group, Judged, Later, Source
 from gollamas.net.supervisor import Cancellable
 from gollamas.wire.message import LARGE_BYTES, Fields, Head
 from gollamas.wire.request import RequestReader
@@ -29,70 +29,58 @@ def head_of(status: int, fields: Fields, ours: bytes) -> bytes:
 
 
 class ClientConnection(asyncio.Protocol):
-    """One client. The service answers by `answer`, piece by piece by `write`, or on `transport` itself."""
+    """One client. Whoever answers it does so by `answer`, or piece by piece by `write`."""
 
     __slots__ = (
-        "_clients", "_data", "_holds_head", "_is_begun", "_is_lingering", "_reader", "_reads_on", "_running",
-        "_serve", "_stamp", "_unsent", "address", "complete_at", "drained", "fin_means_left",
-        "forwarded_line", "has_ended", "is_busy", "is_gone", "is_paused", "is_stalled", "keep_alive", "now",
-        "round", "source", "transport",
+        "_clients", "_on_head", "_reader", "_running", "_stamp", "_state", "_transport", "_turn", "_unread",
+        "_unsent", "address", "complete_at", "drained", "fin_means_left", "forwarded_line", "has_ended",
+        "is_paused", "keep_alive", "now", "round", "source",
     )  # fmt: skip
 
-    transport: asyncio.Transport
+    _transport: asyncio.Transport
 
     def __init__(self, clients: "Group[ClientConnection]") -> None:
         self._clients = clients
         self.round = clients.round
         self.now = clients.clock  # monotonic seconds
-        self._reader = RequestReader(clients.service.on_head, clients.head_limits)
-        self._serve = clients.service.serve
-        self._data = b""  # read, not parsed yet
+        self._reader = RequestReader(clients.head_limits)
+        self._on_head = clients.service.on_head
+        self._state = states.IDLE
+        self._unread = b""  # what came and is not parsed yet
+        self._turn: Judged | None = None  # what answers the request whose head has come
         self._running: Cancellable | None = None
         self.drained: asyncio.Future[None] | None = None  # of who waits until the client reads on
-        self._is_begun = False  # a part of a request has come
-        self._holds_head = False  # and its head is not whole
-        self._is_lingering = False
-        self._reads_on = False  # what came behind a request is about to be read
         self._unsent = 0
         self.address = ""
         self.complete_at = 0.0  # when the request that is being answered was complete
         self.fin_means_left = False  # a server was asked to run a model for the request
         self.has_ended = False  # the client sends no more (FIN); it may still read
-        self.is_busy = False  # a request is being answered
-        self.is_gone = False
         self.is_paused = False  # the client does not read what was sent
-        self.is_stalled = False  # and has not for so long that it was cut
         self.keep_alive = True
         self.source: Source | None = None
 
     # -- what asyncio calls --------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
-        self.transport.set_write_buffer_limits(high=0)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
+        self._transport.set_write_buffer_limits(high=0)
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
         self.forwarded_line = f"X-Forwarded-For: {self.address}\r\n".encode()
-        self._stamp = self._clients.clock()
+        self._stamp = self.now()
         self._clients.made(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.is_busy or self.is_paused or self._is_lingering:
-            self._hold(data)
+        if self._state >= states.ENDING:
             return
-        round_ = self.round
-        if self._data:
-            self._data += data
-            if len(self._data) <= MAX_HELD_BYTES:
-                return
+        unread = self._unread = self._unread + data if self._unread else data
+        if self._state > states.BODY or self.is_paused:
+            self._state = states.HAS_MORE[self._state]
+            if len(unread) > MAX_HELD_BYTES:
+                self._transport.pause_reading()
         else:
-            self._data = data
-            if round_.open > round_.few and len(data) <= MAX_HELD_BYTES:
-                round_.has_request(self)
-                return
-        # What comes in large or many reads does not wait for its turn, which could pile megabytes up.
-        if self.parse():
-            self.serve()
+            # What comes in large or many reads would pile up while it waits.
+            self.round.has_request(self, len(unread) <= MAX_HELD_BYTES)
 
     def eof_received(self) -> bool:
         """Answer a client that only sends no more, then end; False has the transport close itself.
@@ -100,22 +88,18 @@ class ClientConnection(asyncio.Protocol):
         Once a model runs for it this is leaving, as it is for Ollama, whose server can't tell it from that.
         """
         self.has_ended = True
-        if self._data and self.parse():  # it waits for its round
-            self.serve()
+        self.round.has_request(self, may_wait=False)
         if self.fin_means_left:
             self.keep_alive = False
             self._leave()
-        elif self.is_busy and not self._is_lingering:
-            if not self._reader.rest:
-                self.keep_alive = False
-            return True
-        return False
+            return False
+        if self.is_busy and not self._unread:
+            self.keep_alive = False
+        return self.is_busy
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it has gone either way
-        self.is_gone = True
-        if self._holds_head:
-            self._clients.hold_head(self, 0)
-        self._reader.give_up()
+        self._state = states.WAS_LOST[self._state]
+        self._give_up_request()
         self._clients.lost(self)
         self._leave()
 
@@ -127,7 +111,7 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.is_paused = True
-        self._stamp = self._clients.clock()
+        self._stamp = self.now()
         if self.source is not None:
             self.source.pause()
 
@@ -137,50 +121,47 @@ class ClientConnection(asyncio.Protocol):
             self.source.resume()
         if self.drained is not None and not self.drained.done():
             self.drained.set_result(None)
-        if self._reads_on:
+        if self._state == states.BEHIND:
             asyncio.get_running_loop().call_soon(self._read_on)
 
     # -- requests ------------------------------------------------------------------------------------
 
-    def _hold(self, data: bytes) -> None:
-        """Keep what comes while an answer goes out; what a refused client still sends is dropped."""
-        if self._is_lingering:
-            return
-        if not self.is_busy:
-            self.is_busy = self._reads_on = True  # until the client has read what it was sent
-        reader = self._reader
-        reader.rest += data
-        if len(reader.rest) > MAX_HELD_BYTES:
-            self.transport.pause_reading()
-
     def parse(self) -> bool:
         """Parse what was read; whether a request is complete."""
-        data, self._data = self._data, b""
-        if self.is_busy or self.is_gone or self._is_lingering:
-            self._reader.rest = data + self._reader.rest  # where there is any, it waits for `_read_on`
-            return False
+        data = self._unread
+        if not data or self._state > states.BODY:
+            return False  # it was parsed before its turn, or waits until the client has its answer
+        self._unread = b""
         try:
-            if self._reader.feed(data):
-                self.is_busy = True
-                self.round.open += 1
-                if self._holds_head:
-                    self._hold_head(0)
-                return True
-            self._read_in_part()
+            rest = self._reader.feed(data, self)
+            if rest is None:
+                self._read_in_part()
+                return False
         except Exception as error:  # noqa: BLE001 - nobody else would end the connection
             self._reading_failed(error)
-        return False
+            return False
+        self._unread = rest
+        self.round.open += 1
+        self._state = states.WAS_WHOLE[self._state]
+        return True
+
+    def on_head(self, head: Head, is_whole: bool) -> Judged:
+        """Find out who answers a request, which says how much of its body is read."""
+        if self._state == states.HEAD:
+            self._clients.hold_head(self, 0)
+        turn = self._turn = self._on_head(self, head, is_whole)
+        if turn.refusal is not None:
+            raise turn.refusal
+        return turn
 
     def _reading_failed(self, error: Exception) -> None:
-        if isinstance(error, ProxyError):
-            try:
-                self._refuse(error)
-            except Exception as defect:  # noqa: BLE001 - as in `parse`
-                error = defect
-            else:
-                return
-        self.transport.abort()
-        self.tell("reading a request", error)
+        try:
+            if not isinstance(error, ProxyError):
+                raise error  # noqa: TRY301 - a defect, as one of what answers it
+            self.refuse(error)
+        except Exception as defect:  # noqa: BLE001 - as in `parse`
+            self._transport.abort()
+            self.tell("reading a request", defect)
 
     def tell(self, where: str, defect: Exception) -> None:
         """Have a defect logged that nobody can answer for."""
@@ -188,53 +169,47 @@ class ClientConnection(asyncio.Protocol):
 
     def _read_in_part(self) -> None:
         """A part of a request has come: its clock runs from its first byte, in a body from the last."""
-        reader = self._reader
-        head = reader.head
-        if head is not None or not self._is_begun:
+        head = self._reader.head
+        if head is None:
+            if self._state == states.IDLE:
+                self._stamp = self.now()
+            self._state = states.HEAD_BEGAN[self._state]
+            self._clients.hold_head(self, self._reader.head_bytes)
+        else:
             self._stamp = self.now()
-        self._is_begun = not reader.is_idle
-        held = reader.head_bytes
-        if held or self._holds_head:
-            self._hold_head(held)
-        if head is not None and head.expects_continue:
-            head.expects_continue = False
-            self.transport.write(_CONTINUE)
+            self._state = states.BODY_BEGAN[self._state]
+            if head.expects_continue:
+                head.expects_continue = False
+                self._transport.write(_CONTINUE)
         if self.has_ended:
-            self.transport.close()
+            self._transport.close()
 
-    def _hold_head(self, size: int) -> None:
-        self._holds_head = size > 0
-        self._clients.hold_head(self, size)
-
-    def give_up_head(self) -> None:
-        """Refuse a head that has not come to its end: others need what it holds."""
-        self._reading_failed(_TooLate("the request's head did not come in time"))
+    def _give_up_request(self) -> None:
+        """Read no more of a request, and hold nothing of it."""
+        self._turn, self._reader.body = None, b""
+        self._reader.give_up()
+        self._clients.hold_head(self, 0)
 
     def serve(self) -> None:
         """Have the request answered that is complete; a large one in a turn of its own."""
         if len(self._reader.body) > LARGE_BYTES:
-            self.round.one_a_turn(self._serve_large)
+            self.round.one_a_turn(self._begin)
         else:
-            self._serve_now()
+            self._begin()
 
-    def _serve_large(self) -> None:
-        if self.is_gone:
-            self._reader.body = b""
-            self.round.open -= 1
-        else:
-            self._serve_now()
-
-    def _serve_now(self) -> None:
-        reader = self._reader
+    def _begin(self) -> None:
+        reader, turn = self._reader, self._turn
         head = reader.head
-        assert head is not None  # noqa: S101 - `feed` has answered True
+        if turn is None or head is None:  # the client left before this turn
+            self.round.open -= 1
+            return
         self.complete_at = self.now()
-        self.keep_alive = head.keep_alive and not (self.has_ended and not reader.rest)
-        body, reader.body = reader.body, b""  # it lives as long as the service keeps it
+        self.keep_alive = head.keep_alive and not (self.has_ended and not self._unread)
+        body, reader.body = reader.body, b""  # it lives as long as the turn keeps it
         try:
-            later = self._serve(self, head, body)
+            later = turn.begin(body)
         except Exception as defect:  # noqa: BLE001 - no client waits for an answer that can't come
-            self.transport.abort()
+            self._transport.abort()
             self.finished()
             self.tell("serving a request", defect)
             return
@@ -243,7 +218,7 @@ class ClientConnection(asyncio.Protocol):
 
     def run(self, later: Later) -> None:
         """Run what has to wait; it is cancelled when the client leaves."""
-        running = self._running = Cancellable(later, self.transport.abort)
+        running = self._running = Cancellable(later, self._transport.abort)
         self._clients.spawn(running.run(), "client")
 
     def cancel(self) -> None:
@@ -254,90 +229,93 @@ class ClientConnection(asyncio.Protocol):
     def finished(self, now: float | None = None) -> None:
         """The answer has gone out, or never will: read the next request, or end. `now` where it is known."""
         self.round.open -= 1
-        self.source = None
+        self.source = self._turn = None
         self.fin_means_left = False
         self._stamp = self.now() if now is None else now
-        if self.is_gone:
+        self._state = states.WAS_ANSWERED[self._state]
+        if self._state >= states.STALLED:
             return
-        reader = self._reader
-        if not self.keep_alive or self._clients.is_draining or (self.has_ended and not reader.rest):
+        if not self.keep_alive or self._clients.is_draining or (self.has_ended and not self._unread):
             self._end()
             return
-        reader.next()
-        self._is_begun = False
-        if reader.rest:
+        self._reader.next()
+        if self._unread:
             # Not now: this call may stand in the one that read the request.
-            self._reads_on = True
+            self._state = states.HAS_MORE[self._state]
             asyncio.get_running_loop().call_soon(self._read_on)
-        else:
-            self.is_busy = False
 
     def _end(self) -> None:
         """End the connection behind its last answer."""
-        reader = self._reader
-        if len(reader.rest) <= MAX_HELD_BYTES or self.transport.is_closing():
-            self.transport.close()
-            return
-        # More of the client's bytes wait in the kernel: closing now would reset the connection, and the
-        # client could lose the end of its answer (RFC 9112, section 9.6).
-        reader.rest = b""
-        self._linger()
-        self.transport.resume_reading()
+        if len(self._unread) > MAX_HELD_BYTES and not self._transport.is_closing():
+            # More of the client's bytes wait in the kernel: closing now would reset the connection, and the
+            # client could lose the end of its answer (RFC 9112, section 9.6).
+            self._linger()
+            self._transport.resume_reading()
+        else:
+            self._state = states.WAS_LAST[self._state]
+            self._transport.close()
 
     def _linger(self) -> None:
         """Let the client read to the end; what it still sends is dropped."""
-        self._is_lingering = True
+        self._state = states.WAS_LAST[self._state]
+        self._unread = b""
         self._stamp = self.now()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
         else:
-            self.transport.close()
+            self._transport.close()
 
     def _read_on(self) -> None:
         """Read what came behind the last request, once its answer is with the client."""
-        if self.is_paused or self.is_gone or not self._reads_on:
+        if self.is_paused or self._state != states.BEHIND:
             return
-        self.is_busy = self._reads_on = False
-        reader = self._reader
-        was_held_up = len(reader.rest) > MAX_HELD_BYTES
-        if self.parse():
-            self.serve()
-        if was_held_up and len(reader.rest) <= MAX_HELD_BYTES:
-            self.transport.resume_reading()
+        self._state = states.READS_ON[self._state]
+        was_held_up = len(self._unread) > MAX_HELD_BYTES
+        self.round.has_request(self, may_wait=False)
+        if was_held_up and len(self._unread) <= MAX_HELD_BYTES:
+            self._transport.resume_reading()
 
-    def _refuse(self, error: ProxyError) -> None:
-        """Answer a request that can't be read to its end, and let the client read why."""
+    def refuse(self, error: ProxyError) -> None:
+        """Answer a request that is not read to its end, and let the client read why."""
         self.keep_alive = False
-        head = self._reader.head
-        answer = self._clients.service.refusal(error, head, self)
-        if self._holds_head:
-            self._hold_head(0)
-        self._reader.give_up()
-        self.answer(answer.status, answer.fields, answer.body if isinstance(answer.body, bytes) else b"")
+        if self._turn is not None:
+            self._turn.refuse(error)
+        else:
+            self._clients.service.refuse(self, error, self._reader.asked)
+        self._give_up_request()
         self._linger()
 
-    def turn_away(self, error: ProxyError) -> None:
-        """Refuse a client that has only just connected, without reading what it asks."""
-        self._refuse(error)
+    def give_up_head(self) -> None:
+        """Refuse a head that has not come to its end: others need what it holds."""
+        self._reading_failed(RequestTooSlow("the request's head did not come in time"))
 
     # -- answers -------------------------------------------------------------------------------------
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a request is being answered, or another one waits behind it."""
+        return states.ANSWERING <= self._state <= states.BEHIND
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether it was cut since it took nothing of what it was sent."""
+        return self._state == states.STALLED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is written may still reach it."""
+        return self._state < states.STALLED and not self._transport.is_closing()
+
+    @property
     def idle_since(self) -> float | None:
         """Since when it has waited for a request to begin; None while there is one, and at its end."""
-        if self.is_busy or self.is_paused or self._is_lingering or self._data or not self._reader.is_idle:
-            return None
-        return None if self.is_gone or self.transport.is_closing() else self._stamp
+        is_idle = self._state == states.IDLE and not self._unread and not self.is_paused
+        return self._stamp if is_idle and self.is_open else None
 
     @property
     def head(self) -> Head | None:
         """The head of the request that is being read or answered."""
         return self._reader.head
-
-    @property
-    def asked(self) -> tuple[str, str] | None:
-        """Method and path of a head that was refused before it was read."""
-        return self._reader.asked
 
     def framing_lines(self, framing: bytes) -> bytes:
         """The last lines of an answer's head: how its body ends, and what becomes of the connection."""
@@ -355,68 +333,67 @@ class ClientConnection(asyncio.Protocol):
         ours = lines + self.framing_lines(b"Content-Length: %d\r\n" % len(body) if has_length else b"")
         start = head_of(status, fields, ours)
         is_head_only = not has_length or self._reader.method == b"HEAD"
-        if not self.transport.is_closing():
-            self.transport.write(start if is_head_only else start + body)
+        if not self._transport.is_closing():
+            self._transport.write(start if is_head_only else start + body)
 
     def write(self, data: bytes) -> None:
         """Send a part of an answer whose source pauses when the client does."""
-        self.round.write(self.transport, data)
+        self.round.write(self._transport, data)
 
     def close(self) -> None:
         """End the connection behind what was written."""
         self.round.flush()
         self.keep_alive = False
-        self.transport.close()
+        self._transport.close()
 
     def reset(self) -> None:
         """End the connection so that the client sees a failure (RST)."""
         self.round.flush()
         self.keep_alive = False
-        sockets.reset(self.transport)
+        sockets.reset(self._transport)
 
-    # -- clocks --------------------------------------------------------------------------------------
+    def abort(self) -> None:
+        """End the connection now, whatever was written."""
+        self._transport.abort()
 
     def check(self, now: float) -> None:
         """End what has waited for too long (RFC 9110, section 15.5.9, for 408)."""
-        if self.is_paused or self.transport.is_closing():
+        if self.is_paused or self._transport.is_closing():
             self._check_writing(now, self._clients.limits.write_timeout)
-        elif self._is_lingering:
-            if now - self._stamp > LINGER_SECONDS:
-                self.transport.abort()
-        elif not self.is_busy:
+        elif self._state == states.ENDING and now - self._stamp > LINGER_SECONDS:
+            self._transport.abort()
+        elif self._state <= states.BODY and not self._unread:  # else it has just read
             self._check_reading(now - self._stamp)
         elif self.source is not None:
             self.source.check(now)
 
     def _check_reading(self, waited: float) -> None:
         limits = self._clients.limits
-        if self._data:
-            return  # it has just read
-        if self._reader.in_body:
-            if waited > limits.body_timeout:
-                self._reading_failed(_TooLate("the request body did not come in time"))
-        elif not self._reader.is_idle:
+        if self._state == states.IDLE:
+            if waited > limits.client_idle_timeout:
+                self._transport.close()
+        elif self._state == states.HEAD:
             if waited > limits.header_timeout:
-                self._reading_failed(_TooLate("the request's head did not come in time"))
-        elif waited > limits.client_idle_timeout:
-            self.transport.close()
+                self.give_up_head()
+        elif waited > limits.body_timeout:
+            self._reading_failed(RequestTooSlow("the request body did not come in time"))
 
     def _check_writing(self, now: float, limit: float) -> None:
-        unsent = sockets.unsent_bytes(self.transport)
+        unsent = sockets.unsent_bytes(self._transport)
         if unsent != self._unsent:
-            self._unsent = unsent
-            self._stamp = now
+            self._unsent, self._stamp = unsent, now
         elif now - self._stamp > limit:
-            self.is_stalled = True
+            self._state = states.WAS_CUT[self._state]
             self.reset()
 
     def drain(self) -> None:
         """No further request: an idle connection ends now, any other behind its answer."""
-        if not self.is_busy and not self._data and self._reader.is_idle:
-            self.transport.close()
+        if self._state == states.IDLE and not self._unread:
+            self._transport.close()
 
-
-class _TooLate(ProxyError):
-    """A request that did not come to its end in time."""
-
-    status = 408
+    def shut_down(self) -> None:
+        """The grace period is over: an answer ends with an error where its framing has room for one."""
+        if self.source is not None:
+            self.source.shut_down()
+        else:
+            self.close()

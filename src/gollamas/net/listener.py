@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from gollamas.config.model import Address
-from gollamas.net.contracts import Later, Limits, Service
+from gollamas.config.model import Address, Config
+from gollamas.net.contracts import Later, Service
 from gollamas.net.crowd import Crowd
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.rounds import Round
@@ -99,7 +99,7 @@ class Clients:
     def __init__(
         self,
         service: Service[ClientConnection],
-        limits: Limits,
+        limits: Config,
         spawn: Callable[[Later, str], asyncio.Task[None]],
         clock: Callable[[], float],
         round_: Round,
@@ -124,7 +124,7 @@ class Clients:
             try:
                 client.check(now)
             except Exception as defect:  # noqa: BLE001 - the others have clocks too
-                client.transport.abort()
+                client.abort()
                 client.tell("looking at a client's clocks", defect)
         self.crowd.check(now)
 
@@ -169,16 +169,13 @@ class Clients:
         """End every answer with an error where its framing has room for one; say how many there were."""
         left = tuple(self.live)
         for client in left:
-            if client.source is not None and client.is_busy:
-                client.source.shut_down()
-            else:
-                client.transport.close()
+            client.shut_down()
         return len(left)
 
     def abort(self) -> None:
         """End every connection now."""
         for client in tuple(self.live):
-            client.transport.abort()
+            client.abort()
 
 
 class Listener:
@@ -191,7 +188,7 @@ class Listener:
     def __init__(
         self,
         service: Service[ClientConnection],
-        limits: Limits,
+        limits: Config,
         tasks: Supervisor,
         clock: Callable[[], float],
         round_: Round | None = None,

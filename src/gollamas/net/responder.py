@@ -23,12 +23,11 @@ async def send(client: ClientConnection, answer: Answer) -> None:
     if not is_chunked:
         client.keep_alive = False
     framing = b"Transfer-Encoding: chunked\r\n" if is_chunked else b""
-    transport = client.transport
-    transport.write(head_of(answer.status, answer.fields, client.framing_lines(framing)))
+    client.write(head_of(answer.status, answer.fields, client.framing_lines(framing)))
     try:
         async for piece in pieces:
             if piece:
-                transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
+                client.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
                 await _until_it_reads(client)
     except CutOff:
         client.reset()
@@ -38,7 +37,7 @@ async def send(client: ClientConnection, answer: Answer) -> None:
         if close is not None:
             await close()
     if is_chunked:
-        transport.write(b"0\r\n\r\n")
+        client.write(b"0\r\n\r\n")
 
 
 async def _until_it_reads(client: ClientConnection) -> None:
@@ -49,27 +48,24 @@ async def _until_it_reads(client: ClientConnection) -> None:
 
 
 class Responder:
-    """A service whose answers are values: `respond` makes one of each request, errors look like `refuse`."""
+    """A service whose answers are values: `respond` makes one of each request, `refusal` of an error."""
 
     def __init__(
         self,
         respond: Callable[[Request], Awaitable[Answer]],
-        refuse: Callable[[ProxyError], Answer],
+        refusal: Callable[[ProxyError], Answer],
         max_body: int,
     ) -> None:
         self._respond = respond
-        self._refuse = refuse
-        self._max_body = max_body
+        self._refusal = refusal
+        self.max_body = max_body
 
-    def on_head(self, head: Head, is_whole: bool) -> int:  # noqa: ARG002 - every route has one limit
+    def on_head(self, client: ClientConnection, head: Head, is_whole: bool) -> "_ByValue":  # noqa: ARG002
         """Let every body in up to `max_body` bytes."""
-        return self._max_body
+        return _ByValue(self, client, head)
 
-    def serve(self, client: ClientConnection, head: Head, body: Body) -> Later:
+    async def serve(self, client: ClientConnection, request: Request) -> None:
         """Send what `respond` answers."""
-        return self._serve(client, Request(head, bytes(body), client.address))
-
-    async def _serve(self, client: ClientConnection, request: Request) -> None:
         try:
             await self.answer(client, request)
         finally:
@@ -80,9 +76,28 @@ class Responder:
         try:
             answer = await self._respond(request)
         except ProxyError as error:
-            answer = self._refuse(error)
+            answer = self._refusal(error)
         await send(client, answer)
 
-    def refusal(self, error: ProxyError, head: Head | None, client: ClientConnection) -> Answer:  # noqa: ARG002
+    def refuse(self, client: ClientConnection, error: ProxyError, _: tuple[str, str] | None = None) -> None:
         """Say why a request was not read to its end."""
-        return self._refuse(error)
+        answer = self._refusal(error)
+        client.answer(answer.status, answer.fields, answer.body if isinstance(answer.body, bytes) else b"")
+
+
+class _ByValue:
+    """One request that a responder answers."""
+
+    budget = refusal = None
+
+    def __init__(self, responder: Responder, client: ClientConnection, head: Head) -> None:
+        self.limit = responder.max_body
+        self._responder = responder
+        self._client = client
+        self._head = head
+
+    def begin(self, body: Body) -> Later:
+        return self._responder.serve(self._client, Request(self._head, bytes(body), self._client.address))
+
+    def refuse(self, error: ProxyError) -> None:
+        self._responder.refuse(self._client, error)

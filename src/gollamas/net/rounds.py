@@ -3,8 +3,8 @@
 A request passes through more code than a processor's caches hold. So what the sockets gave in one turn is
 collected, and each stage (parse, pass on, write, end, account; parse, serve, send) is done for all of it
 before the next: with 32 connections that takes two fifths off a request's time. Owns the order of the
-stages. While no more than FEW requests are open a turn seldom reads twice, and a connection works its read
-off at once.
+stages, and whether there are any: connections tell it of every read. While no more than FEW requests are
+open a turn seldom reads twice, and each read is worked off at once.
 """
 
 import asyncio
@@ -42,17 +42,9 @@ class Round:
     """The reads and writes of one turn. No method of what it is given may raise."""
 
     __slots__ = (
-        "_asking",
-        "_is_due",
-        "_is_gathering",
-        "_large",
-        "_reading",
-        "_steps",
-        "_writes",
-        "few",
-        "has_stages",
-        "open",
-    )
+        "_asking", "_has_stages", "_is_due", "_is_gathering", "_large", "_reading", "_steps", "_writes",
+        "few", "open",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.open = 0  # requests that are being answered
@@ -62,20 +54,26 @@ class Round:
         self._asking: list[Asks] = []
         self._steps: list[Callable[[], None]] = []  # of the next stage
         self._large: deque[Callable[[], None]] = deque()
-        self.has_stages = False  # a stage is done that has another behind it
+        self._has_stages = False  # a stage is done that has another behind it
         self._is_due = self._is_gathering = False
 
-    def has_answer(self, connection: Reads) -> None:
-        """Take a server's connection that has read."""
-        self._reading.append(connection)
-        if not self._is_due:
-            self._soon()
+    def has_answer(self, connection: Reads, may_wait: bool) -> None:
+        """Take a server's connection that has read; one that may not wait is worked off now."""
+        if may_wait and self.open > self.few:
+            self._reading.append(connection)
+            if not self._is_due:
+                self._soon()
+        elif connection.parse() and connection.pass_on():
+            connection.end()
 
-    def has_request(self, client: Asks) -> None:
-        """Take a client's connection that has read."""
-        self._asking.append(client)
-        if not self._is_due:
-            self._soon()
+    def has_request(self, client: Asks, may_wait: bool) -> None:
+        """Take a client's connection that has read; as `has_answer`."""
+        if may_wait and self.open > self.few:
+            self._asking.append(client)
+            if not self._is_due:
+                self._soon()
+        elif client.parse():
+            client.serve()
 
     def _soon(self) -> None:
         self._is_due = True
@@ -94,8 +92,11 @@ class Round:
             asyncio.get_running_loop().call_soon(self._take_large)
 
     def then(self, step: Callable[[], None]) -> None:
-        """Take a step in the next stage, where `has_stages`."""
-        self._steps.append(step)
+        """Take a step in the next stage, now where there are none."""
+        if self._has_stages:
+            self._steps.append(step)
+        else:
+            step()
 
     def run(self) -> None:
         """Work off all that was read."""
@@ -120,12 +121,12 @@ class Round:
     def _in_two_stages(self, first: list[Callable[[], None]]) -> None:
         """Take these steps, then those that they leave to `then`."""
         second = self._steps = []
-        self.has_stages = True
+        self._has_stages = True
         try:
             for step in first:
                 step()
         finally:
-            self.has_stages = False
+            self._has_stages = False
         for step in second:
             step()
 

@@ -150,17 +150,15 @@ class ServerConnection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         if self._sink is None:
             self.abort()  # bytes that nobody asked for
-        elif self._round.open <= self._round.few or nbytes == _SIZE or self._data:
-            # Where more of it follows in this turn, it would pile up without a look at the client.
-            data = _VIEW[:nbytes].tobytes()
-            self._data = self._data + data if self._data else data
-            self._work_off()
-        else:
-            self._data = _VIEW[:nbytes].tobytes()
-            self._round.has_answer(self)
+            return
+        # Where more of it follows in this turn, it would pile up without a look at the client.
+        may_wait = not self._data and nbytes < _SIZE
+        data = _VIEW[:nbytes].tobytes()
+        self._data = self._data + data if self._data else data
+        self._round.has_answer(self, may_wait)
 
     def eof_received(self) -> None:
-        self._work_off()
+        self._round.has_answer(self, may_wait=False)
         if self._sink is not None and self.reader.finished():
             if self.pass_on():
                 self.end()
@@ -169,7 +167,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self.is_closed = True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._work_off()
+        self._round.has_answer(self, may_wait=False)
         self.is_closed = True
         if self._sink is not None:
             self._fail(reasons.broken(exc) if exc else "it closed the connection")
@@ -227,11 +225,6 @@ class ServerConnection(asyncio.BufferedProtocol):
             sink.ended()
         except Exception as defect:  # noqa: BLE001 - it must end no other connection's turn
             _tell("ending an answer", defect)
-
-    def _work_off(self) -> None:
-        """Work off what was read, before its turn."""
-        if self._data and self.parse() and self.pass_on():
-            self.end()
 
     def _defect(self, defect: Exception) -> None:
         self._fail("an internal error: see the log of gollamas")

@@ -90,10 +90,7 @@ class Exchange(Turn[Route]):
             if connection is None:
                 return step
             self._connection, self._sent_at = connection, now
-            if self.client.round.has_stages:
-                self.client.round.then(self._send)
-            else:
-                self._send()
+            self.client.round.then(self._send)
         elif isinstance(step, LookUp):
             return step
         elif isinstance(step, Fail):
@@ -272,10 +269,7 @@ class Exchange(Turn[Route]):
             self.failed(error)
             return
         self._ended_at = relay.ended_at
-        if self.client.round.has_stages:
-            self.client.round.then(self._end)
-        else:
-            self._end()
+        self.client.round.then(self._end)
 
     def _count(self, relay: Relay) -> None:
         event = self.event

@@ -249,7 +249,7 @@ class Relay:
         self._call.event.error = text
         client = self._client
         client.round.flush()
-        if not client.is_gone and not client.transport.is_closing():
+        if client.is_open:
             rest = self._editor.flush() if self._editor is not None else b""
             if rest:
                 self._keep(rest)
@@ -261,10 +261,10 @@ class Relay:
                     is_event_stream=self.is_events,
                     sent_tail=self.tail[-4:],
                 )
-                client.transport.write(b"%x\r\n%b\r\n" % (len(rest) + len(error), rest + error))
+                client.write(b"%x\r\n%b\r\n" % (len(rest) + len(error), rest + error))
                 client.close()
             elif self._framing is _RAW:
-                client.transport.write(rest)
+                client.write(rest)
                 client.reset()
             else:
                 client.close()

@@ -10,16 +10,16 @@ from typing import Final
 
 from gollamas.api import dialects, routes
 from gollamas.api.dialects import Dialect
-from gollamas.api.gate import Gate
+from gollamas.api.gate import Gate, Verdict
 from gollamas.api.routes import Kind, Route
 from gollamas.errors import NotServed, ProxyError
 from gollamas.events import End, RequestEnded
-from gollamas.net.contracts import Later
+from gollamas.net.contracts import Judged, Later
 from gollamas.net.downstream import ClientConnection
 from gollamas.proxy.exchange import Exchange
 from gollamas.proxy.own import Listings, Own, not_served, not_yet
-from gollamas.proxy.turn import Fleet, Snapshot, Turn, body_bytes, path_of
-from gollamas.wire.message import Answer, Body, Budget, Head
+from gollamas.proxy.turn import Fleet, Snapshot, Turn
+from gollamas.wire.message import Body, Budget, Head
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
 _HEX: Final = [f"{number:02x}" for number in range(256)]
@@ -41,75 +41,12 @@ class Proxy:
         """Serve by another configuration from now on; requests keep the one they began with."""
         self._snapshot = snapshot
         self._gate = gate
-        self._max_body = snapshot.config.max_body
         self._uploads.limit = snapshot.config.max_upload
 
     # -- what a client's connection calls ------------------------------------------------------------
 
-    def on_head(self, head: Head, is_whole: bool) -> int:
-        """Let a body in up to the limit of its route; where none is served nothing of it is read."""
-        limit = self._max_body
-        if is_whole and head.length <= limit:
-            return limit  # HOT: `serve` judges it
-        route = routes.find(head.path)
-        if route is None or head.method not in route.allowed or self._gate.judge(head).status is not None:
-            raise NotServed("not served")
-        if route.kind is Kind.LATER:
-            raise not_yet(route)
-        if route.kind is not Kind.FORM:
-            return limit
-        head.budget = self._uploads
-        return self._uploads.limit
-
-    def refusal(self, error: ProxyError, head: Head | None, client: ClientConnection) -> Answer:
-        """Answer a request that was not read to its end, and let the log know."""
-        route = routes.find(head.path) if head is not None else None
-        event = RequestEnded(
-            request_id=self._id_of(head) if head is not None else self._new_id(),
-            client=client.address,
-            method=head.method.decode() if head is not None else "-",
-            route=route.path if route is not None else "other",
-        )
-        event.error = error.text
-        if head is None and (asked := client.asked) is not None:
-            event.method, event.path = asked
-        elif head is not None and route is None:
-            event.path = path_of(head)
-        answer = self._refused(error, head, route, event)
-        event.status = answer.status
-        event.bytes_out = body_bytes(answer, head)
-        if answer.status >= 400:
-            event.end = End.REFUSED
-        self._fleet.emit(event)
-        answer.fields.append((b"X-Request-Id", event.request_id.encode()))
-        return answer
-
-    def _refused(
-        self, error: ProxyError, head: Head | None, route: Route | None, event: RequestEnded
-    ) -> Answer:
-        verdict = self._gate.judge(head) if head is not None else None
-        refused = None
-        if isinstance(error, NotServed) and head is not None and verdict is not None:
-            refused = not_served(head, route, verdict)
-        if refused is not None:
-            answer, event.error = refused
-        else:
-            dialect = route.dialect if route is not None else Dialect.NATIVE
-            fields, body = dialects.error(dialect, error.status, error.text, event.request_id)
-            answer = Answer(error.status, fields, body)
-        fields = answer.fields
-        if error.retry_after is not None:
-            fields.append((b"Retry-After", b"%d" % error.retry_after))
-        if error.status == 405:
-            fields.append((b"Allow", route.allow if route is not None else _METHODS))
-        if verdict is not None:
-            # A page may read why only where the gate lets its origin.
-            lines = verdict.lines.split(b"\r\n")
-            fields += [(name, value) for name, _, value in (line.partition(b": ") for line in lines) if name]
-        return answer
-
-    def serve(self, client: ClientConnection, head: Head, body: Body) -> Later | None:
-        """Answer one request, whatever happens to it."""
+    def on_head(self, client: ClientConnection, head: Head, is_whole: bool) -> Judged:
+        """Name who answers; where nothing is served, nothing is read of a body that has yet to come."""
         request_id = self._new_id() if head.is_plain else self._id_of(head)
         route = routes.BY_PATH.get(head.path) or routes.find(head.path)
         verdict = self._gate.judge(head)
@@ -117,11 +54,27 @@ class Proxy:
             exchange = Exchange(self._fleet, self._snapshot, client, head, route, request_id)
             if verdict.lines:
                 exchange.lines += verdict.lines
-            return exchange.begin(body)
-        turn = Turn(self._fleet, self._snapshot, client, head, route, request_id)
-        turn.lines += verdict.lines
-        turn.event.bytes_in = len(body)
-        return self._own.answer(turn, verdict)
+            if route.kind is Kind.FORM:
+                exchange.budget, exchange.limit = self._uploads, self._uploads.limit
+            return exchange
+        turn = _Ours(self._fleet, self._snapshot, client, head, route, request_id)
+        turn.judged(self._own, verdict, has_body=is_whole and head.length <= turn.limit)
+        return turn
+
+    def refuse(self, client: ClientConnection, error: ProxyError, asked: tuple[str, str] | None) -> None:
+        """Answer a request whose head could not be read, and let the log know."""
+        event = RequestEnded(self._new_id(), client.address, "-", "other")
+        if asked is not None:
+            event.method, event.path = asked
+        event.error, event.status, event.end = error.text, error.status, End.REFUSED
+        fields, body = dialects.error(Dialect.NATIVE, error.status, error.text, event.request_id)
+        event.bytes_out = len(body)
+        self._fleet.emit(event)
+        if error.retry_after is not None:
+            fields.append((b"Retry-After", b"%d" % error.retry_after))
+        if error.status == 405:
+            fields.append((b"Allow", _METHODS))
+        client.answer(error.status, fields, body, b"X-Request-Id: %b\r\n" % event.request_id.encode())
 
     def _id_of(self, head: Head) -> str:
         """The client's own id of a request where it can stand in a log, else a new one."""
@@ -134,3 +87,38 @@ class Proxy:
         if low == 0 or number == 1:
             self._id_block = f"{self._id_start}{number >> 8:010x}"
         return self._id_block + _HEX[low]  # HOT: one addition
+
+
+class _Ours(Turn[Route | None]):
+    """A request that no server is asked for one model: an answer of our own."""
+
+    _own: Own
+    _verdict: Verdict
+
+    def judged(self, own: Own, verdict: Verdict, *, has_body: bool) -> None:
+        """Note what the gate says; unless it `has_body`, what is not served is refused without one."""
+        self.lines += verdict.lines
+        self._own = own
+        self._verdict = verdict
+        if has_body:
+            return
+        route = self.route
+        if route is None or verdict.status is not None or self.head.method not in route.allowed:
+            self.refusal = NotServed("not served")
+        elif route.kind is Kind.LATER:
+            self.refusal = not_yet(route)
+
+    def begin(self, body: Body) -> Later:
+        """Answer it, whatever its body says."""
+        self.event.bytes_in = len(body)
+        return self._own.answer(self, self._verdict)
+
+    def refuse(self, error: ProxyError) -> None:
+        """Answer why its body was not read; where nothing is served, that is why."""
+        refused = not_served(self.head, self.route, self._verdict)
+        if refused is None:
+            super().refuse(error)
+            return
+        answer, self.event.error = refused
+        self.answer(answer)
+        self._tell(self.event)

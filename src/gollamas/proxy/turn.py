@@ -20,7 +20,7 @@ from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.pool import Kept, Pool
-from gollamas.wire.message import Answer, Head
+from gollamas.wire.message import Answer, Budget, Head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,9 @@ class Turn(Generic[R_co]):
     `lines` are ready head lines for whatever answer goes out, `id_line` is the one that the server gets too.
     """
 
+    budget: Budget | None = None  # what the bytes of its body count toward
+    refusal: ProxyError | None = None  # why nothing of a body is read that has yet to come
+
     def __init__(
         self,
         fleet: Fleet,
@@ -91,6 +94,7 @@ class Turn(Generic[R_co]):
         self.client = client
         self.head = head
         self.route = route
+        self.limit = snapshot.config.max_body  # bytes of its body
         self.lines = self.id_line = b"X-Request-Id: %b\r\n" % request_id.encode()
         self.event = RequestEnded(
             request_id, client.address, head.method.decode(), "other" if route is None else route.path
@@ -136,6 +140,11 @@ class Turn(Generic[R_co]):
         if target is not None:
             self.lines += target.line
         self.answer(Answer(error.status, fields, body))
+
+    def refuse(self, error: ProxyError) -> None:
+        """Answer why the request was not read to its end, and tell of that."""
+        self.fail(error)
+        self._tell(self.event)
 
     def attempt_failed(self, server_id: str, cause: Cause, why: str, *, moves_on: bool = False) -> None:
         """Tell that a server failed this request, and whether it goes on to another one."""

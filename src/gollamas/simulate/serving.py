@@ -92,7 +92,7 @@ class _Service(Responder):
             lines = [b"%b: %b\r\n" % field for field in answer.fields]
             start = b"HTTP/1.1 %d %b\r\n" % (answer.status, HTTPStatus(answer.status).phrase.encode())
             length = b"Content-Length: %d\r\n\r\n" % answer.body.whole_length
-            client.transport.write(b"".join((start, *lines, length, answer.body)))
+            client.write(b"".join((start, *lines, length, answer.body)))
             client.reset()
             return
         await send(client, answer)

@@ -133,7 +133,6 @@ class Head:
     length: int  # of the body, where it is not chunked
     is_chunked: bool
     expects_continue: bool
-    budget: Budget | None = field(compare=False)  # what the bytes of its body count toward
     _names: dict[bytes, bytes] | None = field(compare=False, repr=False)
 
     def __init__(self) -> None:
@@ -144,7 +143,6 @@ class Head:
         self.is_http10 = self.is_chunked = self.expects_continue = False
         self.keep_alive = self.is_plain = True
         self.hop_names = _NONE
-        self.budget = None
         self._names = None
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gollamas.errors import ProxyError
 from gollamas.wire.head import HeadLimits
-from gollamas.wire.message import Body, Head
+from gollamas.wire.message import Body, Budget, Head
 from gollamas.wire.request import RequestReader
 from gollamas.wire.response import BadAnswer, Ends, ResponseReader, end_to_end
 
@@ -43,18 +43,31 @@ class Seen:
         return [body for _, body in self.requests]
 
 
+@dataclass(slots=True)
+class Room:
+    """Judges every request alike: so much of a body is read. Keeps what it is told."""
+
+    limit: int = LIMIT
+    budget: Budget | None = None
+    told: list[tuple[Head, bool]] = field(default_factory=list)
+
+    def on_head(self, head: Head, is_whole: bool) -> "Room":
+        self.told.append((head, is_whole))
+        return self
+
+
 def requests_of(pieces: Iterable[bytes], limit: int = LIMIT) -> Seen:
     """Read all requests of one connection, as `net/downstream` does, until one is refused."""
     seen = Seen()
-    reader = RequestReader(lambda head, is_whole: limit, LIMITS)  # noqa: ARG005 - every request has one limit
+    reader, room = RequestReader(LIMITS), Room(limit)
     try:
         for piece in pieces:
-            is_complete = reader.feed(piece)
-            while is_complete:
+            rest = piece
+            while rest and (behind := reader.feed(rest, room)) is not None:
                 assert reader.head is not None
                 seen.requests.append((reader.head, reader.body))
                 reader.next()
-                is_complete = bool(reader.rest) and reader.feed(b"")
+                rest = behind
     except ProxyError as error:
         seen.error = type(error)
     return seen
@@ -62,22 +75,23 @@ def requests_of(pieces: Iterable[bytes], limit: int = LIMIT) -> Seen:
 
 def first_request(pieces: list[bytes], limit: int = LIMIT) -> tuple[Head, Body, bytes]:
     """Read one request: its head, its body, and every byte behind it."""
-    reader = RequestReader(lambda head, is_whole: limit, LIMITS)  # noqa: ARG005 - every request has one limit
+    reader = RequestReader(LIMITS)
     for at, piece in enumerate(pieces):
-        if reader.feed(piece):
+        rest = reader.feed(piece, Room(limit))
+        if rest is not None:
             assert reader.head is not None
-            return reader.head, reader.body, reader.rest + b"".join(pieces[at + 1 :])
+            return reader.head, reader.body, rest + b"".join(pieces[at + 1 :])
     raise AssertionError("no request is complete")
 
 
 def refusal_of(data: bytes, limit: int = LIMIT) -> ProxyError:
     """Read bytes that are to be refused."""
-    reader = RequestReader(lambda head, is_whole: limit, LIMITS)  # noqa: ARG005 - every request has one limit
+    reader = RequestReader(LIMITS)
     try:
-        is_complete = reader.feed(data)
+        rest = reader.feed(data, Room(limit))
     except ProxyError as error:
         return error
-    raise AssertionError(f"accepted: complete {is_complete}, {reader.head}")
+    raise AssertionError(f"accepted: {reader.head}, and behind it {rest!r}")
 
 
 @dataclass(slots=True)

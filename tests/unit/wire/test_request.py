@@ -2,12 +2,13 @@
 
 import pytest
 
-from gollamas.errors import BodyTooLarge, ProxyError
+from gollamas.errors import BodyTooLarge, ProxyError, UploadsFull
+from gollamas.wire.framing import too_large
 from gollamas.wire.head import HeadTooLarge, TargetTooLong
-from gollamas.wire.message import Head
-from gollamas.wire.request import RequestReader, too_large
+from gollamas.wire.message import Budget, Head
+from gollamas.wire.request import RequestReader
 from tests.unit.wire.framing import BODY, REFUSED, chunked, get, post
-from tests.unit.wire.readers import LIMITS, first_request, one_by_one, refusal_of, requests_of
+from tests.unit.wire.readers import LIMITS, Room, first_request, one_by_one, refusal_of, requests_of
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -115,13 +116,12 @@ def test_requests_behind_one_another_are_read_in_order(count: int) -> None:
 
 def test_a_request_is_parsed_no_further_than_its_end() -> None:
     """A faulty second request is not looked at before it is asked for."""
-    reader = RequestReader(lambda *_: 10, LIMITS)
-    assert reader.feed(post(b"Content-Length: 2\r\n", b"{}") + b"nonsense\r\n\r\n")
-    assert (reader.body, reader.rest) == (b"{}", b"nonsense\r\n\r\n")
-    assert not reader.is_idle
+    reader = RequestReader(LIMITS)
+    rest = reader.feed(post(b"Content-Length: 2\r\n", b"{}") + b"nonsense\r\n\r\n", Room(10))
+    assert (reader.body, rest) == (b"{}", b"nonsense\r\n\r\n")
     reader.next()
     with pytest.raises(ProxyError):
-        reader.feed(b"")
+        reader.feed(b"nonsense\r\n\r\n", Room(10))
 
 
 def test_sound_requests_before_a_faulty_one_are_read() -> None:
@@ -131,44 +131,71 @@ def test_sound_requests_before_a_faulty_one_are_read() -> None:
 
 
 def test_a_reader_says_how_far_a_request_has_come() -> None:
-    reader = RequestReader(lambda *_: 10, LIMITS)
-    assert reader.is_idle
-    assert not reader.in_body
-    assert not reader.feed(b"POST / HTTP/1.1\r\n")
-    assert not reader.is_idle
-    assert not reader.in_body
-    assert not reader.feed(b"Host: a\r\nContent-Length: 5\r\n\r\nhel")
-    assert reader.in_body
-    assert reader.feed(b"lo")
-    assert (reader.body, reader.rest) == (b"hello", b"")
+    reader, room = RequestReader(LIMITS), Room(10)
+    assert reader.feed(b"POST / HTTP/1.1\r\n", room) is None
+    assert reader.head_bytes == 17
+    assert reader.feed(b"Host: a\r\nContent-Length: 5\r\n\r\nhel", room) is None
+    assert reader.head is not None
+    assert reader.head_bytes == 0
+    assert reader.feed(b"lo", room) == b""
+    assert reader.body == b"hello"
     reader.next()
-    assert reader.is_idle
-    assert (reader.head, reader.body) == (None, b"")
+    assert not reader.body
 
 
 @pytest.mark.parametrize("start", [b"\r", b"\r\n", b"\r\n\r"])
-def test_a_connection_with_an_empty_line_is_not_idle(start: bytes) -> None:
-    reader = RequestReader(lambda *_: 10, LIMITS)
-    assert not reader.feed(start)
-    assert not reader.is_idle
-    assert reader.feed((b"\n" if start.endswith(b"\r") else b"") + get(b"/"))
-    reader.next()
-    assert reader.is_idle
+def test_an_empty_line_may_come_in_parts(start: bytes) -> None:
+    reader, room = RequestReader(LIMITS), Room(10)
+    assert reader.feed(start, room) is None
+    assert reader.feed((b"\n" if start.endswith(b"\r") else b"") + get(b"/") + b"x", room) == b"x"
 
 
-def test_whoever_sees_the_head_decides_how_long_the_body_may_be() -> None:
-    seen: list[Head] = []
+@pytest.mark.parametrize("way", ["length", "chunked"])
+def test_a_request_is_judged_once_by_its_head_before_its_body(way: str) -> None:
+    fields, body = (
+        (b"Content-Length: 5\r\n", b"hello") if way == "length" else (b"Transfer-Encoding: chunked\r\n", BODY)
+    )
+    for data in one_by_one(post(fields, body)), [post(fields), body], [post(fields, body)]:
+        room = Room(10)
+        reader = RequestReader(LIMITS)
+        assert [reader.feed(piece, room) for piece in data] == [None] * (len(data) - 1) + [b""]
+        ((head, is_whole),) = room.told
+        assert (head.path, is_whole) == (b"/api/chat", way == "length" and len(data) == 1)
 
-    def ten(head: Head, is_whole: bool) -> int:
-        assert not is_whole
-        seen.append(head)
-        return 10
 
-    reader = RequestReader(ten, LIMITS)
-    assert not reader.feed(post(b"Content-Length: 10\r\n"))
-    assert [head.path for head in seen] == [b"/api/chat"]
-    assert reader.feed(b"0123456789")
-    assert len(seen) == 1
+def test_whoever_judges_the_head_may_refuse_before_the_body_is_read() -> None:
+    class Refuses:
+        def on_head(self, head: Head, is_whole: bool) -> Room:
+            raise BodyTooLarge(f"{head.path.decode()} {is_whole}")
+
+    reader = RequestReader(LIMITS)
+    with pytest.raises(BodyTooLarge, match="/api/chat False"):
+        reader.feed(post(b"Content-Length: 5\r\nExpect: 100-continue\r\n"), Refuses())
+
+
+@pytest.mark.parametrize("size", [9, 10])
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_budget_gets_back_what_a_body_held(size: int, is_chunked: bool) -> None:
+    budget = Budget(10)
+    body = b"a" * size
+    data = (
+        chunked(b"%x\r\n%b\r\n0\r\n\r\n" % (size, body))
+        if is_chunked
+        else post(b"Content-Length: %d\r\n" % size, body)
+    )
+    for _ in range(2):
+        reader = RequestReader(LIMITS)
+        assert reader.feed(data[:-1], Room(10, budget)) is None
+        assert not budget.take(2)
+        other = RequestReader(LIMITS)
+        with pytest.raises(UploadsFull):
+            other.feed(data[:-1], Room(10, budget))
+        other.give_up()
+        assert reader.feed(data[-1:], Room(10, budget)) == b""
+        assert reader.body == body
+        assert not budget.take(2)  # it is held as long as it is answered
+        reader.next()
+    assert budget.take(10)
 
 
 @pytest.mark.parametrize("request_", [post(b"Content-Length: 11\r\n"), chunked(b"5\r\nhello\r\n6\r\n")])
@@ -184,21 +211,10 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
     ]
 
 
-def test_an_error_of_the_one_who_sees_the_head_passes_before_the_body_is_read() -> None:
-    def refuse(head: Head, is_whole: bool) -> int:  # noqa: ARG001
-        raise BodyTooLarge(head.path.decode())
-
-    reader = RequestReader(refuse, LIMITS)
-    with pytest.raises(BodyTooLarge, match="/api/chat"):
-        reader.feed(post(b"Content-Length: 5\r\nExpect: 100-continue\r\n"))
-    assert reader.head is not None  # who answers needs its dialect
-
-
 def test_an_expectation_is_told_with_the_head() -> None:
-    reader = RequestReader(lambda *_: 10, LIMITS)
-    assert not reader.feed(post(b"Expect: 100-Continue\r\nContent-Length: 5\r\n"))
-    assert reader.head is not None
-    assert reader.head.expects_continue
+    room = Room(10)
+    assert RequestReader(LIMITS).feed(post(b"Expect: 100-Continue\r\nContent-Length: 5\r\n"), room) is None
+    assert room.told[0][0].expects_continue
 
 
 @pytest.mark.parametrize("body", [b"", b"hello"])

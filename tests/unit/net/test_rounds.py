@@ -1,0 +1,83 @@
+"""A round decides when what was read is worked off: at once, or stage by stage with all else of its turn."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from gollamas.net.rounds import Round
+
+
+class Side:
+    """A connection, to a server and of a client, that notes what a round has it do."""
+
+    def __init__(self, name: str, log: list[str], round_: Round, *, is_whole: bool = True) -> None:
+        self.name, self.log, self.round, self.is_whole = name, log, round_, is_whole
+
+    def parse(self) -> bool:
+        self.log.append(f"parse {self.name}")
+        return self.is_whole
+
+    def pass_on(self) -> bool:
+        self.log.append(f"pass on {self.name}")
+        return True
+
+    def end(self) -> None:
+        self._in_two("end")
+
+    def serve(self) -> None:
+        self._in_two("serve")
+
+    def _in_two(self, what: str) -> None:
+        self.log.append(f"{what} {self.name}")
+        self.round.then(lambda: self.log.append(f"then {self.name}"))
+
+
+def after_a_turn(open_: int, tell: Callable[[Round, list[str]], None]) -> tuple[list[str], list[str]]:
+    """Tell a round of reads while so many requests are open: what it does at once, and what in the end."""
+    log: list[str] = []
+
+    async def turn() -> list[str]:
+        round_ = Round()
+        round_.few, round_.open = 4, open_
+        tell(round_, log)
+        at_once = list(log)
+        await asyncio.sleep(0)
+        return at_once
+
+    return asyncio.run(turn()), log
+
+
+@pytest.mark.parametrize(("open_", "may_wait"), [(4, True), (4, False), (5, False)])
+def test_where_few_are_open_or_it_may_not_wait_a_read_is_worked_off_at_once(
+    open_: int, may_wait: bool
+) -> None:
+    def tell(round_: Round, log: list[str]) -> None:
+        round_.has_answer(Side("server", log, round_), may_wait)
+        round_.has_request(Side("client", log, round_), may_wait)
+        round_.has_request(Side("part", log, round_, is_whole=False), may_wait)
+
+    at_once, in_the_end = after_a_turn(open_, tell)
+    assert at_once == in_the_end
+    assert at_once == [
+        *("parse server", "pass on server", "end server", "then server"),
+        *("parse client", "serve client", "then client"),
+        "parse part",
+    ]
+
+
+def test_where_many_are_open_each_stage_is_done_for_all_before_the_next() -> None:
+    def tell(round_: Round, log: list[str]) -> None:
+        for name in ("a", "b"):
+            round_.has_request(Side(f"client {name}", log, round_), may_wait=True)
+            round_.has_answer(Side(f"server {name}", log, round_), may_wait=True)
+        round_.has_answer(Side("part", log, round_, is_whole=False), may_wait=True)
+
+    at_once, in_the_end = after_a_turn(5, tell)
+    assert at_once == []
+    assert in_the_end == [
+        *("parse server a", "parse server b", "parse part", "pass on server a", "pass on server b"),
+        *("end server a", "end server b", "then server a", "then server b"),
+        *("parse client a", "parse client b", "serve client a", "serve client b"),
+        *("then client a", "then client b"),
+    ]

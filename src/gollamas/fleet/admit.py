@@ -67,6 +67,8 @@ class Admission:
         troubles = []
         for server_id in found.candidates:
             server = self._view.servers.get(server_id)
-            why = (server.why_down if server is not None else "") or "not reachable"
+            # One that is up and tried has ended its connection before a byte of an answer.
+            failed = "it gave no answer" if server_id in request.tried else "not reachable"
+            why = (server.why_down if server is not None else "") or failed
             troubles.append(f"{server_id}: {why}")
         return f"model '{model}' is not available: no server can be reached ({'; '.join(troubles)})"

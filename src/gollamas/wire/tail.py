@@ -33,7 +33,7 @@ class Counts:
     tokens_out: int | None
     eval_seconds: float | None  # spent on tokens_out
     load_seconds: float | None  # until the model was ready; about 1 ms when it was loaded
-    tokens_cached: int | None  # of tokens_in; 0 is told by servers that know, from 0.33.3 on
+    tokens_cached: int | None  # of tokens_in; known since 0.33.3, though on /v1/responses 0 says nothing
     done: bool  # the answer ended as its dialect ends one, not only its bytes
 
     def __init__(
@@ -90,7 +90,10 @@ def counts(tail: bytes, telling: Telling) -> Counts:
     if telling is Telling.OPENAI:
         return _usage(tail, b'"prompt_tokens":', b'"completion_tokens":', b"data: [DONE]")
     if telling is Telling.RESPONSES:
-        return _usage(tail, b'"input_tokens":', b'"output_tokens":', b'"type":"response.completed"')
+        said = _usage(tail, b'"input_tokens":', b'"output_tokens":', b'"type":"response.completed"')
+        if said.tokens_cached == 0:  # servers that do not know write it here
+            said.tokens_cached = None
+        return said
     said = _usage(
         tail, b'"input_tokens":', b'"output_tokens":', b'"type":"message_stop"', b'"cache_read_input_tokens":'
     )

@@ -42,7 +42,7 @@ class Admission:
         key = found.key
         choice = choose(self._view, found.candidates, key, tried)
         if choice is None:
-            return NoServerLeft(self._nobody(model, found))
+            return NoServerLeft(self._nobody(model, found, tried))
         server = self._view.servers[choice.server_id]
         server.in_flight += 1
         by_model = server.in_flight_by_model
@@ -62,13 +62,13 @@ class Admission:
             else:
                 del by_model[key]  # names come from clients: no zeros pile up
 
-    def _nobody(self, model: str, found: Found) -> str:
+    def _nobody(self, model: str, found: Found, tried: Collection[str]) -> str:
         """Say what the client reads: the model, each of its servers, what is wrong with it."""
         troubles = []
         for server_id in found.candidates:
             server = self._view.servers.get(server_id)
             # One that is up and tried has ended its connection before a byte of an answer.
-            failed = "it gave no answer" if server_id in request.tried else "not reachable"
+            failed = "it gave no answer" if server_id in tried else "not reachable"
             why = (server.why_down if server is not None else "") or failed
             troubles.append(f"{server_id}: {why}")
         return f"model '{model}' is not available: no server can be reached ({'; '.join(troubles)})"

@@ -37,13 +37,10 @@ def test_a_server_that_is_up_and_was_tried_gave_no_answer() -> None:
     """It is reachable, so nothing else is said of it."""
     view = view_of(config({"llama3.2": ["a", "b"]}))
     view.answered("a", "0.34.3", 0.0)
-    view.connect_failed("b", "connection refused", 1.0)
-    wanted = Wanted("llama3.2", KEY, ("a", "b"))
-    wanted.tried = {"a", "b"}
-    went = Admission(view).enter(wanted, 2.0)
-    assert isinstance(went, Refuse)
-    assert isinstance(went.error, NoServerLeft)
-    assert went.error.text.endswith("(a: it gave no answer; b: connection refused)")
+    view.connect_failed("b", "connection refused")
+    went = Admission(view).enter("llama3.2", found("llama3.2", "a", "b"), {"a", "b"})
+    assert isinstance(went, NoServerLeft)
+    assert went.text.endswith("(a: it gave no answer; b: connection refused)")
 
 
 def test_a_server_taken_away_still_gets_its_lease_back() -> None:

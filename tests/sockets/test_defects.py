@@ -52,7 +52,7 @@ def breaks(what: str) -> NoReturn:
 class Breaks:
     """A service that breaks where a request's path says, and answers any other."""
 
-    def on_head(self, client: ClientConnection, head: Head, is_whole: bool) -> Asked:  # noqa: ARG002
+    def on_head(self, client: ClientConnection, head: Head) -> Asked:
         if head.path == b"/on_head":
             breaks("on_head")
         return Refused() if head.path == b"/refusal" else Asked(lambda _: self._serve(client, head), 1 << 20)

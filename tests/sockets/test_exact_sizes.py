@@ -196,7 +196,7 @@ class Notes:
     def __init__(self) -> None:
         self.bodies: list[Body] = []
 
-    def on_head(self, client: ClientConnection, head: Head, is_whole: bool) -> Asked:  # noqa: ARG002
+    def on_head(self, client: ClientConnection, head: Head) -> Asked:  # noqa: ARG002
         return Asked(lambda body: self._serve(client, body), 1 << 30)
 
     def refuse(self, client: ClientConnection, error: ProxyError, asked: tuple[str, str] | None) -> None:

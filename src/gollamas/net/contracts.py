@@ -43,10 +43,6 @@ class Source(Protocol):
 class Judged(Room, Protocol):
     """A request whose head has come: how much of its body is read, and who answers it."""
 
-    @property
-    def refusal(self) -> ProxyError | None:
-        """Why nothing of a body is read that has yet to come."""
-
     def begin(self, body: Body) -> Later | None:
         """Begin to answer; `finished` of the client's connection is called once, behind the answer.
 
@@ -60,8 +56,8 @@ class Judged(Room, Protocol):
 class Service(Protocol[C_contra]):
     """What a listener's connections are served by."""
 
-    def on_head(self, client: C_contra, head: Head, is_whole: bool) -> Judged:
-        """Name who answers this request; `is_whole` says that its body has come with the head."""
+    def on_head(self, client: C_contra, head: Head) -> Judged:
+        """Name who answers this request."""
 
     def refuse(self, client: C_contra, error: ProxyError, asked: tuple[str, str] | None) -> None:
         """Answer why a head could not be read; `asked` are its method and path, where they are known."""

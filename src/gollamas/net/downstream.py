@@ -80,7 +80,7 @@ class ClientConnection(asyncio.Protocol):
                 self._transport.pause_reading()
         else:
             # What comes in large or many reads would pile up while it waits.
-            self.round.has_request(self, len(unread) <= MAX_HELD_BYTES)
+            self._has_read(may_wait=len(unread) <= MAX_HELD_BYTES)
 
     def eof_received(self) -> bool:
         """Answer a client that only sends no more, then end; False has the transport close itself.
@@ -88,7 +88,7 @@ class ClientConnection(asyncio.Protocol):
         Once a model runs for it this is leaving, as it is for Ollama, whose server can't tell it from that.
         """
         self.has_ended = True
-        self.round.has_request(self, may_wait=False)
+        self._has_read(may_wait=False)
         if self.fin_means_left:
             self.keep_alive = False
             self._leave()
@@ -126,6 +126,10 @@ class ClientConnection(asyncio.Protocol):
 
     # -- requests ------------------------------------------------------------------------------------
 
+    def _has_read(self, *, may_wait: bool) -> None:
+        if not self.round.defers_request(self, may_wait) and self.parse():
+            self.serve()
+
     def parse(self) -> bool:
         """Parse what was read; whether a request is complete."""
         data = self._unread
@@ -145,13 +149,11 @@ class ClientConnection(asyncio.Protocol):
         self._state = states.WAS_WHOLE[self._state]
         return True
 
-    def on_head(self, head: Head, is_whole: bool) -> Judged:
+    def on_head(self, head: Head) -> Judged:
         """Find out who answers a request, which says how much of its body is read."""
         if self._state == states.HEAD:
             self._clients.hold_head(self, 0)
-        turn = self._turn = self._on_head(self, head, is_whole)
-        if turn.refusal is not None:
-            raise turn.refusal
+        turn = self._turn = self._on_head(self, head)
         return turn
 
     def _reading_failed(self, error: Exception) -> None:
@@ -271,7 +273,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._state = states.READS_ON[self._state]
         was_held_up = len(self._unread) > MAX_HELD_BYTES
-        self.round.has_request(self, may_wait=False)
+        self._has_read(may_wait=False)
         if was_held_up and len(self._unread) <= MAX_HELD_BYTES:
             self._transport.resume_reading()
 
@@ -288,8 +290,6 @@ class ClientConnection(asyncio.Protocol):
     def give_up_head(self) -> None:
         """Refuse a head that has not come to its end: others need what it holds."""
         self._reading_failed(RequestTooSlow("the request's head did not come in time"))
-
-    # -- answers -------------------------------------------------------------------------------------
 
     @property
     def is_busy(self) -> bool:

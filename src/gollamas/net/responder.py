@@ -60,7 +60,7 @@ class Responder:
         self._refusal = refusal
         self.max_body = max_body
 
-    def on_head(self, client: ClientConnection, head: Head, is_whole: bool) -> "_ByValue":  # noqa: ARG002
+    def on_head(self, client: ClientConnection, head: Head) -> "_ByValue":
         """Let every body in up to `max_body` bytes."""
         return _ByValue(self, client, head)
 

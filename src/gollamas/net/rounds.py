@@ -3,8 +3,8 @@
 A request passes through more code than a processor's caches hold. So what the sockets gave in one turn is
 collected, and each stage (parse, pass on, write, end, account; parse, serve, send) is done for all of it
 before the next: with 32 connections that takes two fifths off a request's time. Owns the order of the
-stages, and whether there are any: connections tell it of every read. While no more than FEW requests are
-open a turn seldom reads twice, and each read is worked off at once.
+stages, and whether a read waits for them: connections tell it of every one. While no more than FEW requests
+are open a turn seldom reads twice, and each read is worked off at once.
 """
 
 import asyncio
@@ -57,27 +57,26 @@ class Round:
         self._has_stages = False  # a stage is done that has another behind it
         self._is_due = self._is_gathering = False
 
-    def has_answer(self, connection: Reads, may_wait: bool) -> None:
-        """Take a server's connection that has read; one that may not wait is worked off now."""
-        if may_wait and self.open > self.few:
-            self._reading.append(connection)
-            if not self._is_due:
-                self._soon()
-        elif connection.parse() and connection.pass_on():
-            connection.end()
+    def defers_answer(self, connection: Reads, may_wait: bool) -> bool:
+        """Hear of a server's connection that has read: whether that waits for its stage, or is due now."""
+        if not may_wait or self.open <= self.few:
+            return False
+        self._reading.append(connection)
+        self._soon()
+        return True
 
-    def has_request(self, client: Asks, may_wait: bool) -> None:
-        """Take a client's connection that has read; as `has_answer`."""
-        if may_wait and self.open > self.few:
-            self._asking.append(client)
-            if not self._is_due:
-                self._soon()
-        elif client.parse():
-            client.serve()
+    def defers_request(self, client: Asks, may_wait: bool) -> bool:
+        """Hear of a client's connection that has read; as `defers_answer`."""
+        if not may_wait or self.open <= self.few:
+            return False
+        self._asking.append(client)
+        self._soon()
+        return True
 
     def _soon(self) -> None:
-        self._is_due = True
-        asyncio.get_running_loop().call_soon(self.run)
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self.run)
 
     def one_a_turn(self, step: Callable[[], None]) -> None:
         """Take a step that is long, alone: all else that is due comes between two of them."""

@@ -155,10 +155,10 @@ class ServerConnection(asyncio.BufferedProtocol):
         may_wait = not self._data and nbytes < _SIZE
         data = _VIEW[:nbytes].tobytes()
         self._data = self._data + data if self._data else data
-        self._round.has_answer(self, may_wait)
+        self._has_read(may_wait=may_wait)
 
     def eof_received(self) -> None:
-        self._round.has_answer(self, may_wait=False)
+        self._has_read(may_wait=False)
         if self._sink is not None and self.reader.finished():
             if self.pass_on():
                 self.end()
@@ -167,11 +167,15 @@ class ServerConnection(asyncio.BufferedProtocol):
         self.is_closed = True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._round.has_answer(self, may_wait=False)
+        self._has_read(may_wait=False)
         self.is_closed = True
         if self._sink is not None:
             self._fail(reasons.broken(exc) if exc else "it closed the connection")
         self.home.lost(self)
+
+    def _has_read(self, *, may_wait: bool) -> None:
+        if not self._round.defers_answer(self, may_wait) and self.parse() and self.pass_on():
+            self.end()
 
     # -- what a round calls --------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ class Proxy:
 
     # -- what a client's connection calls ------------------------------------------------------------
 
-    def on_head(self, client: ClientConnection, head: Head, is_whole: bool) -> Judged:
+    def on_head(self, client: ClientConnection, head: Head) -> Judged:
         """Name who answers; where nothing is served, nothing is read of a body that has yet to come."""
         request_id = self._new_id() if head.is_plain else self._id_of(head)
         route = routes.BY_PATH.get(head.path) or routes.find(head.path)
@@ -58,7 +58,7 @@ class Proxy:
                 exchange.budget, exchange.limit = self._uploads, self._uploads.limit
             return exchange
         turn = _Ours(self._fleet, self._snapshot, client, head, route, request_id)
-        turn.judged(self._own, verdict, has_body=is_whole and head.length <= turn.limit)
+        turn.judged(self._own, verdict)
         return turn
 
     def refuse(self, client: ClientConnection, error: ProxyError, asked: tuple[str, str] | None) -> None:
@@ -95,13 +95,11 @@ class _Ours(Turn[Route | None]):
     _own: Own
     _verdict: Verdict
 
-    def judged(self, own: Own, verdict: Verdict, *, has_body: bool) -> None:
-        """Note what the gate says; unless it `has_body`, what is not served is refused without one."""
+    def judged(self, own: Own, verdict: Verdict) -> None:
+        """Note what the gate says: where nothing is served, no body is waited for."""
         self.lines += verdict.lines
         self._own = own
         self._verdict = verdict
-        if has_body:
-            return
         route = self.route
         if route is None or verdict.status is not None or self.head.method not in route.allowed:
             self.refusal = NotServed("not served")

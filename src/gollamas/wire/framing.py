@@ -8,7 +8,7 @@ import mmap
 import re
 from typing import Final, Protocol
 
-from gollamas.errors import BodyTooLarge, UploadsFull
+from gollamas.errors import BodyTooLarge, ProxyError, UploadsFull
 from gollamas.wire.fields import FORBIDDEN_TRAILERS
 from gollamas.wire.head import BadHead
 from gollamas.wire.message import LARGE_BYTES, Body, Budget, Head
@@ -39,6 +39,10 @@ class Room(Protocol):
     def budget(self) -> Budget | None:
         """What its bytes count toward."""
 
+    @property
+    def refusal(self) -> ProxyError | None:
+        """Why nothing of it is read, unless it came with the head."""
+
 
 class Held:
     """A body that is held whole; `give_up` lets it go, and the room that it took."""
@@ -46,6 +50,8 @@ class Held:
     __slots__ = ("_budget", "_filled", "_limit", "_pieces", "_size", "_space", "_taken")
 
     def __init__(self, room: Room, length: int | None) -> None:
+        if room.refusal is not None:
+            raise room.refusal
         self._limit = room.limit
         self._budget = room.budget
         self._size = 0  # bytes that are announced so far

@@ -35,8 +35,8 @@ _NOTHING: Final = bytearray()  # stands where no part of a head is kept; never w
 class Judges(Protocol):
     """Whoever reads requests, and judges each by its head."""
 
-    def on_head(self, head: Head, is_whole: bool) -> Room:
-        """Say how much of the body is read, or raise a ProxyError; `is_whole`: it has come with the head."""
+    def on_head(self, head: Head) -> Room:
+        """Say how much of the body is read."""
 
 
 class RequestReader:
@@ -103,10 +103,9 @@ class RequestReader:
         head = self.head
         if rest is None or head is None:
             return None
+        room = judge.on_head(head)
         length = head.length
-        is_whole = len(rest) >= length and not head.is_chunked
-        room = judge.on_head(head, is_whole)
-        if is_whole and length <= room.limit:
+        if len(rest) >= length and not head.is_chunked and length <= room.limit:
             self.body = rest[:length]  # HOT: the usual body comes in the same read
             return rest[length:]
         self._held = Held(room, None if head.is_chunked else length)

@@ -22,6 +22,14 @@ class Side:
         self.log.append(f"pass on {self.name}")
         return True
 
+    def has_answer(self, *, may_wait: bool) -> None:
+        if not self.round.defers_answer(self, may_wait) and self.parse() and self.pass_on():
+            self.end()
+
+    def has_request(self, *, may_wait: bool) -> None:
+        if not self.round.defers_request(self, may_wait) and self.parse():
+            self.serve()
+
     def end(self) -> None:
         self._in_two("end")
 
@@ -53,9 +61,9 @@ def test_where_few_are_open_or_it_may_not_wait_a_read_is_worked_off_at_once(
     open_: int, may_wait: bool
 ) -> None:
     def tell(round_: Round, log: list[str]) -> None:
-        round_.has_answer(Side("server", log, round_), may_wait)
-        round_.has_request(Side("client", log, round_), may_wait)
-        round_.has_request(Side("part", log, round_, is_whole=False), may_wait)
+        Side("server", log, round_).has_answer(may_wait=may_wait)
+        Side("client", log, round_).has_request(may_wait=may_wait)
+        Side("part", log, round_, is_whole=False).has_request(may_wait=may_wait)
 
     at_once, in_the_end = after_a_turn(open_, tell)
     assert at_once == in_the_end
@@ -69,9 +77,9 @@ def test_where_few_are_open_or_it_may_not_wait_a_read_is_worked_off_at_once(
 def test_where_many_are_open_each_stage_is_done_for_all_before_the_next() -> None:
     def tell(round_: Round, log: list[str]) -> None:
         for name in ("a", "b"):
-            round_.has_request(Side(f"client {name}", log, round_), may_wait=True)
-            round_.has_answer(Side(f"server {name}", log, round_), may_wait=True)
-        round_.has_answer(Side("part", log, round_, is_whole=False), may_wait=True)
+            Side(f"client {name}", log, round_).has_request(may_wait=True)
+            Side(f"server {name}", log, round_).has_answer(may_wait=True)
+        Side("part", log, round_, is_whole=False).has_answer(may_wait=True)
 
     at_once, in_the_end = after_a_turn(5, tell)
     assert at_once == []

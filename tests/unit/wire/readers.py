@@ -49,10 +49,11 @@ class Room:
 
     limit: int = LIMIT
     budget: Budget | None = None
-    told: list[tuple[Head, bool]] = field(default_factory=list)
+    refusal: ProxyError | None = None
+    told: list[Head] = field(default_factory=list)
 
-    def on_head(self, head: Head, is_whole: bool) -> "Room":
-        self.told.append((head, is_whole))
+    def on_head(self, head: Head) -> "Room":
+        self.told.append(head)
         return self
 
 

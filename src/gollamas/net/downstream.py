@@ -14,26 +14,21 @@ from gollamas.net import sockets, states
 from gollamas.net.contracts import Group, Judged, Later, Source
 from gollamas.net.supervisor import Cancellable
 from gollamas.wire.message import LARGE_BYTES, Fields, Head
+from gollamas.wire.outgoing import AnswerWriter, field_lines
 from gollamas.wire.request import RequestReader
-from gollamas.wire.response import head_bytes, status_line
+from gollamas.wire.response import Ends
 
 MAX_HELD_BYTES: Final = 64 * 1024  # read ahead of a client while its request is answered
 LINGER_SECONDS: Final = 5.0  # how long a refused client may go on sending
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def head_of(status: int, fields: Fields, ours: bytes) -> bytes:
-    """The head of an answer of our own, which says when it was made (RFC 9110, section 6.6.1)."""
-    date = (b"Date", formatdate(usegmt=True).encode())
-    return head_bytes(status_line(status), [*fields, date], ours)
-
-
 class ClientConnection(asyncio.Protocol):
-    """One client. Whoever answers it does so by `answer`, or piece by piece by `write`."""
+    """One client. It is answered by `answer`, or by what its `writer` gives to `begin` and `write`."""
 
     __slots__ = (
         "_clients", "_on_head", "_reader", "_running", "_stamp", "_state", "_transport", "_turn", "_unread",
-        "_unsent", "address", "complete_at", "drained", "fin_means_left", "forwarded_line", "has_ended",
+        "_unsent", "address", "complete_at", "fin_means_left", "forwarded_line", "has_ended",
         "is_paused", "keep_alive", "now", "round", "source",
     )  # fmt: skip
 
@@ -49,7 +44,6 @@ class ClientConnection(asyncio.Protocol):
         self._unread = b""  # what came and is not parsed yet
         self._turn: Judged | None = None  # what answers the request whose head has come
         self._running: Cancellable | None = None
-        self.drained: asyncio.Future[None] | None = None  # of who waits until the client reads on
         self._unsent = 0
         self.address = ""
         self.complete_at = 0.0  # when the request that is being answered was complete
@@ -119,8 +113,6 @@ class ClientConnection(asyncio.Protocol):
         self.is_paused = False
         if self.source is not None:
             self.source.resume()
-        if self.drained is not None and not self.drained.done():
-            self.drained.set_result(None)
         if self._state == states.BEHIND:
             asyncio.get_running_loop().call_soon(self._read_on)
 
@@ -317,28 +309,52 @@ class ClientConnection(asyncio.Protocol):
         """The head of the request that is being read or answered."""
         return self._reader.head
 
-    def framing_lines(self, framing: bytes) -> bytes:
-        """The last lines of an answer's head: how its body ends, and what becomes of the connection."""
-        if not self.keep_alive or self._clients.is_draining:
-            return framing + b"Connection: close\r\n"
-        head = self._reader.head
-        return framing + b"Connection: keep-alive\r\n" if head is not None and head.is_http10 else framing
+    def writer(self) -> AnswerWriter:
+        """Make the writer of the answer that is about to begin."""
+        reader = self._reader
+        head = reader.head
+        return AnswerWriter(
+            is_http10=head is not None and head.is_http10,
+            to_head=reader.method == b"HEAD",
+            keeps_alive=self.keep_alive and not self._clients.is_draining,
+        )
 
-    def answer(self, status: int, fields: Fields, body: bytes, lines: bytes = b"") -> None:
-        """Send a whole answer; `lines` are ready lines of its head.
+    def begin(self, writer: AnswerWriter, data: bytes) -> None:
+        """Send the head of an answer, and what its writer gave with it."""
+        if not writer.keeps_alive:
+            self.keep_alive = False
+        self.write(data)
 
-        To HEAD it has no body, after 204 and 304 neither body nor length.
+    def answer(self, status: int, fields: Fields, body: bytes | None, lines: bytes = b"") -> AnswerWriter:
+        """Send a whole answer of our own, or the head of one whose body comes in pieces: `body` is None.
+
+        It says when it was made (RFC 9110, section 6.6.1). `lines` are ready lines of its head.
         """
-        has_length = status >= 200 and status not in (204, 304)
-        ours = lines + self.framing_lines(b"Content-Length: %d\r\n" % len(body) if has_length else b"")
-        start = head_of(status, fields, ours)
-        is_head_only = not has_length or self._reader.method == b"HEAD"
+        lines = b"%bDate: %b\r\n%b" % (field_lines(fields), formatdate(usegmt=True).encode(), lines)
+        writer = self.writer()
+        if body is None:
+            data = writer.begin(status, lines, b"")
+        else:
+            data = writer.begin(status, lines, b"", len(body), body, is_whole=True)
         if not self._transport.is_closing():
-            self._transport.write(start if is_head_only else start + body)
+            self.begin(writer, data)
+            self.round.flush()  # the connection may end behind it
+        return writer
 
     def write(self, data: bytes) -> None:
         """Send a part of an answer whose source pauses when the client does."""
         self.round.write(self._transport, data)
+
+    def break_off(self, writer: AnswerWriter, error: bytes) -> None:
+        """End an answer that will not be whole: never by a proper end."""
+        self.round.flush()
+        if not self.is_open:
+            return
+        self.write(writer.broken(error))
+        if writer.ends is Ends.CLOSE:
+            self.reset()
+        else:
+            self.close()
 
     def close(self) -> None:
         """End the connection behind what was written."""

@@ -1,15 +1,88 @@
 """A service whose answers are values: for the admin port and the simulated server.
 
-Owns the way from a request to its answer, and the sending of one that is made piece by piece.
+Owns the way from a request to its answer, and the sending of one that is made piece by piece, which the main
+port's own answers go through too.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
-from gollamas.errors import ProxyError
+from gollamas.errors import ProxyError, ShuttingDown
 from gollamas.net.contracts import Later
-from gollamas.net.downstream import ClientConnection, head_of
+from gollamas.net.downstream import ClientConnection
 from gollamas.wire.message import Answer, Body, CutOff, Head, Request
+from gollamas.wire.outgoing import AnswerWriter
+from gollamas.wire.response import Ends
+
+
+class Stream:
+    """The pieces of an answer whose head has gone out; the client's source while they follow it.
+
+    None is asked for while the client does not read. However it ends, the iterator is closed.
+    """
+
+    def __init__(self, client: ClientConnection, writer: AnswerWriter, pieces: AsyncIterator[bytes]) -> None:
+        self._client = client
+        self._writer = writer
+        self._pieces = pieces
+        self._drained: asyncio.Future[None] | None = None
+        self._is_cut = False  # the grace period is over
+
+    async def run(self) -> None:
+        """Send all pieces and the end; raises what the iterator raises, and ShuttingDown."""
+        self._client.source = self
+        try:
+            if self._writer.ends is not Ends.AT_ONCE:
+                await self._send()
+        except asyncio.CancelledError:
+            if not self._is_cut:
+                raise
+            raise ShuttingDown("gollamas is shutting down") from None
+        finally:
+            self._client.source = None
+            close = getattr(self._pieces, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _send(self) -> None:
+        client, writer = self._client, self._writer
+        await self._until_it_reads()
+        async for piece in self._pieces:
+            data = writer.piece(piece)
+            if data:
+                client.write(data)
+                await self._until_it_reads()
+        data = writer.end()
+        if data:
+            client.write(data)
+
+    async def _until_it_reads(self) -> None:
+        """Wait while the client does not read; let others go on even where it does."""
+        await asyncio.sleep(0)
+        while self._client.is_paused:
+            self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
+
+    # -- what the client's connection calls ----------------------------------------------------------
+
+    def pause(self) -> None:
+        """`_until_it_reads` looks."""
+
+    def resume(self) -> None:
+        """Ask for the next piece."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def check(self, now: float) -> None:
+        """The client's own clocks do; who makes the pieces has others."""
+
+    def client_left(self) -> None:
+        """The task is cancelled, which ends this."""
+
+    def shut_down(self) -> None:
+        """Break the answer off."""
+        self._is_cut = True
+        self._client.cancel()
 
 
 async def send(client: ClientConnection, answer: Answer) -> None:
@@ -18,33 +91,16 @@ async def send(client: ClientConnection, answer: Answer) -> None:
     if isinstance(pieces, bytes):
         client.answer(answer.status, answer.fields, pieces)
         return
-    head = client.head
-    is_chunked = head is None or not head.is_http10
-    if not is_chunked:
-        client.keep_alive = False
-    framing = b"Transfer-Encoding: chunked\r\n" if is_chunked else b""
-    client.write(head_of(answer.status, answer.fields, client.framing_lines(framing)))
+    writer = client.answer(answer.status, answer.fields, None)
     try:
-        async for piece in pieces:
-            if piece:
-                client.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
-                await _until_it_reads(client)
+        await Stream(client, writer, pieces).run()
     except CutOff:
         client.reset()
-        return
-    finally:
-        close = getattr(pieces, "aclose", None)
-        if close is not None:
-            await close()
-    if is_chunked:
-        client.write(b"0\r\n\r\n")
-
-
-async def _until_it_reads(client: ClientConnection) -> None:
-    if client.is_paused:
-        client.drained = asyncio.get_running_loop().create_future()
-        await client.drained
-        client.drained = None
+    except ShuttingDown:
+        client.break_off(writer, b"")
+    except BaseException:
+        client.break_off(writer, b"")
+        raise
 
 
 class Responder:

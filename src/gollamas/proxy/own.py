@@ -16,6 +16,7 @@ from gollamas.api.routes import Kind, Route
 from gollamas.config.model import Config
 from gollamas.errors import NotYetSupported
 from gollamas.fleet.view import View
+from gollamas.net.responder import Stream
 from gollamas.proxy.turn import Turn
 from gollamas.wire.message import Answer, Head
 
@@ -48,7 +49,7 @@ class Own:
             else:
                 assert route is not None  # noqa: S101 - without one nothing is served
                 answer = await self._of_route(route, turn.snapshot.config)
-            turn.answer(answer)
+            await _send(turn, answer)
         except asyncio.CancelledError:
             turn.left()
             raise
@@ -84,6 +85,16 @@ class Own:
         """Look anew at what a list is made of; where nothing could be seen yet, the log says why."""
         await look()
         self._view.explain_empty()
+
+
+async def _send(turn: Turn[Route | None], answer: Answer) -> None:
+    """Send an answer, whole or in the pieces that its iterator gives."""
+    writer = turn.answer(answer)
+    if not isinstance(answer.body, bytes):
+        try:
+            await Stream(turn.client, writer, answer.body).run()
+        finally:
+            turn.event.bytes_out = writer.bytes_out
 
 
 def not_served(head: Head, route: Route | None, verdict: Verdict) -> tuple[Answer, str | None] | None:

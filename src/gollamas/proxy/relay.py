@@ -1,8 +1,8 @@
 """One attempt: a server's answer on its way to the client.
 
-Owns the head's rewriting, the framing towards the client, back-pressure and what a client reads when an
-answer breaks off. It runs within the callbacks of both connections; its call only hears how it ended.
-Nothing is decoded on the way; an editor changes a name back as bytes pass, where there is one.
+Owns the sink and the source of the two connections, their clocks, back-pressure, and what an end means; the
+bytes that the client gets are the writer's. It runs within the callbacks of both connections; its call only
+hears how it ended. Nothing is decoded on the way.
 """
 
 from typing import Final, Protocol
@@ -19,21 +19,13 @@ from gollamas.net.upstream import ServerConnection
 from gollamas.proxy.turn import Fleet
 from gollamas.wire.lines import NameEditor
 from gollamas.wire.message import Head
-from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end, status_line
-from gollamas.wire.tail import TAIL_BYTES
+from gollamas.wire.outgoing import UNKNOWN, AnswerWriter
+from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end
 
 BUSY_STATUS: Final = 503  # Ollama's answer when its queue is full: another server may do it
 _HELD_SECONDS: Final = 1.0  # that a busy answer may take to its end before another server is asked
 _BY_LENGTH: Final = Ends.LENGTH
 _EVENTS: Final = b"text/event-stream"
-_LAST_CHUNK: Final = b"0\r\n\r\n"
-
-
-# How the body goes to the client. HOT: not an Enum, whose members CPython 3.11 looks up by a slow path.
-_NONE: Final = "no body"
-_LENGTH: Final = "length"
-_CHUNKED: Final = "chunked"
-_RAW: Final = "until the connection's end"  # for HTTP/1.0
 
 
 class Call(Protocol):
@@ -90,12 +82,9 @@ class Relay:
         self._client = client = call.client
         self._connection = connection
         self._lines = call.lines + server_line
-        self._editor: NameEditor | None = None
-        self._framing: str | None = None  # None until the head has gone out
+        self._writer: AnswerWriter | None = None  # None until the head has gone out
         self._names: tuple[bytes, bytes] | None = None  # as the server was asked, as the client asked
         self._is_done = self.may_move_on = False
-        self._older = self._last = b""  # the ends of the last two pieces
-        self.bytes_out = 0
         self.is_kept = not connection.is_fresh  # it had served before
         self.reader = connection.reader
         self.sent_at = self._seen_at = now
@@ -108,54 +97,15 @@ class Relay:
     # -- what the server's connection calls ----------------------------------------------------------
 
     def progress(self, reader: ResponseReader) -> None:
-        framing = self._framing
-        if framing is None:
-            if not reader.has_head:
-                return
-            if self.may_move_on and reader.status == BUSY_STATUS:
-                self._hold(reader)
-                return
-            pieces = reader.pieces
-            self._pass_on(reader, pieces.pop() if len(pieces) == 1 else reader.take())
+        writer = self._writer
+        if writer is None:
+            self._progress_head(reader)
             return
-        if framing is not _CHUNKED:
-            self._progress_unchunked(reader)
-            return
-        # HOT: a piece of a stream takes this way and no other: one write a read, as one chunk.
+        # HOT: a piece of a stream takes this way and no other: one write a read.
         pieces = reader.pieces
         data = pieces.pop() if len(pieces) == 1 else reader.take()
-        if self._editor is not None or reader.is_complete or not data:
-            self._edit_or_end(data, reader.is_complete)
-            return
-        size = len(data)
-        self.bytes_out += size
-        self._older = self._last
-        self._last = data if size <= TAIL_BYTES else data[-TAIL_BYTES:]
-        client = self._client
-        client.write(b"%x\r\n%b\r\n" % (size, data))
-
-    def _edit_or_end(self, data: bytes, is_complete: bool) -> None:
-        """Send a piece in which a name is changed back, or the last one with the end behind it."""
-        if self._editor is not None:
-            data = self._editor.feed(data)
-            if is_complete:
-                data += self._editor.flush()
+        data = writer.end(data) if reader.is_complete else writer.piece(data)
         if data:
-            self._keep(data)
-            data = b"%x\r\n%b\r\n" % (len(data), data)
-        if is_complete:
-            data += _LAST_CHUNK
-        if data:
-            self._client.write(data)
-
-    def _progress_unchunked(self, reader: ResponseReader) -> None:
-        data = reader.take()
-        if self._editor is not None:
-            data = self._editor.feed(data)
-            if reader.is_complete:
-                data += self._editor.flush()
-        if data:
-            self._keep(data)
             self._client.write(data)
 
     def ended(self) -> None:
@@ -170,7 +120,7 @@ class Relay:
         self.why = why
         if self.held is not None:
             self._give_up_held()
-        elif self._framing is None:
+        elif self._writer is None:
             self._finish(Outcome.BROKE_EARLY if self.reader.has_begun else Outcome.UNANSWERED)
         else:
             self._break_off(f"the server ended its answer too soon: {why}", Outcome.BROKE_LATE)
@@ -201,7 +151,7 @@ class Relay:
             if now - self._seen_at > _HELD_SECONDS:
                 self.abort()
                 self._give_up_held()
-        elif self._framing is None:
+        elif self._writer is None:
             limit = call.first_byte_limit
             if limit is not None and now - self.sent_at > limit:
                 self.why = f"no answer within {limit:g} s"
@@ -228,7 +178,7 @@ class Relay:
         """End both sides; the client reads `text` where its framing has room for it."""
         self.why = text
         self.abort()
-        if self._framing is None:
+        if self._writer is None:
             self._finish(outcome)
         else:
             self._break_off(text, outcome)
@@ -247,40 +197,40 @@ class Relay:
     def _break_off(self, text: str, outcome: Outcome) -> None:
         """Tell the client, within its framing, that the answer is not whole: never a fake end."""
         self._call.event.error = text
-        client = self._client
-        client.round.flush()
-        if client.is_open:
-            rest = self._editor.flush() if self._editor is not None else b""
-            if rest:
-                self._keep(rest)
-            if self._framing is _CHUNKED:
-                error = dialects.late_error(
-                    self._call.route.dialect,
-                    text,
-                    self._call.event.request_id,
-                    is_event_stream=self.is_events,
-                    sent_tail=self.tail[-4:],
-                )
-                client.write(b"%x\r\n%b\r\n" % (len(rest) + len(error), rest + error))
-                client.close()
-            elif self._framing is _RAW:
-                client.write(rest)
-                client.reset()
-            else:
-                client.close()
+        writer = self._writer
+        if writer is not None:
+            call = self._call
+            error = dialects.late_error(
+                call.route.dialect,
+                text,
+                call.event.request_id,
+                is_event_stream=self.is_events,
+                sent_tail=writer.last_bytes,
+            )
+            self._client.break_off(writer, error)
         self._finish(outcome)
 
-    def _keep(self, data: bytes) -> None:
-        self.bytes_out += len(data)
-        self._older = self._last
-        self._last = data if len(data) <= TAIL_BYTES else data[-TAIL_BYTES:]
+    # -- what the call reads -------------------------------------------------------------------------
+
+    @property
+    def bytes_out(self) -> int:
+        """How much of a body the client was sent."""
+        return 0 if self._writer is None else self._writer.bytes_out
 
     @property
     def tail(self) -> bytes:
         """The end of what the client got: enough for an answer's counts."""
-        return self._older + self._last if self._older else self._last
+        return b"" if self._writer is None else self._writer.tail
 
     # -- the head ------------------------------------------------------------------------------------
+
+    def _progress_head(self, reader: ResponseReader) -> None:
+        if not reader.has_head:
+            return
+        if self.may_move_on and reader.status == BUSY_STATUS:
+            self._hold(reader)
+        else:
+            self._pass_on(reader, reader.take())
 
     def _hold(self, reader: ResponseReader) -> None:
         """Keep a busy answer back, for when nobody else is left."""
@@ -298,27 +248,20 @@ class Relay:
 
     def _pass_on(self, reader: ResponseReader | AnswerHead, data: bytes) -> None:
         """Send the head of an answer, and the body bytes that came with it."""
-        client = self._client
+        call, client = self._call, self._client
         status = reader.status
         is_whole = reader.is_complete
+        writer = client.writer()
         if self._names is not None:
             content_type = reader.names.get(b"content-type", b"")
-            data = self._edit(*self._names, content_type, data, is_whole)
-        if reader.ends is _BY_LENGTH and self._editor is None:
-            framing, line = _LENGTH, b"Content-Length: %d\r\n" % reader.length
-        else:
-            framing, line = self._framing_for(reader, len(data) if is_whole else None)
-        self._framing = framing
-        if data:
-            self._keep(data)
-            if framing is _CHUNKED:
-                data = b"%x\r\n%b\r\n" % (len(data), data)
-        if is_whole and framing is _CHUNKED:
-            data += _LAST_CHUNK
-        lines, ours = end_to_end(reader), client.framing_lines(line)
-        client.write(b"%b%b%b%b\r\n%b" % (status_line(status), lines, self._lines, ours, data))
+            shape = shape_of(call.route, content_type, call.head.names.get(b"user-agent", b""))
+            if shape is not None:
+                writer.editor = NameEditor(shape, *self._names)
+        length = reader.length if reader.ends is _BY_LENGTH else UNKNOWN
+        data = writer.begin(status, end_to_end(reader), self._lines, length, data, is_whole=is_whole)
+        self._writer = writer
+        client.begin(writer, data)
         # HOT: what follows does not keep the client waiting.
-        call = self._call
         call.named = None
         now = self._seen_at = client.now()
         event = call.event
@@ -327,6 +270,8 @@ class Relay:
         server = self._server
         if server is not None and not server.is_well:
             self._prove(server, reader, now)
+        if writer.ends is not _BY_LENGTH:
+            self.is_events = reader.names.get(b"content-type", b"").startswith(_EVENTS)
         if is_whole:
             self.ended_at = now
         else:
@@ -338,27 +283,3 @@ class Relay:
         call = self._call
         if is_own_answer(call.route, reader.status, reader.names.get(b"content-type", b"")):
             call.fleet.view.proved(server, now)
-
-    def _edit(self, used: bytes, asked: bytes, content_type: bytes, data: bytes, is_whole: bool) -> bytes:
-        """Set an editor up where this answer carries its model's name."""
-        call = self._call
-        shape = shape_of(call.route, content_type, call.head.names.get(b"user-agent", b""))
-        if shape is None:
-            return data
-        self._editor = NameEditor(shape, used, asked)
-        data = self._editor.feed(data)
-        return data + self._editor.flush() if is_whole else data
-
-    def _framing_for(self, reader: ResponseReader | AnswerHead, whole: int | None) -> tuple[str, bytes]:
-        """How the body goes on, and the head line that says so; `whole` is the length of one that is here."""
-        ends = reader.ends
-        if ends is Ends.AT_ONCE:
-            return _NONE, b""
-        if whole is not None and self._editor is not None:
-            return _LENGTH, b"Content-Length: %d\r\n" % whole
-        self.is_events = reader.names.get(b"content-type", b"").startswith(_EVENTS)
-        head = self._client.head
-        if head is not None and head.is_http10:
-            self._client.keep_alive = False
-            return _RAW, b""
-        return _CHUNKED, b"Transfer-Encoding: chunked\r\n"

@@ -13,14 +13,15 @@ from gollamas.api.inference import MiddlewareRefused, PassthroughRefused
 from gollamas.api.outbound import Target
 from gollamas.api.routes import Route
 from gollamas.config.model import Config
-from gollamas.errors import ProxyError
+from gollamas.errors import ProxyError, ServerBroke, ServerTooSlow, ShuttingDown
 from gollamas.events import AttemptFailed, Cause, Crashed, Emit, End, Event, RequestEnded
 from gollamas.fleet.admit import Admission
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.pool import Kept, Pool
-from gollamas.wire.message import Answer, Budget, Head
+from gollamas.wire.message import Answer, Budget, CutOff, Fields, Head
+from gollamas.wire.outgoing import AnswerWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,12 @@ class _Crash(ProxyError):
     """A defect of ours met this request."""
 
 
+# What an error means for a request whose answer has begun; any other is ours.
+_ENDS: Final[Mapping[type[ProxyError], End]] = {
+    ServerBroke: End.SERVER_BROKE,
+    ServerTooSlow: End.TIMED_OUT,
+    ShuttingDown: End.SHUT_DOWN,
+}
 _INTERNAL: Final = "internal error: see the log of gollamas"
 _MOST_PATH_BYTES: Final = 512  # more than the log shows
 
@@ -59,13 +66,6 @@ _MOST_PATH_BYTES: Final = 512  # more than the log shows
 def path_of(head: Head) -> str:
     """The start of a client's path, for the log; never the query, which may hold secrets."""
     return head.path[:_MOST_PATH_BYTES].decode(errors="backslashreplace")
-
-
-def body_bytes(answer: Answer, head: Head | None) -> int:
-    """How much body goes out with an answer of ours: none to HEAD."""
-    if not isinstance(answer.body, bytes) or (head is not None and head.method == b"HEAD"):
-        return 0
-    return len(answer.body)
 
 
 R_co = TypeVar("R_co", bound=Route | None, covariant=True)
@@ -79,6 +79,7 @@ class Turn(Generic[R_co]):
 
     budget: Budget | None = None  # what the bytes of its body count toward
     refusal: ProxyError | None = None  # why nothing of a body is read that has yet to come
+    _streamed: tuple[AnswerWriter, Fields] | None = None  # an answer of ours whose body comes in pieces
 
     def __init__(
         self,
@@ -102,29 +103,34 @@ class Turn(Generic[R_co]):
         if route is None:
             self.event.path = path_of(head)
 
-    def answer(self, answer: Answer) -> None:
-        """Send a whole answer of our own."""
-        body = answer.body if isinstance(answer.body, bytes) else b""
+    def answer(self, answer: Answer) -> AnswerWriter:
+        """Send an answer of our own; of one whose body comes in pieces, the head."""
+        body = answer.body if isinstance(answer.body, bytes) else None
         event = self.event
         event.status = answer.status
-        event.bytes_out = body_bytes(answer, self.head)
         if answer.status >= 400:
             event.end = End.REFUSED
-        self.client.answer(answer.status, answer.fields, body, self.lines)
+        writer = self.client.answer(answer.status, answer.fields, body, self.lines)
+        event.bytes_out = writer.bytes_out
+        if body is None:
+            self._streamed = writer, answer.fields
+        return writer
 
     def fail(self, error: Exception) -> None:
-        """Answer with an error in the dialect of the route; one that nobody expected is told of, too."""
+        """End with an error in the dialect of the route; one that nobody expected is told of, too."""
         event = self.event
+        if isinstance(error, CutOff):
+            event.end = End.SERVER_BROKE
+            self.client.reset()
+            return
         if not isinstance(error, ProxyError):
             self._tell(Crashed("a request", error))
-            if event.status is not None:
-                event.error, event.end = _INTERNAL, End.REFUSED
-                self.client.reset()
-                return
             error = _Crash(_INTERNAL)
         event.error = error.text
-        route = self.route
-        dialect = route.dialect if route is not None else Dialect.NATIVE
+        dialect = self.route.dialect if self.route is not None else Dialect.NATIVE
+        if event.status is not None:
+            self._break_off(error, dialect)
+            return
         if isinstance(error, PassthroughRefused):
             dialect = Dialect.NATIVE
         fields, body = dialects.error(
@@ -145,6 +151,23 @@ class Turn(Generic[R_co]):
         """Answer why the request was not read to its end, and tell of that."""
         self.fail(error)
         self._tell(self.event)
+
+    def _break_off(self, error: ProxyError, dialect: Dialect) -> None:
+        """End an answer of ours that has begun: never by a proper end."""
+        event = self.event
+        event.end = _ENDS.get(type(error), End.REFUSED)
+        if self._streamed is None:
+            self.client.reset()
+            return
+        writer, fields = self._streamed
+        said = dialects.late_error(
+            dialect,
+            error.text,
+            event.request_id,
+            is_event_stream=any(value.startswith(b"text/event-stream") for _, value in fields),
+            sent_tail=writer.last_bytes,
+        )
+        self.client.break_off(writer, said)
 
     def attempt_failed(self, server_id: str, cause: Cause, why: str, *, moves_on: bool = False) -> None:
         """Tell that a server failed this request, and whether it goes on to another one."""

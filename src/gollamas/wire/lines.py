@@ -119,6 +119,11 @@ class NameEditor:
         """Give what is still held when the answer ends."""
         return self._scan.flush() if self._scan else b""
 
+    @property
+    def held(self) -> bytes:
+        """What may be the beginning of the name, and waits for what follows."""
+        return self._scan.held if self._scan else b""
+
     def _begin(self) -> "_Scan":
         return _Scan(self._plan, self._old, self._new)
 
@@ -212,7 +217,7 @@ _AT_NAME: Final = 3
 class _Scan:
     """Finds the name in one document, by depth and member names, at any split of its bytes."""
 
-    __slots__ = ("_at", "_depth", "_escape", "_held", "_is_key", "_key", "_lead", "_new", "_old", "_on")
+    __slots__ = ("_at", "_depth", "_escape", "_is_key", "_key", "_lead", "_new", "_old", "_on", "held")
 
     def __init__(self, plan: _Plan, old: bytes, new: bytes) -> None:
         self._old, self._new = old, new
@@ -223,14 +228,14 @@ class _Scan:
         self._is_key = False
         self._key = b""
         self._escape = False  # the last piece ended behind a backslash
-        self._held = b""
+        self.held = b""
 
     def feed(self, piece: bytes) -> bytes:
         """Edit the next bytes of the document."""
         if self._on is None:
             return piece
-        if self._held:
-            piece, self._held = self._held + piece, b""
+        if self.held:
+            piece, self.held = self.held + piece, b""
         here = 0
         if self._lead:
             here = min(len(self._lead), len(piece))
@@ -253,7 +258,7 @@ class _Scan:
 
     def flush(self) -> bytes:
         """Give what is held when the document ends."""
-        held, self._held = self._held, b""
+        held, self.held = self.held, b""
         return held
 
     def _name(self, piece: bytes, here: int) -> bytes:
@@ -263,7 +268,7 @@ class _Scan:
             return piece[:here] + self._new + piece[here + len(self._old) :]
         rest = piece[here : here + len(self._old)]
         if self._old.startswith(rest):
-            self._held = rest
+            self.held = rest
             return piece[:here]
         self._on = None  # it says another name: not ours to change
         return piece

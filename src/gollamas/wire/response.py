@@ -1,4 +1,4 @@
-"""Answers of a server out of the bytes of its connection, and heads of answers into bytes (RFC 9112).
+"""Answers of a server out of the bytes of its connection (RFC 9112).
 
 Owns where an answer ends: by length, by chunks, or by the connection's end, which llhttp does not tell.
 One reader serves a connection: `begin` behind each answer, `feed` with what came, `finished` at the end of
@@ -8,14 +8,13 @@ the connection. Bodies collect in `pieces`, each read's worth at a time.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from http import HTTPStatus
 from typing import Final, TypeVar
 
 import httptools
 
 from gollamas.wire.fields import CONTENT_LENGTH, connection_names, name_of, passes_to_client, without
 from gollamas.wire.head import BadHead, check_coding, content_length, plain_length
-from gollamas.wire.message import Fields, line_at, names_of, value_in
+from gollamas.wire.message import line_at, names_of, value_in
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_FIELDS: Final = 100
@@ -26,12 +25,6 @@ _VERSIONS: Final = frozenset({"1.1", "1.0"})
 _OK_LINE_START: Final = b"HTTP/1.1 200 "
 _NOBODY: Final = object()
 _BODILESS: Final = frozenset({204, 304})
-
-_STATUS_LINES: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
-
-_OK: Final = _STATUS_LINES[200]
 
 
 class Ends(Enum):
@@ -353,20 +346,9 @@ def _ends_with_head(data: bytes) -> bool:
     return end == len(data) - 4 if end >= 0 else b"\r\n\r\n".endswith(data[-4:])
 
 
-def status_line(status: int) -> bytes:
-    """The first line of an answer. Its reason is the standard one: clients don't read it (RFC 9112, 4)."""
-    return _OK if status == 200 else _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-
-
 def end_to_end(head: ResponseReader | AnswerHead) -> bytes:
     """The lines of a server's fields that the client gets (RFC 9110, section 7.6.1), with their CRLF."""
     connection = None if head.is_plain else head.names.get(b"connection")
     if connection is None or not (named := connection_names(connection)):
         return head.lines
     return without(head.lines, named)
-
-
-def head_bytes(line: bytes, fields: Fields, ours: bytes) -> bytes:
-    """A whole head: `ours` are lines with their CRLF, put behind the fields."""
-    lines = [b"%b: %b\r\n" % field for field in fields]
-    return b"".join((line, *lines, ours, b"\r\n"))

@@ -2,8 +2,7 @@
 
 import pytest
 
-from gollamas.wire.message import Fields
-from gollamas.wire.response import BadAnswer, Ends, ResponseReader, end_to_end, head_bytes, status_line
+from gollamas.wire.response import BadAnswer, Ends, ResponseReader, end_to_end
 from tests.unit.wire.readers import answer_of, cut_at, one_by_one
 
 CHUNKS = b"5\r\nhello\r\n1;x\r\n!\r\n0\r\n\r\n"
@@ -314,27 +313,6 @@ def test_fields_pass_in_their_order_and_spelling() -> None:
     lines = [b"content-TYPE: a/b\r\n", b"Vary: x\r\n", b"Set-Cookie: a=1; b\r\n"]
     assert lines_of(*fields) == lines
     assert lines_of(*fields, (b"Set-Cookie", b"c=2")) == [*lines, b"Set-Cookie: c=2\r\n"]
-
-
-@pytest.mark.parametrize(
-    ("status", "line"),
-    [
-        (200, b"HTTP/1.1 200 OK\r\n"),
-        (404, b"HTTP/1.1 404 Not Found\r\n"),
-        (508, b"HTTP/1.1 508 Loop Detected\r\n"),
-        (299, b"HTTP/1.1 299 \r\n"),
-        (529, b"HTTP/1.1 529 \r\n"),
-    ],
-)
-def test_a_status_line_always_has_its_three_parts(status: int, line: bytes) -> None:
-    assert status_line(status) == line
-
-
-def test_a_head_ends_with_an_empty_line() -> None:
-    fields: Fields = [(b"A", b"1"), (b"B", b"")]
-    head = head_bytes(b"HTTP/1.1 200 OK\r\n", fields, b"C: 2\r\n")
-    assert head == b"HTTP/1.1 200 OK\r\nA: 1\r\nB: \r\nC: 2\r\n\r\n"
-    assert head_bytes(b"HTTP/1.1 204 No Content\r\n", [], b"") == b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 @pytest.mark.parametrize("length", [33_000, 40_000, 100_000])

@@ -20,7 +20,18 @@ COMPILED = {
     "net": ("downstream", "pool", "rounds", "states", "upstream"),
     "observe": ("accesslog", "metrics", "observers"),
     "proxy": ("exchange", "relay", "service", "turn"),
-    "wire": ("body", "fields", "framing", "head", "message", "outgoing", "request", "response", "tail"),
+    "wire": (
+        "body",
+        "fields",
+        "framing",
+        "head",
+        "message",
+        "outgoing",
+        "request",
+        "response",
+        "scan",
+        "tail",
+    ),
 }
 # Types are checked by `make check`. Packages that happen to be installed must not change what is made: an
 # isolated build, as pip makes it, has none of those that are needed at run time.

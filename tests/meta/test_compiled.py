@@ -104,6 +104,21 @@ def test_what_is_compiled_is_there() -> None:
     assert made in (named, set())
 
 
+def test_bytes_are_counted_by_hand_in_one_module() -> None:
+    """No other has an index that is a register, and each function there has a twin that says it plainly."""
+    by_hand = [path for path in PACKAGE.rglob("*.py") if "i64" in path.read_text(encoding="utf-8")]
+    assert by_hand == [PACKAGE / "wire/scan.py"]
+    tree = ast.parse(by_hand[0].read_text(encoding="utf-8"))
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    counted = {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and "i64" in ast.unparse(node)
+    }
+    assert len(counted) > 5
+    assert {f"{name}_plainly" for name in counted} <= names
+
+
 @pytest.mark.parametrize("path", compiled_modules(), ids=lambda path: f"{path.parent.name}.{path.stem}")
 def test_no_compiled_class_inherits_from_another_distribution(path: Path) -> None:
     """Each base of a compiled class is ours, with all of its own bases, or Python's."""

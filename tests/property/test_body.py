@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gollamas.wire.body import BadBody, encode, find, fold, has_more_members, in_pieces, members_of, text_of
+from gollamas.wire.body import BadBody, encode, find, fold, in_pieces, members_of, text_of
+from gollamas.wire.scan import has_more_members
 
 texts = st.text(max_size=8)
 values = st.recursive(

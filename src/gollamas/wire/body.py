@@ -5,14 +5,12 @@ the bytes that they were (`msgspec.Raw`), so whatever is not touched goes on unc
 """
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from gollamas.wire.message import Body
-
-if TYPE_CHECKING:
-    from mypy_extensions import i64  # to the compiler an index that fits a register, else an int
+from gollamas.wire.scan import has_more_members
 
 Members = dict[str, msgspec.Raw]
 Pieces = list[bytes | memoryview]  # a body, to be sent one behind the other
@@ -26,15 +24,6 @@ _text_decoder: Final = msgspec.json.Decoder(str)
 # The body again: each key once, untouched members byte for byte.
 encode: Final = msgspec.json.Encoder().encode
 _LARGE_MEMBER: Final = 64 * 1024
-_WINDOW: Final = 64 * 1024
-_SHORT_STRING: Final = 256
-_QUOTE: Final = 0x22
-_COMMA: Final = 0x2C
-_BRACKET: Final = 0x5B
-_BACKSLASH: Final = 0x5C
-_BRACKET_END: Final = 0x5D
-_BRACE: Final = 0x7B
-_BRACE_END: Final = 0x7D
 _BYTE: Final = re.compile(r"\(byte (\d+)\)")
 # HOT: the members that requests usually have.
 _USUAL: Final = frozenset(
@@ -82,61 +71,6 @@ def members_of(body: Body) -> Members:
     if not is_plain(members):
         _refuse_twins(members)
     return members
-
-
-def has_more_members(body: Body, most: int) -> bool:
-    """Whether an object has more than `most` members, before any of them is built.
-
-    Looks at what stands outside of strings only; of a body that is no JSON it may say anything.
-    """
-    depth: i64 = 0
-    commas: i64 = 0
-    skipped: i64 = 0  # of the next window: the character behind a backslash
-    in_string = False
-    for start in range(0, len(body), _WINDOW):
-        window = bytes(body[start : start + _WINDOW])
-        end: i64 = len(window)
-        at = skipped
-        while at < end:
-            if in_string:
-                at, in_string = _leave_string(window, at, end)
-                continue
-            code: i64 = window[at]
-            at += 1
-            if code == _QUOTE:
-                in_string = True
-            elif code == _COMMA and depth == 1:
-                commas += 1
-                if commas >= most:
-                    return True
-            elif code in (_BRACE, _BRACKET):
-                depth += 1
-            elif code in (_BRACE_END, _BRACKET_END):
-                depth -= 1
-                if depth == 0:
-                    return False
-        skipped = at - end
-    return False
-
-
-def _leave_string(data: bytes, start: int, size: int) -> tuple[int, bool]:
-    """Where a string ends, as far as it stands there, and whether it goes on."""
-    at: i64 = start
-    end: i64 = size
-    near: i64 = min(at + _SHORT_STRING, end)
-    while at < near:
-        code: i64 = data[at]
-        if code == _QUOTE:
-            return at + 1, False
-        at += 2 if code == _BACKSLASH else 1
-    if at >= end:
-        return at, True
-    # HOT: a picture is searched ten times as quickly as it is looped over.
-    quote = data.find(b'"', at)
-    backslash = data.find(b"\\", at, quote if quote >= 0 else size)
-    if backslash >= 0:
-        return backslash, True
-    return (quote + 1, False) if quote >= 0 else (size, True)
 
 
 def in_pieces(members: Members) -> Pieces:

@@ -4,10 +4,9 @@ Owns the names. Who reads a head asks once for each of its fields, by `name_of`,
 """
 
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from mypy_extensions import i64  # to the compiler an index that fits a register, else an int
+from gollamas.wire.scan import may_be_among, outlines_of
 
 # RFC 9110, section 7.6.1, with the older names that proxies have always kept to one hop.
 _HOP_BY_HOP: Final = frozenset(
@@ -97,35 +96,19 @@ def name_of(written: bytes) -> FieldName:
     return _KNOWN.get(lower) or FieldName(lower)
 
 
-_MOST: Final = 64  # the names that are told apart are shorter
-_LETTER: Final = 0x1F  # its bits that are one in both cases
-
-
-def _table(names: AbstractSet[bytes]) -> bytes:
-    """By a name's first letter and its length: 1 where one of these names has both."""
-    table = bytearray((_LETTER + 1) * _MOST)
-    for name in names:
-        table[(name[0] & _LETTER) * _MOST + len(name)] = 1
-    return bytes(table)
-
-
-# HOT: most names differ from all of these in that, and need no look-up: their lines pass.
-_IN_REQUESTS: Final = _table(_NOT_FOR_SERVERS | _FOR_US)
-_IN_ANSWERS: Final = _table(_NOT_FOR_CLIENTS | _FOR_US)
+# HOT: most names differ from all of these in their first letter or their length, and need no look-up.
+_IN_REQUESTS: Final = outlines_of(_NOT_FOR_SERVERS | _FOR_US)
+_IN_ANSWERS: Final = outlines_of(_NOT_FOR_CLIENTS | _FOR_US)
 
 
 def passes_to_server(letter: int, size: int) -> bool:
     """Whether a field's line passes, as its name's first letter and length tell; else ask `name_of`."""
-    first: i64 = letter
-    length: i64 = size
-    return length >= _MOST or _IN_REQUESTS[(first & _LETTER) * _MOST + length] == 0
+    return not may_be_among(_IN_REQUESTS, letter, size)
 
 
 def passes_to_client(letter: int, size: int) -> bool:
     """As `passes_to_server`, for an answer."""
-    first: i64 = letter
-    length: i64 = size
-    return length >= _MOST or _IN_ANSWERS[(first & _LETTER) * _MOST + length] == 0
+    return not may_be_among(_IN_ANSWERS, letter, size)
 
 
 def connection_names(value: bytes) -> frozenset[bytes]:

@@ -5,8 +5,7 @@ llhttp has refused what is no HTTP at all before anything here runs. Pure: field
 """
 
 import re
-import string
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gollamas.errors import ProxyError
 from gollamas.wire.fields import (
@@ -19,10 +18,8 @@ from gollamas.wire.fields import (
     passes_to_server,
     without,
 )
-from gollamas.wire.message import HTTP_1_1, Head, line_at, value_in
-
-if TYPE_CHECKING:
-    from mypy_extensions import i64  # to the compiler an index that fits a register, else an int
+from gollamas.wire.message import HTTP_1_1, Head
+from gollamas.wire.scan import blanks_in, is_usual_host, is_usual_target, line_at, number_in, value_in
 
 MAX_TARGET_BYTES: Final = 8 * 1024
 
@@ -34,14 +31,6 @@ _ONCE: Final = (b"host", b"content-length", b"transfer-encoding")
 _MAX_LENGTH_DIGITS: Final = 19
 _MAX_PORT: Final = 65535
 _BLANK: Final = 0x20
-_COLON: Final = 0x3A
-_ZERO: Final = 0x30
-# HOT: what nearly every client writes, by its code: 2 in a host and in a target, 1 in a target alone.
-_IN_NAME: Final = 2
-_IS_PLAIN: Final = bytes(
-    _IN_NAME if chr(code) in string.ascii_letters + string.digits + "-." else int(chr(code) in "/_~")
-    for code in range(256)
-)
 
 
 class HeadLimits:
@@ -141,20 +130,13 @@ def split(head: Head, data: bytes, limits: HeadLimits) -> int:
 
 def _split_first(head: Head, data: bytes, size: int) -> int:
     """Take the request line apart; answers where the next line begins, 0 where it is not whole."""
-    end: i64 = size
-    at: i64 = 0
-    while at < end and data[at] > _BLANK:
-        at += 1
-    target = at + 1
-    at += 1
-    while at < end and data[at] > _BLANK:
-        at += 1
+    blank, at = blanks_in(data, size)
     version = at + 1
     # HOT: the usual line, of which no other is made.
-    if at < end and data[target - 1] == data[at] == _BLANK and data[version : version + 10] == HTTP_1_1:
-        head.method = data[: target - 1]
-        head.path = data[target:at]
-        return version + 10 if version + 10 <= end else 0
+    if at < size and data[blank] == data[at] == _BLANK and data[version : version + 10] == HTTP_1_1:
+        head.method = data[:blank]
+        head.path = data[blank + 1 : at]
+        return version + 10 if version + 10 <= size else 0
     # llhttp also takes RTSP, ICE, HTTP/0.9 and several blanks between the parts.
     _, start = line_at(data, 0, size)
     head.is_plain = False
@@ -182,34 +164,14 @@ def check(head: Head, limits: HeadLimits) -> None:
     if (
         not head.is_plain
         or host is None
-        or not _is_plain_target(head.path)
-        or not _is_plain_host(host)
+        or not is_usual_target(head.path)
+        or not is_usual_host(host)
         or head.count > limits.max_fields
         or head.method in _REFUSED_METHODS
     ):
         _check_unusual(head, host, limits)
     if head.length_text is not None:
         head.length = content_length(head.length_text)
-
-
-def _is_plain_target(target: bytes) -> bool:
-    """Whether this is a short path with nothing in it that is read in a special way."""
-    size: i64 = len(target)
-    at: i64 = 0
-    while at < size and _IS_PLAIN[target[at]]:
-        at += 1
-    return at == size and size < 256 and target.startswith(b"/")
-
-
-def _is_plain_host(host: bytes) -> bool:
-    """Whether this is a name or an IPv4 address, with a port of at most five digits or none."""
-    size: i64 = len(host)
-    at: i64 = 0
-    while at < size and _IS_PLAIN[host[at]] == _IN_NAME:
-        at += 1
-    if at == size:
-        return at > 0
-    return at > 0 and host[at] == _COLON and size - at <= 6 and 0 <= plain_length(host[at + 1 :]) <= _MAX_PORT
 
 
 def _check_unusual(head: Head, host: bytes | None, limits: HeadLimits) -> None:
@@ -256,25 +218,9 @@ def _read_connection(head: Head) -> None:
         head.expects_continue = True
 
 
-def plain_length(value: bytes) -> int:
-    """What less than nineteen digits say; -1 where it is anything else. HOT: `int` takes longer."""
-    size: i64 = len(value)
-    if not 0 < size < _MAX_LENGTH_DIGITS:
-        return -1
-    number: i64 = 0
-    at: i64 = 0
-    while at < size:
-        digit: i64 = value[at] - _ZERO
-        if not 0 <= digit <= 9:
-            return -1
-        number = number * 10 + digit
-        at += 1
-    return number
-
-
 def content_length(value: bytes) -> int:
     """The value of a Content-Length field (RFC 9110, section 8.6): digits only, at most 64 bits."""
-    number = plain_length(value)
+    number = number_in(value)
     if number >= 0:
         return number
     digits = value.strip(b" \t")

@@ -6,10 +6,9 @@ Owns shapes only; `head` decides what is acceptable, `request` and `response` ma
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from mmap import mmap
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from mypy_extensions import i64  # to the compiler an index that fits a register, else an int
+from gollamas.wire.scan import line_at, value_in
 
 Field = tuple[bytes, bytes]
 Fields = list[Field]
@@ -21,51 +20,7 @@ LARGE_BYTES: Final = 256 * 1024  # of a body: a longer one is copied as little a
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 HTTP_1_1: Final = b"HTTP/1.1\r\n"
-_BLANK: Final = 0x20
-_COLON: Final = 0x3A
-_CR: Final = 0x0D
-_LF: Final = 0x0A
-_IS_COMPILED: Final = not __file__.endswith(".py")
 _NONE: Final[frozenset[bytes]] = frozenset()
-
-
-def line_at(data: bytes, start: int, size: int) -> tuple[int, int]:
-    """Where the name of the field that begins at `start` ends, and where the next line begins.
-
-    Looks at the first `size` bytes only; the second is 0 where they do not hold the whole line. A line
-    without a colon, as the empty one is, ends with its name.
-    """
-    if not _IS_COMPILED:
-        return _search_line(data, start, size)
-    end: i64 = size
-    at: i64 = start
-    while at < end:
-        code: i64 = data[at]
-        if code in (_COLON, _CR):
-            break
-        at += 1
-    name_end = at
-    while at < end and data[at] != _CR:
-        at += 1
-    following: i64 = 0
-    if at + 1 < end and data[at + 1] == _LF:
-        following = at + 2
-    return name_end, following
-
-
-def _search_line(data: bytes, start: int, size: int) -> tuple[int, int]:
-    """As `line_at`, for the interpreter, which searches quicker than it loops."""
-    cr = data.find(b"\r", start, size)
-    colon = data.find(b":", start, cr)
-    is_whole = cr >= 0 and data.startswith(b"\n", cr + 1, size)
-    return colon if colon >= 0 else cr, cr + 2 if is_whole else 0
-
-
-def value_in(data: bytes, start: int, end: int) -> bytes:
-    """The value of a field that stands there, behind its colon: without the blanks in front of it."""
-    if start + 1 < end and data[start] == _BLANK and data[start + 1] > _BLANK:
-        return data[start + 1 : end]  # HOT: nearly every field
-    return data[start:end].lstrip(b" \t") if start < end else b""
 
 
 def names_of(raw: bytes) -> dict[bytes, bytes]:

@@ -13,8 +13,9 @@ from typing import Final, TypeVar
 import httptools
 
 from gollamas.wire.fields import CONTENT_LENGTH, connection_names, name_of, passes_to_client, without
-from gollamas.wire.head import BadHead, check_coding, content_length, plain_length
-from gollamas.wire.message import line_at, names_of, value_in
+from gollamas.wire.head import BadHead, check_coding, content_length
+from gollamas.wire.message import names_of
+from gollamas.wire.scan import line_at, number_in, value_in
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_FIELDS: Final = 100
@@ -142,7 +143,7 @@ class ResponseReader:
             if not passes_to_client(data[start], colon - start):
                 name = name_of(data[start:colon])
                 if name is CONTENT_LENGTH and length < 0:
-                    length = plain_length(value_in(data, colon + 1, end - 2))
+                    length = number_in(value_in(data, colon + 1, end - 2))
                 elif name.for_us:
                     return False
                 if not name.for_clients:

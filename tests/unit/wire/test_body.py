@@ -11,13 +11,13 @@ from gollamas.wire.body import (
     encode,
     find,
     fold,
-    has_more_members,
     in_pieces,
     kind_of,
     members_of,
     raw_text,
     text_of,
 )
+from gollamas.wire.scan import has_more_members
 
 
 def texts_of(body: bytes) -> dict[str, str]:

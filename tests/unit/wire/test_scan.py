@@ -1,0 +1,65 @@
+"""The limits of what is counted by hand, one by one."""
+
+import string
+from types import ModuleType
+
+import pytest
+
+from gollamas.wire import fields, scan
+from tests.unit.wire.scanning import by_hand
+
+MODULES = [scan, by_hand]
+LETTERS = [letter.encode() for letter in string.ascii_letters]
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+@pytest.mark.parametrize("size", [62, 63, 64, 65, 1000])
+def test_a_name_of_63_bytes_is_told_apart_and_a_longer_one_is_none_of_them(letter: bytes, size: int) -> None:
+    names = frozenset({letter.lower() + b"x" * 62})
+    table = by_hand.outlines_of(names)
+    assert by_hand.may_be_among(table, letter[0], size) is (size == 63)
+    assert scan.may_be_among_plainly(names, letter[0], size) is (size == 63)
+    assert not by_hand.may_be_among(table, letter[0] ^ 1, size)
+
+
+def test_a_name_passes_unseen_unless_one_that_matters_begins_so_and_is_so_long() -> None:
+    known = {spelt: name for spelt, name in fields._KNOWN.items() if spelt.islower()}
+    for letter in LETTERS:
+        for size in range(66):
+            like = [
+                name for spelt, name in known.items() if (len(spelt), spelt[:1]) == (size, letter.lower())
+            ]
+            passes = all(name.for_servers and not name.for_us for name in like)
+            assert fields.passes_to_server(letter[0], size) is passes, (letter, size)
+            passes = all(name.for_clients and not name.for_us for name in like)
+            assert fields.passes_to_client(letter[0], size) is passes, (letter, size)
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize(
+    ("size", "is_usual"), [(0, False), (1, True), (254, True), (255, True), (256, False), (257, False)]
+)
+def test_a_usual_target_has_at_most_255_bytes(module: ModuleType, size: int, is_usual: bool) -> None:
+    assert module.is_usual_target((b"/" + b"a" * 300)[:size]) is is_usual
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_byte_is_usual_in_a_target_and_in_a_host_or_not(module: ModuleType) -> None:
+    for code in range(256):
+        in_host = chr(code) in string.ascii_letters + string.digits + "-."
+        assert module.is_usual_host(b"a%ca" % code) is in_host
+        assert module.is_usual_target(b"/a%ca" % code) is (in_host or chr(code) in "/_~")
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (b"", -1), (b"0", 0), (b"9", 9), (b"/", -1), (b":", -1), (b"1/", -1), (b"1:", -1), (b"007", 7),
+        (b"9" * 17, 10**17 - 1), (b"9" * 18, 10**18 - 1), (b"9" * 19, -1), (b"+1", -1), (b" 1", -1),
+    ],
+)  # fmt: skip
+def test_eighteen_digits_are_a_number_and_nineteen_are_not(
+    module: ModuleType, value: bytes, number: int
+) -> None:
+    assert module.number_in(value) == number

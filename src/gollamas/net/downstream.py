@@ -28,11 +28,12 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_clients", "_on_head", "_reader", "_running", "_stamp", "_state", "_transport", "_turn", "_unread",
-        "_unsent", "address", "complete_at", "fin_means_left", "forwarded_line", "has_ended",
-        "is_paused", "keep_alive", "now", "round", "source",
+        "_unsent", "address", "complete_at", "fin_means_left", "forwarded_line", "has_ended", "is_paused",
+        "keep_alive", "now", "round", "source",
     )  # fmt: skip
 
     _transport: asyncio.Transport
+    address: str
 
     def __init__(self, clients: "Group[ClientConnection]") -> None:
         self._clients = clients
@@ -45,15 +46,12 @@ class ClientConnection(asyncio.Protocol):
         self._turn: Judged | None = None  # what answers the request whose head has come
         self._running: Cancellable | None = None
         self._unsent = 0
-        self.address = ""
         self.complete_at = 0.0  # when the request that is being answered was complete
         self.fin_means_left = False  # a server was asked to run a model for the request
         self.has_ended = False  # the client sends no more (FIN); it may still read
         self.is_paused = False  # the client does not read what was sent
         self.keep_alive = True
         self.source: Source | None = None
-
-    # -- what asyncio calls --------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
@@ -104,8 +102,7 @@ class ClientConnection(asyncio.Protocol):
         self.cancel()
 
     def pause_writing(self) -> None:
-        self.is_paused = True
-        self._stamp = self.now()
+        self.is_paused, self._stamp = True, self.now()
         if self.source is not None:
             self.source.pause()
 
@@ -115,8 +112,6 @@ class ClientConnection(asyncio.Protocol):
             self.source.resume()
         if self._state == states.BEHIND:
             asyncio.get_running_loop().call_soon(self._read_on)
-
-    # -- requests ------------------------------------------------------------------------------------
 
     def _has_read(self, *, may_wait: bool) -> None:
         if not self.round.defers_request(self, may_wait) and self.parse():
@@ -252,8 +247,7 @@ class ClientConnection(asyncio.Protocol):
     def _linger(self) -> None:
         """Let the client read to the end; what it still sends is dropped."""
         self._state = states.WAS_LAST[self._state]
-        self._unread = b""
-        self._stamp = self.now()
+        self._unread, self._stamp = b"", self.now()
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:
@@ -294,20 +288,10 @@ class ClientConnection(asyncio.Protocol):
         return self._state == states.STALLED
 
     @property
-    def is_open(self) -> bool:
-        """Whether what is written may still reach it."""
-        return self._state < states.STALLED and not self._transport.is_closing()
-
-    @property
     def idle_since(self) -> float | None:
         """Since when it has waited for a request to begin; None while there is one, and at its end."""
         is_idle = self._state == states.IDLE and not self._unread and not self.is_paused
-        return self._stamp if is_idle and self.is_open else None
-
-    @property
-    def head(self) -> Head | None:
-        """The head of the request that is being read or answered."""
-        return self._reader.head
+        return self._stamp if is_idle and not self._transport.is_closing() else None
 
     def writer(self) -> AnswerWriter:
         """Make the writer of the answer that is about to begin."""
@@ -348,7 +332,7 @@ class ClientConnection(asyncio.Protocol):
     def break_off(self, writer: AnswerWriter, error: bytes) -> None:
         """End an answer that will not be whole: never by a proper end."""
         self.round.flush()
-        if not self.is_open:
+        if self._transport.is_closing():
             return
         self.write(writer.broken(error))
         if writer.ends is Ends.CLOSE:

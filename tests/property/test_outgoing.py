@@ -15,7 +15,8 @@ from tests.unit.wire.readers import cut_at
 ERROR = b'{"error":"it broke"}\n'
 
 parts = st.sampled_from([b'{"model":"smol","x":1}\n', b'{"x":"smol"}\n', b"\r\n", b"0\r\n\r\n"])
-lines = st.lists(parts).map(b"".join)
+halves = st.sampled_from([b"", b'{"model":"sm'])  # an editor waits for the rest of the name
+lines = st.builds(bytes.__add__, st.lists(parts).map(b"".join), halves)
 bodies = st.one_of(st.binary(max_size=80), lines)
 
 

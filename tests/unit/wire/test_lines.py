@@ -197,3 +197,9 @@ def test_recorded_answers_carry_the_new_name_wherever_they_carried_their_own(ver
             )
             seen += wanted != body
     assert seen >= 15
+
+
+def test_what_is_held_back_is_told_until_it_goes_out() -> None:
+    editor = NameEditor(Shape.NATIVE_LINES, b"smol", b"gpt-4o")
+    assert (editor.feed(b'{"x":1,"model":"sm'), editor.held) == (b'{"x":1,"model":', b'"sm')
+    assert (editor.feed(b'ol"}\n'), editor.held) == (b'"gpt-4o"}\n', b"")

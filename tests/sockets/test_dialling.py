@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import socket
 import ssl
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import pytest
 
 from gollamas.config.model import Config
 from gollamas.events import End, RequestEnded
-from tests.sockets.proxying import a_config, running, runs
+from gollamas.net.pool import Pool
+from gollamas.net.rounds import Round
+from tests.sockets.proxying import a_config, a_server, running, runs
 from tests.sockets.raw import Message, Peer, RawServer, chunk, chunked_head, get, post
 from tests.sockets.test_timeouts import black_hole
 
@@ -82,6 +86,24 @@ async def test_a_server_of_a_known_ca_is_used_over_tls(host: str, certificate: P
             await proxy.events.up(server)
             assert server.connections == 1
             assert server.requests[0].get(b"host") == f"{host}:{server.port}".encode()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what only Linux has")
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+@runs
+async def test_a_host_that_vanishes_is_found_by_the_kernel_over_tls_too(host: str, certificate: Path) -> None:
+    async with tls_server(certificate) as server:
+        one = replace(a_server(server), scheme="https", host=host, ca_file=str(certificate))
+        pool = Pool(3.0, Round())
+        connection = await pool.dial(one)
+        sock = connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        names = ("TCP_NODELAY", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+        set_to = [sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names]
+        assert set_to == [1, 15, 5, 3, 30_000]
+        pool.close()
+        while pool.open:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
 
 
 @runs

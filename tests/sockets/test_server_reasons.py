@@ -91,6 +91,43 @@ async def test_what_is_no_ollama_is_never_up_nor_asked_and_the_reason_is_the_sam
             assert proxy.app._why_not_ready() == "no Ollama server is up"
 
 
+class Versioned(RawServer):
+    """A server that answers the question for its version with `said`."""
+
+    said = b'{"version":"0.32.15"}'
+
+    async def _probe(self, path: bytes, peer: Peer) -> None:
+        if path == b"/api/version":
+            await peer.send(answer(self.said))
+        else:
+            await super()._probe(path, peer)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"{}", b'{"version":""}', b'{"version":null}', b'{"version":1}', b'{"Version":"0.32.15"}',
+     b'{"version":"%b"}' % (b"1" * 101), b'{"version":"0.1\\u0007"}'],
+)  # fmt: skip
+@runs
+async def test_a_200_without_a_version_is_no_sign_of_health(said: bytes) -> None:
+    """Neither from the start nor later; what names one, of up to a hundred letters, is."""
+    why = "/api/version names no version: this is no Ollama"
+    async with Versioned() as server:
+        server.said = said
+        async with running(a_config([server], probe_interval=0.05)) as proxy:
+            assert (await proxy.events.down(server)).why == why
+            assert (await proxy.ask(post("/api/chat", BODY))).status == 503
+            server.said = b'{"version":"%b"}' % (b"1" * 100)
+            await proxy.events.up(server)
+            assert proxy.events.of(ServerWentUp) == [ServerWentUp("one", "1" * 100)]
+            assert (await proxy.ask(post("/api/chat", BODY))).status == 200
+            server.said = said
+            await proxy.events.until(lambda: len(proxy.events.of(ServerWentDown)) == 2)
+            assert proxy.events.of(ServerWentDown)[-1].why == why
+            assert (await proxy.ask(post("/api/chat", BODY))).status == 503
+            assert server.hits == 1
+
+
 @runs
 async def test_a_refused_connection_at_the_start_is_down_at_once_and_the_same_everywhere() -> None:
     server = RawServer()

@@ -20,7 +20,7 @@ from gollamas.wire.message import LARGE_BYTES, Body, Head
 
 if sys.version_info >= (3, 14):
     from compression import zstd
-else:
+else:  # before Python 3.14
     import zstandard as zstd
 
 _BODY: Final = Kind.BODY  # HOT: CPython 3.11 looks a member of an Enum up by a slow path
@@ -163,7 +163,7 @@ if sys.version_info >= (3, 14):
                 raise zstd.ZstdError("the frame is cut")
             body = frame.unused_data
         return plain
-else:
+else:  # before Python 3.14
     _ZstdError = zstd.ZstdError
 
     def _inflate(body: bytes) -> bytes:

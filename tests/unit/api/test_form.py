@@ -105,6 +105,14 @@ def test_what_stands_before_the_first_part_and_behind_the_last_is_left_alone() -
     assert form_of(b"\r\n" + FORM).value == "whisper"
 
 
+@pytest.mark.parametrize("more", [b"x", b"-", b"\r", b"--"])
+def test_a_line_that_only_begins_like_the_end_is_none(more: bytes) -> None:
+    form = form_of(FORM + b"--XX--" + more)
+    assert changed(form, "x") == FORM.replace(b"whisper", b"x") + b"--XX--" + more
+    assert parse(TYPE, field(b"model", b"m") + b"--XX--" + more, "model") is None
+    assert parse(TYPE, field(b"model", b"m") + b"--XX\r\n\r\n\r\n--XX--" + more + b"\r\n", "model") is None
+
+
 def test_of_two_fields_of_one_name_the_first_counts_and_is_replaced() -> None:
     form = form_of(field(b"model", b"first") + field(b"model", b"second") + END)
     assert form.value == "first"
@@ -150,8 +158,19 @@ def test_bytes_that_are_no_text_are_replaced_when_read() -> None:
     assert form_of(field(b"model", b"a\xff") + END).value == "a\ufffd"
 
 
-def test_a_thousand_fields_are_read() -> None:
-    assert form_of(field(b"a", b"1") * 998 + field(b"model", b"m") + END).value == "m"
+@pytest.mark.parametrize("before", [998, 999])
+def test_a_thousand_parts_are_looked_at(before: int) -> None:
+    assert form_of(field(b"a", b"1") * before + field(b"model", b"m") + END).value == "m"
+    assert form_of(field(b"a", b"1") * (before + 1) + END).value == ""
+
+
+def test_a_field_behind_a_thousand_parts_is_not_looked_for() -> None:
+    assert parse(TYPE, field(b"a", b"1") * 1000 + field(b"model", b"m") + END, "model") is None
+    assert parse(TYPE, field(b"a", b"1") * 1001 + END, "model") is None
+
+
+def test_what_stands_behind_the_field_is_not_counted() -> None:
+    assert form_of(field(b"model", b"m") + field(b"a", b"1") * 1001 + END).value == "m"
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,14 @@ def test_a_zstd_body_of_exactly_the_limit_is_read() -> None:
     assert len(prepare(named, "smol")) == len(body)
 
 
+@pytest.mark.parametrize("less", [0, 1])
+def test_a_zstd_body_of_the_limit_has_to_be_whole_too(less: int) -> None:
+    whole = with_checksum(b'{"model":"smol"}'.ljust(inference.MAX_INFLATED_BYTES - less))
+    assert read(ZSTD[0], request(whole, ZSTD[0].path, Content_Encoding=b"zstd")).name == "smol"
+    error = refusal_of(whole[:-1], ZSTD[0].path, Content_Encoding=b"zstd")
+    assert isinstance(error, PassthroughRefused)
+
+
 @pytest.mark.parametrize("size", [20 * 1024 * 1024 - 22, 300 * 1024 * 1024])
 def test_a_zstd_body_that_grows_beyond_the_limit_is_too_large(size: int) -> None:
     body = compressed(b'{"model":"smol","x":"' + b"a" * size + b'"}')
@@ -90,8 +98,9 @@ def test_a_window_of_8_mib_is_allowed_and_a_larger_one_refused() -> None:
     body = b'{"model":"smol","x":"' + b"a" * 100_000 + b'"}'
     fits = request(with_window(body, 23), ZSTD[0].path, Content_Encoding=b"zstd")
     assert read(ZSTD[0], fits).name == "smol"
-    error = refusal_of(with_window(body, 25), ZSTD[0].path, Content_Encoding=b"zstd")
-    assert isinstance(error, PassthroughRefused)
+    for log in (24, 25):
+        error = refusal_of(with_window(body, log), ZSTD[0].path, Content_Encoding=b"zstd")
+        assert isinstance(error, PassthroughRefused)
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,12 @@ def test_several_servers_in_one_text_of_the_file_are_told_to_be_a_list() -> None
         ("GOLLAMAS_CONNECTIONS", "http://a,gpu-2", "`gpu-2=http://gpu-2:11434`"),
         ("GOLLAMAS_CONNECTIONS", f"http://a,u:{SECRET}@b", "`***@b`"),
         ("GOLLAMAS_CONNECTIONS", "http://a,b=gpu-2", "`b`"),
+        ("GOLLAMAS_CONNECTIONS", "http://a,b=", "`b=` has nothing after its `=`"),
+        (
+            "GOLLAMAS_CONNECTIONS",
+            f"http://a,=http://u:{SECRET}@b",
+            "`=http://***@b` has nothing before its `=`",
+        ),
         ("GOLLAMAS_ALIASES", "x=m,y=a b", "`y`"),
         ("GOLLAMAS_ORIGINS", "http://a.lan,b.lan", "`b.lan`"),
         ("OLLAMA_ORIGINS", f"http://a.lan,http://u:{SECRET}@b.lan/x", "`http://***@b.lan/x`"),

@@ -1,9 +1,12 @@
 """The command line and the environment: Go's flag forms, words that are servers, variables that are none."""
 
+from pathlib import Path
+
 import pytest
 
 from gollamas.config.faults import Findings
-from gollamas.config.flags import first_word, read_flags
+from gollamas.config.flags import first_word, is_one_of, read_flags
+from gollamas.config.load import read_text
 from tests.unit.config.loading import aliases, config_of, faults_of, routes
 
 URL = "http://gpu-1:11434"
@@ -229,6 +232,31 @@ def test_a_strange_variable_has_no_nearest() -> None:
 def test_a_variable_of_kubernetes_is_passed_over(name: str, value: str) -> None:
     """Those beside a Service called gollamas or gollamas-admin, and everything without our prefix."""
     assert config_of(URL, env={name: value}).warnings == ()
+
+
+@pytest.mark.parametrize(("flag", "meant"), [("--hepl", "--help"), ("--versoin", "--version")])
+def test_a_flag_of_the_command_line_itself_is_meant_too(flag: str, meant: str) -> None:
+    """Nothing is lost with it: these set no option."""
+    (fault,) = faults_of(URL, flag)
+    assert fault == f"{flag}: there is no such flag. Write `{meant}`."
+
+
+def test_a_file_is_read_as_utf_8(tmp_path: Path) -> None:
+    """Whatever the locale says."""
+    (tmp_path / "a").write_bytes("models: {größe: http://h}".encode())
+    assert read_text(str(tmp_path / "a")) == "models: {größe: http://h}"
+    (tmp_path / "b").write_bytes(b"\xff")
+    with pytest.raises(UnicodeDecodeError):
+        read_text(str(tmp_path / "b"))
+    with pytest.raises(FileNotFoundError):
+        read_text(str(tmp_path / "c"))
+
+
+@pytest.mark.parametrize("word", ["--help", "-help", "-h", "--h"])
+def test_a_flag_is_one_of_several_with_one_dash_or_two(word: str) -> None:
+    assert is_one_of(word, ("--help", "-h"))
+    assert not is_one_of(word, ("--version", "-v"))
+    assert not is_one_of(word.lstrip("-"), ("--help", "-h"))
 
 
 def test_the_first_word_is_found_behind_flags() -> None:

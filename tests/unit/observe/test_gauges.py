@@ -70,6 +70,12 @@ def test_under_installed_any_model_of_two_servers_is_compared() -> None:
     assert dict(found.differing()) == {"m": True, "n": False}
 
 
+def test_what_is_no_name_is_no_label() -> None:
+    _, found = gauges(config({"m": ["a"]}, expose=Expose.INSTALLED))
+    for text in ("", "a b", "m:local:cloud"):
+        assert found.label(text) is None
+
+
 def test_no_series_stands_twice() -> None:
     """An alias may bear the name of an installed model; models that are not ours to know are one."""
     made = config({"m": ["a"]}, aliases={"gpt-4o": "m"}, expose=Expose.INSTALLED)

@@ -99,6 +99,10 @@ def test_what_follows_the_first_value_is_dropped(behind: bytes) -> None:
     assert encode(members_of(b' \t{"model":"a"}  ' + behind)) == b'{"model":"a"}'
 
 
+def test_an_empty_object_before_another_is_all_that_is_read() -> None:
+    assert members_of(b'{}{"model":"a"}') == members_of(b'{} \n{"model":"a"}') == {}
+
+
 @pytest.mark.parametrize(
     ("given", "read"),
     [
@@ -121,12 +125,16 @@ def test_half_a_surrogate_pair_in_a_key_is_read_too() -> None:
     assert list(members_of(b'{"a\\ud800":1}')) == ["a\ufffd"]
 
 
-# Python 3.11 reads 997 levels, 3.14 as many as its stack holds.
-@pytest.mark.parametrize("depth", [1_000_000, 4_000_000])
+DEEP = 200_000  # Python 3.11 reads 997 levels, 3.14 as many as its stack holds
+
+
 @pytest.mark.parametrize("start", [b"[", b'{"a":', b'{"a":['])
-def test_nesting_beyond_the_decoder_is_refused(start: bytes, depth: int) -> None:
-    assert refusal_of(b'{"model":"a","x":' + start * depth)
-    assert "nested too deeply" in refusal_of(b'{"model":"a","x":' + b"[" * depth + b"]" * depth + b"}")
+def test_nesting_beyond_the_decoder_is_refused(start: bytes) -> None:
+    assert refusal_of(b'{"model":"a","x":' + start * DEEP)
+
+
+def test_nesting_beyond_the_decoder_is_told() -> None:
+    assert "nested too deeply" in refusal_of(b'{"model":"a","x":' + b"[" * DEEP + b"]" * DEEP + b"}")
 
 
 def test_nesting_that_people_use_is_read() -> None:
@@ -191,7 +199,7 @@ def test_a_value_that_is_no_utf_8_is_read_as_go_reads_it() -> None:
     assert encode(members_of(body)) == body
 
 
-@pytest.mark.parametrize("number", ["9" * 4301, "1e999", "-0", "1" * 1_000_000])
+@pytest.mark.parametrize("number", ["9" * 4301, "1e999", "-0", "1" * 100_000])
 def test_a_number_of_any_size_passes_untouched(number: str) -> None:
     body = f'{{"model":"a","seed":{number}}}'.encode()
     assert encode(members_of(body)) == body
@@ -234,7 +242,7 @@ def test_members_are_counted_wherever_a_window_ends(cut: int) -> None:
 
 
 def test_many_members_are_refused_before_they_are_built() -> None:
-    body = of_members(2_000_000)
+    body = of_members(200_000)
     tracemalloc.start()
     try:
         with pytest.raises(BadBody, match="members"):

@@ -280,6 +280,9 @@ class ResponseReader:
         self._interim += 1
         if status < 100 or status >= 200 or status == 101 or self._interim > _MAX_INTERIM:
             return False
+        names = self.names
+        if names.get(CONTENT_LENGTH.lower, b"0") != b"0" or b"transfer-encoding" in names:
+            raise BadAnswer(f"it sent status {status} with a body")  # llhttp would read it as the answer's
         self.lines, self._names, self._repeats, self.is_plain = b"", None, 0, True
         self._is_1_1 = False  # the next line says its own
         return True

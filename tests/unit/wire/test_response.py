@@ -131,6 +131,36 @@ def test_a_few_interim_answers_are_passed_over(count: int, interim: bytes) -> No
     assert answer_of(one_by_one(data)) == said
 
 
+INTERIM = answer(b"Link: </x>\r\n", start=b"HTTP/1.1 103 Early Hints")
+
+
+def splits_of(data: bytes) -> list[list[bytes]]:
+    return [[data], one_by_one(data), *(cut_at(data, [place]) for place in range(1, len(data)))]
+
+
+def test_an_answer_in_1_0_behind_an_interim_one_in_1_1_is_read_as_its_own_line_says() -> None:
+    old = b"HTTP/1.0 200 OK"
+    for pieces in splits_of(INTERIM + answer(b"Content-Length: 5\r\n", b"hello", old)):
+        said = answer_of(pieces)
+        assert (said.status, said.body, said.ends) == (200, b"hello", Ends.LENGTH)
+        assert (said.is_complete, said.keeps_alive) == (True, False)
+    for pieces in splits_of(INTERIM + answer(b"Connection: keep-alive\r\nContent-Length: 0\r\n", start=old)):
+        assert answer_of(pieces).keeps_alive
+    for pieces in splits_of(INTERIM + answer(b"Transfer-Encoding: chunked\r\n", CHUNKS, old)):
+        assert answer_of(pieces).error == "its framing is ambiguous"
+
+
+@pytest.mark.parametrize("fields", [b"Content-Length: 2\r\n", b"Transfer-Encoding: chunked\r\n"])
+def test_an_interim_answer_with_a_body_is_refused(fields: bytes) -> None:
+    """It would be read, and go out before the answer's own body."""
+    body = b"{}" if b"Length" in fields else b"2\r\n{}\r\n0\r\n\r\n"
+    for pieces in splits_of(answer(fields, body, b"HTTP/1.1 103 Early Hints") + LENGTH):
+        said = answer_of(pieces)
+        assert (said.error, said.body) == ("it sent status 103 with a body", b"")
+    data = answer(b"Content-Length: 0\r\n", start=b"HTTP/1.1 103 Early Hints") + LENGTH
+    assert answer_of([data]).body == b"hello"
+
+
 REFUSED = {
     "eleven-interim": answer(start=b"HTTP/1.1 100 Continue") * 11 + LENGTH,
     "switched": answer(b"Connection: Upgrade\r\nUpgrade: websocket\r\n", b"x", b"HTTP/1.1 101 Switching"),
@@ -193,6 +223,13 @@ def test_a_refusal_says_what_the_server_did() -> None:
     assert answer_of([REFUSED["fields-101"]]).error == "its head has more than 100 fields"
     assert answer_of([REFUSED["head-endless"]]).error == "its head is longer than 32 KiB"
     assert (answer_of([REFUSED["garbage"]]).error or "").startswith("it is not HTTP: ")
+
+
+@pytest.mark.parametrize("alert", [b"\x15\x03\x01\x00\x02\x02\x0a", b"\x15\x03\x03\x00\x02\x02\x46"])
+def test_a_server_that_speaks_tls_is_named_so(alert: bytes) -> None:
+    """It answers what it can't read with an alert."""
+    assert answer_of([alert]).error == "it speaks TLS: write https:// in its URL"
+    assert answer_of([b"\x15\x02" + alert[2:]]).error == "it is not HTTP: another protocol"
 
 
 def test_a_hundred_fields_and_a_head_just_below_the_limit_are_read() -> None:

@@ -36,6 +36,20 @@ def pytest_configure() -> None:
             pytest.exit(f"{source.name} has changed since it was compiled: make setup", returncode=2)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what a run lacked that had no answers of real servers to compare with."""
+    from tests import recorded  # noqa: PLC0415 - it imports what is tested, which `_plain` has to find
+
+    if not recorded.IS_REAL:
+        left_out = [
+            one for one in terminalreporter.getreports("skipped") if recorded.LACKING in str(one.longrepr)
+        ]
+        terminalreporter.write_line(
+            f"{len(left_out)} tests left out, and others run on one version of simulated answers alone: "
+            f"{recorded.LACKING} ({recorded.FOLDER})"
+        )
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what may take longest: at the end, one worker would wait for the other's."""

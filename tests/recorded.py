@@ -1,12 +1,15 @@
-"""Reads the recorded answers of real Ollama servers, where they are at hand beside the repository.
+"""Reads recorded answers: those of real Ollama servers beside the repository, else those that lie in it.
 
-Owns the folder's format and the comparison of two answers by their shape: status, fields, framing, key
-order, kinds of lines and events, error texts. Values are left aside.
+The latter are few, of one version and of our own making (`tests/recordings`): what compares the simulated
+server with real ones needs the former. Owns their format and the comparison of two answers by their shape:
+status, fields, framing, key order, kinds of lines and events, error texts. Values are left aside.
 """
 
 import json
+import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,19 +20,26 @@ from gollamas.wire import head as heads
 from gollamas.wire.head import HeadLimits
 from gollamas.wire.message import Fields, Head, Request
 
-FOLDER: Final = Path(__file__).parents[2] / "shared" / "recorded"
+FOLDER: Final = Path(
+    os.environ.get("GOLLAMAS_TEST_RECORDED") or Path(__file__).parents[2] / "shared" / "recorded"
+)
+IN_REPOSITORY: Final = Path(__file__).parent / "recordings"
+IS_REAL: Final = FOLDER.is_dir()
+LACKING: Final = "the recorded answers of real Ollama servers are not beside the repository"
 _FRAMING: Final = (b"date", b"content-length", b"transfer-encoding")
 
 
 def versions_in(folder: Path) -> tuple[str, ...]:
-    """Give the recorded versions, the newest first; none where the folder is absent."""
+    """Give the recorded versions, the newest first."""
     found = (index.parent.name for index in folder.glob("*/index.json"))
+    if not IS_REAL:
+        found = (recordings.stem for recordings in folder.glob("*.json"))
     return tuple(sorted(found, key=lambda version: Settings(version=version).release, reverse=True))
 
 
-VERSIONS: Final = versions_in(FOLDER)
-NEWEST: Final = VERSIONS[0] if VERSIONS else ""
-needs_recordings = pytest.mark.skipif(not FOLDER.is_dir(), reason="no recorded answers beside the repository")
+VERSIONS: Final = versions_in(FOLDER if IS_REAL else IN_REPOSITORY)
+NEWEST: Final = VERSIONS[0]
+needs_recordings = pytest.mark.skipif(not IS_REAL, reason=LACKING)
 
 
 @dataclass(slots=True)
@@ -118,11 +128,21 @@ def _chunks(body: bytes) -> list[bytes]:
         body = body[length + 2 :]
 
 
+def cases_in_repository(version: str) -> list[Case]:
+    """Every case of one version that lies in the repository."""
+    found = json.loads((IN_REPOSITORY / f"{version}.json").read_text(encoding="utf-8"))
+    return [
+        Case(version, name, "", said["request"].encode("latin-1"), said["response"].encode("latin-1"))
+        for name, said in found.items()
+    ]
+
+
+@cache
 def cases(version: str) -> list[Case]:
-    """Every case of one version in the order in which it was recorded; none where the folder is absent."""
+    """Every case of one version in the order in which it was recorded."""
+    if not IS_REAL:
+        return cases_in_repository(version)
     folder = FOLDER / version
-    if not folder.is_dir():
-        return []
     index = json.loads((folder / "index.json").read_text())
     return [
         Case(
@@ -137,11 +157,8 @@ def cases(version: str) -> list[Case]:
 
 
 def case(version: str, name: str) -> Case:
-    """One case; skips the test where the folder is absent."""
-    found = {one.name: one for one in cases(version)}
-    if not found:
-        pytest.skip("no recorded answers beside the repository")
-    return found[name]
+    """One case."""
+    return next(one for one in cases(version) if one.name == name)
 
 
 def shape(value: Any) -> Any:

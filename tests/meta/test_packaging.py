@@ -224,20 +224,25 @@ def test_setup_takes_the_quickest_python_that_works(tmp_path: Path) -> None:
 
 
 def test_ci_runs_the_suite_once() -> None:
-    """`.ci/run` is one call of make that lints first and ends with the suite, once."""
+    """`.ci/run` is one call of make that lints first, measures coverage and ends with the suite, once."""
     command = text_of(".ci/run").splitlines()[-1].removeprefix("exec ").split()
     shown = subprocess.run(
         [*command, "--dry-run", "--assume-old=setup"], cwd=ROOT, check=True, capture_output=True, text=True
     )
     lines = [line for line in shown.stdout.splitlines() if line.startswith(".venv/bin/")]
-    assert [line.split()[0].rpartition("/")[2] for line in lines][-5:] == [
+    assert [line.split()[0].rpartition("/")[2] for line in lines][-7:] == [
         "ruff",
         "ruff",
         "mypy",
         "python",
+        "coverage",
+        "coverage",
         "pytest",
     ]
     assert sum("pytest" in line for line in lines) == 1
+    (measured,) = [line for line in shown.stdout.splitlines() if "coverage run -m pytest" in line]
+    assert measured.startswith("GOLLAMAS_PURE=1 ")
+    assert not {"tests/sockets", "tests/clients", "tests/meta", "tests/unit/cli"} & set(measured.split())
 
 
 @pytest.mark.parametrize("page", PAGES)

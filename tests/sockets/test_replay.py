@@ -1,4 +1,4 @@
-"""Recorded exchanges of real Ollama servers, replayed through the proxy: nothing changes.
+"""Recorded exchanges of Ollama servers, replayed through the proxy: nothing changes.
 
 What is routed by model comes from a server that sends the recorded bytes, at every way of splitting them.
 What the proxy answers itself equals the recording of the newest version.
@@ -14,11 +14,9 @@ import pytest
 
 from gollamas.api.routes import find
 from gollamas.config.model import Expose
-from tests.recorded import NEWEST, VERSIONS, Case, case, cases, needs_recordings, shape
+from tests.recorded import NEWEST, VERSIONS, Case, case, cases, shape
 from tests.sockets.proxying import a_config, in_front_of, running, runs
 from tests.sockets.raw import EMPTY_LIST, Fields, Message, Peer, RawServer
-
-pytestmark = needs_recordings
 
 # Two spellings of one key are refused here, since a server would take either.
 REFUSED = ("generate-case-keys", "generate-case-keys-other")

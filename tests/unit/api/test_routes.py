@@ -16,7 +16,7 @@ from gollamas.api.routes import (
 )
 from gollamas.wire.lines import Shape
 from gollamas.wire.tail import Telling
-from tests.recorded import NEWEST, VERSIONS, case, cases, needs_recordings
+from tests.recorded import NEWEST, VERSIONS, case, cases
 
 # Path, methods (as Allow has them), dialect, whether an answer comes in pieces by default.
 TABLE = {
@@ -268,7 +268,6 @@ def test_a_trailing_slash_is_redirected_only_to_a_route_of_this_method(path: byt
     assert redirect(b"/" + path[:-1], method, b"") == Redirect(307, path[:-1])
 
 
-@needs_recordings
 @pytest.mark.parametrize("version", VERSIONS)
 def test_each_recorded_answer_to_inference_is_ollamas_own(version: str) -> None:
     """A 2xx, and no other status; and nothing on the routes that infer nothing."""

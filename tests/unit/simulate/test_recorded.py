@@ -1,6 +1,7 @@
 """The simulated server answers every recorded case as the real one did, values aside."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,17 @@ from gollamas.simulate.server import SimulatedOllama
 from gollamas.simulate.settings import VERSIONS as KNOWN
 from gollamas.simulate.settings import Settings
 from gollamas.wire.message import Answer
-from tests.recorded import VERSIONS, body_shape, cases, chunk_shapes, needs_recordings
+from tests.recorded import (
+    VERSIONS,
+    Case,
+    Reply,
+    body_shape,
+    cases,
+    cases_in_repository,
+    chunk_shapes,
+    needs_recordings,
+)
+from tests.recordings import make
 from tests.unit.simulate.running import runs
 
 
@@ -43,6 +54,41 @@ async def pieces_of(answer: Answer) -> list[bytes] | None:
     if isinstance(answer.body, bytes):
         return None
     return [piece async for piece in answer.body]
+
+
+def seen(reply: Reply, *, is_head: bool) -> list[Any]:
+    """Give what of an answer does not differ from run to run."""
+    if is_head:
+        return [reply.status, reply.end_to_end()]
+    content = body_shape(reply.body) if reply.chunks is None else chunk_shapes(reply.chunks)
+    return [reply.status, reply.end_to_end(), reply.chunks is None, content]
+
+
+def all_seen(found: list[Case]) -> dict[str, list[Any]]:
+    """Give what is seen of each, by its name."""
+    return {case.name: seen(case.reply, is_head=case.raw_request.startswith(b"HEAD ")) for case in found}
+
+
+@runs
+async def test_the_answers_in_the_repository_are_those_of_the_simulated_server() -> None:
+    """If they are not: `python -m tests.recordings.make`."""
+    kept = cases_in_repository(make.VERSION)
+    now = await make.made()
+    assert [(case.name, case.raw_request.decode("latin-1")) for case in kept] == [
+        (name, said["request"]) for name, said in now.items()
+    ]
+    asked_now = [
+        Case(make.VERSION, name, "", said["request"].encode("latin-1"), said["response"].encode("latin-1"))
+        for name, said in now.items()
+    ]
+    assert all_seen(kept) == all_seen(asked_now)
+
+
+@needs_recordings
+def test_the_answers_in_the_repository_are_like_the_recorded_ones() -> None:
+    real = all_seen(cases(make.VERSION))
+    for name, found in all_seen(cases_in_repository(make.VERSION)).items():
+        assert (name, found) == (name, real[name])
 
 
 @needs_recordings

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gollamas.api.routes import find
 from gollamas.wire.tail import TAIL_BYTES, Counts, Telling, counts
+from tests.recorded import FOLDER, needs_recordings
 
-RECORDED = Path(__file__).parents[4] / "shared" / "recorded"
 NOTHING = Counts()
 METRICS = (
     b'"total_duration":72676683,"load_duration":680335,"prompt_eval_count":12,'
@@ -144,7 +144,7 @@ def test_no_tail_is_an_error(junk: bytes, end: bytes, telling: Telling) -> None:
 def bodies() -> list[tuple[Telling, Path]]:
     """List the recorded answers of the routes that tell counts."""
     found = []
-    for index in RECORDED.glob("*/*.request"):
+    for index in FOLDER.glob("*/*.request"):
         route = find(index.read_bytes().split(b" ", 2)[1])
         answer = index.with_suffix(".response")
         if route and route.telling and answer.read_bytes().startswith(b"HTTP/1.1 200"):
@@ -175,7 +175,7 @@ def numbers(value: object) -> dict[str, int]:
     return found
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded answers are not beside the repository")
+@needs_recordings
 def test_recorded_answers_say_what_a_decoder_reads() -> None:
     seen = 0
     told: set[tuple[Telling, bool]] = set()

@@ -17,6 +17,11 @@ from gollamas.wire.message import Body
 
 _LONE_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")  # a line to one reader, none to another
 _MAX_PARTS: Final = 1000
+# A part's head has three lines and two parameters: to read one with thousands would take seconds.
+_MAX_HEAD_BYTES: Final = 8 * 1024
+_MAX_PARAMETERS: Final = 16
+_ENCODES: Final = re.compile(rb"[*\\]")  # by these a name can be written in other bytes than its own
+_MAX_VALUE_BYTES: Final = 8 * 1024  # more than Ollama takes for a name
 _read_head: Final = HeaderParser().parsestr
 
 
@@ -32,8 +37,9 @@ class Form:
 
     @property
     def value(self) -> str:
-        """The text of the first part of the field's name, empty where there is none."""
-        return bytes(self._body[self._start : self._end]).decode(errors="replace")
+        """The start of the first part of the field's name, empty where there is none."""
+        end = min(self._end, self._start + _MAX_VALUE_BYTES)
+        return bytes(self._body[self._start : end]).decode(errors="replace")
 
     def with_value(self, text: str) -> Pieces:
         """The form again, the field's text replaced; unchanged where it is not there. Nothing is copied."""
@@ -48,8 +54,7 @@ def parse(content_type: bytes, body: Body, name: str) -> Form | None:
 
     What stands behind the field is the server's to judge: a recording is long.
     """
-    kind = Message()
-    kind["Content-Type"] = content_type.decode("latin-1")
+    kind = _media_type(content_type)
     boundary = kind.get_boundary()
     if kind.get_content_type() != "multipart/form-data" or not boundary:
         return None
@@ -58,6 +63,8 @@ def parse(content_type: bytes, body: Body, name: str) -> Form | None:
     for count, found in enumerate(_delimiters(body, delimiter)):
         if count > _MAX_PARTS:
             return None
+        if found is None:
+            continue
         if before is not None:
             span = _read_part(body, before.end() + 2, found.start(), name)
             if span is None:
@@ -70,35 +77,47 @@ def parse(content_type: bytes, body: Body, name: str) -> Form | None:
     return None
 
 
-def _delimiters(body: Body, delimiter: bytes) -> Iterator[re.Match[bytes]]:
+def _media_type(content_type: bytes) -> Message:
+    """A Content-Type to be read by the standard library; none where it has too many parameters for that."""
+    kind = Message()
+    if content_type.count(b";") <= _MAX_PARAMETERS:
+        kind["Content-Type"] = content_type.decode("latin-1")
+    return kind
+
+
+def _delimiters(body: Body, delimiter: bytes) -> Iterator[re.Match[bytes] | None]:
     """The lines between two parts, which begin behind a line end or with the body.
 
-    A delimiter is a whole line: a line that only begins like one is contents (RFC 2046, section 5.1.1).
+    A delimiter is a whole line: a line that only begins like one is contents (RFC 2046, section 5.1.1), for
+    which None is given, since whoever writes many of them wants no form to be read.
     """
     line = re.compile(rb"(?:\A|\r\n)" + re.escape(delimiter) + rb"(--)?[ \t]*(?=\r\n|\Z)")
-    at = body.find(delimiter)
+    if body[: len(delimiter)] == delimiter:
+        yield line.match(body)
+    start = b"\r\n" + delimiter
+    at = body.find(start)
     while at >= 0:
-        found = line.match(body, max(0, at - 2))
-        if found is not None:
-            yield found
-        at = body.find(delimiter, at + len(delimiter))
+        yield line.match(body, at)
+        at = body.find(start, at + len(start))
 
 
 def _has_end(body: Body, delimiter: bytes, start: int) -> bool:
     """Whether the last delimiter stands behind `start`."""
-    line = re.compile(rb"\r\n" + re.escape(delimiter) + rb"--[ \t]*(?=\r\n|\Z)")
-    at = body.rfind(delimiter + b"--")
-    while at > start:
-        if line.match(body, at - 2):
+    last = b"\r\n" + delimiter + b"--"
+    line = re.compile(re.escape(last) + rb"[ \t]*(?=\r\n|\Z)")
+    at = len(body)
+    for _ in range(_MAX_PARTS):
+        at = body.rfind(last, start, at)
+        if at < 0:
+            return False
+        if line.match(body, at):
             return True
-        at = body.rfind(delimiter + b"--", 0, at)
     return False
 
 
 def trouble(content_type: bytes) -> str:
     """Say in Go's words why there is no form."""
-    kind = Message()
-    kind["Content-Type"] = content_type.decode("latin-1")
+    kind = _media_type(content_type)
     if kind.get_content_type() != "multipart/form-data":
         return "request Content-Type isn't multipart/form-data"
     return (
@@ -108,10 +127,15 @@ def trouble(content_type: bytes) -> str:
 
 def _read_part(body: Body, start: int, end: int, wanted: str) -> tuple[int, int] | None:
     """Where a part's text stands, (0, 0) for another part or a file; None where its head is none."""
-    head_end = body.find(b"\r\n\r\n", start, end)
+    head_end = body.find(b"\r\n\r\n", start, min(end, start + _MAX_HEAD_BYTES))
     if head_end < 0 or _LONE_LINE_END.search(body, start, head_end):
         return None
-    head = _read_head(bytes(body[start : head_end + 4]).decode("latin-1"))
+    raw = bytes(body[start : head_end + 4])
+    if wanted.encode() not in raw and not _ENCODES.search(raw):
+        return 0, 0
+    if raw.count(b";") > _MAX_PARAMETERS:
+        return None
+    head = _read_head(raw.decode("latin-1"))
     disposition = head.get("content-disposition", "")
     name = head.get_param("name", header="content-disposition")
     is_text = head.get_param("filename", header="content-disposition") is None

@@ -1,8 +1,10 @@
 """Multipart forms: one text field read and replaced, the rest byte for byte."""
 
+import time
+
 import pytest
 
-from gollamas.api.form import Form, parse, query_value
+from gollamas.api.form import Form, parse, query_value, trouble
 
 TYPE = b"multipart/form-data; boundary=XX"
 AUDIO = b"RIFF\x00\xff\r\n\r\n--X\r\n--\r\nWAVE"
@@ -249,3 +251,38 @@ def test_a_part_has_no_lines_that_go_does_not_see(gap: bytes) -> None:
     head = b"X: y" + gap + b'Content-Disposition: form-data; name="model"'
     form = parse(TYPE, part(head, b"checked") + field(b"model", b"runs") + END, "model")
     assert form is None or form.value == "runs" or gap == b"\n"  # Go ends a line at LF too
+
+
+MIB = 1 << 20
+HOSTILE = {
+    "boundaries in a line": FILE[: -len(AUDIO) - 2] + b"--XX" * (2 * MIB) + b"\r\n" + END,
+    "lines that begin like one": FILE[: -len(AUDIO) - 2] + b"\r\n--XXx" * MIB + b"\r\n" + END,
+    "ends that are none": field(b"model", b"m") + b"\r\n--XX--x" * MIB,
+    "fields of a head": b"--XX\r\n" + b"X: y\r\n" * (MIB // 6) + field(b"model", b"m")[6:] + END,
+    "parameters": part(b"Content-Disposition: form-data" + b"; a=b" * (MIB // 5), b"1") + END,
+    "blanks": part(b"Content-Disposition: form-data; x=" + b" " * MIB + b'; name="model"', b"1") + END,
+    "parts": part(b'Content-Disposition: form-data; name="models"' + b"; a=b" * 15, b"1") * 998
+    + field(b"model", b"m")
+    + END,
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_a_form_that_is_made_to_be_slow_is_read_or_refused_quickly(body: bytes) -> None:
+    """Others wait meanwhile: parsers of heads take the square of what they read, minutes for a megabyte."""
+    began = time.process_time()
+    form = parse(TYPE, body, "model")
+    assert time.process_time() - began < 0.5
+    assert form is None or form.value in ("m", "")
+
+
+def test_a_content_type_with_very_many_parameters_is_none() -> None:
+    began = time.process_time()
+    content_type = b"multipart/form-data" + b";a=b" * 16_000 + b"; boundary=XX"
+    assert parse(content_type, FORM, "model") is None
+    assert trouble(content_type) == "request Content-Type isn't multipart/form-data"
+    assert time.process_time() - began < 0.2
+
+
+def test_no_more_is_read_of_a_name_than_a_name_has() -> None:
+    assert len(form_of(field(b"model", b"m" * MIB) + END).value) < 10_000

@@ -127,3 +127,10 @@ def test_members_are_counted_over_long_strings_and_large_bodies(
     found = by_hand.has_more_members(space, most)
     assert found is scan.has_more_members_plainly(space, most)
     space.close()
+
+
+@given(pieces(b"\\", b"\\u", b"d8", b"DC00", b"\\ud83d", b"\\uDE00", b"\\ude", b"u"))
+def test_halves_of_surrogate_pairs_are_found_as_a_pattern_finds_them(text: bytes) -> None:
+    for most in (0, 1, 1000):
+        found = by_hand.with_whole_pairs(text, most)
+        assert found == scan.with_whole_pairs_plainly(text, most) == scan.with_whole_pairs(text, most)

@@ -27,6 +27,7 @@ _BODY: Final = Kind.BODY  # HOT: CPython 3.11 looks a member of an Enum up by a 
 _SPACE: Final = b" \t\r\n"
 MAX_INFLATED_BYTES: Final = 20 * 1024 * 1024  # as Ollama's own reader of zstd bodies
 _MAX_WINDOW_BYTES: Final = 8 * 1024 * 1024
+_MAX_NAME_BYTES: Final = 8 * 1024  # of a model, as JSON; Ollama takes a tenth of that
 
 
 class MiddlewareRefused(BadRequest):
@@ -63,12 +64,12 @@ class NamedModel:
         key = bodies.find(members, "stream") if members is not None else None
         if members is None or key is None:
             return self.route.streams
-        raw = bytes(members[key])
+        raw = bytes(memoryview(members[key])[:5])
         return self.route.streams if raw == b"null" else raw == b"true"
 
 
 def _is_zero(keep_alive: msgspec.Raw) -> bool:
-    return bytes(keep_alive).strip(b'"')[:1] == b"0"
+    return bytes(memoryview(keep_alive)[:2]).strip(b'"')[:1] == b"0"
 
 
 def read(route: Route, head: Head, body: Body) -> NamedModel:
@@ -82,10 +83,11 @@ def read(route: Route, head: Head, body: Body) -> NamedModel:
     except BadBody as why:
         raise _refused(route, "" if not bytes(body).strip(_SPACE) else str(why)) from why
     value = members.get("model")
+    is_large = len(body) > LARGE_BYTES
     # HOT: the usual name is a string of its own key; all else is told apart below.
-    name = bodies.plain_text(value) if value is not None else ""
+    name = bodies.plain_text(value) if value is not None and not is_large else ""
     named = NamedModel(route, name, "model", members) if name else _find_name(route, members)
-    if len(body) > LARGE_BYTES:
+    if is_large:
         named.is_large = True
     return named
 
@@ -120,6 +122,8 @@ def _text(route: Route, members: Members, key: str) -> str:
         return ""
     kind = bodies.kind_of(value)
     if kind == "string":
+        if len(memoryview(value)) > _MAX_NAME_BYTES:
+            raise BadRequest("invalid model name")
         return bodies.text_of(value)
     if kind == "null":
         return ""

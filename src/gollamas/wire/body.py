@@ -10,12 +10,14 @@ from typing import Final
 import msgspec
 
 from gollamas.wire.message import Body
-from gollamas.wire.scan import has_more_members
+from gollamas.wire.scan import has_more_members, with_whole_pairs
 
 Members = dict[str, msgspec.Raw]
 Pieces = list[bytes | memoryview]  # a body, to be sent one behind the other
 
 MAX_MEMBERS: Final = 1000
+_DEEPEST: Final = 1_000_000  # levels; no decoder reads as many
+_MAX_MENDED: Final = 100_000  # in a tenth of a second
 _SMALLEST: Final = 5  # bytes of a member: `"":1,`
 
 _decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -30,12 +32,10 @@ _USUAL: Final = frozenset(
     {"model", "messages", "prompt", "system", "stream", "options", "input", "keep_alive", "format", "think"}
     | {"tools", "tool_choice", "temperature", "max_tokens", "top_p", "stop", "seed", "user", "raw", "images"}
 )
+_LONGEST_NAME: Final = 64  # characters: no field of Ollama's has a longer one
 _TRAILING: Final = "trailing characters"
-# A \uD800 to \uDFFF without its other half: Go reads it as U+FFFD.
-_SURROGATES: Final = re.compile(
-    rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-)
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|,|[{\[]++|[}\]]++', re.DOTALL)
+# By a byte's code, what it is as the second digit of an escape that begins with D: half of a surrogate pair.
 # What `encoding/json` takes for ASCII letters beside their own other case.
 _FOLDED: Final = str.maketrans({"\u017f": "s", "\u212a": "k"})
 _SPACE: Final = b" \t\r\n"
@@ -90,9 +90,9 @@ def in_pieces(members: Members) -> Pieces:
 
 
 def is_plain(members: Members) -> bool:
-    """Whether all keys are ASCII in lower case, so that each is what Go takes it for."""
-    for key in members:  # noqa: SIM110 - a generator would be compiled to one
-        if key not in _USUAL and not (key.isascii() and key == key.lower()):
+    """Whether all keys that could be a name are ASCII in lower case, so that each is what Go takes it for."""
+    for key in members:
+        if key not in _USUAL and len(key) <= _LONGEST_NAME and not (key.isascii() and key == key.lower()):
             return False
     return True
 
@@ -103,7 +103,9 @@ def _second_try(body: bytes, why: Exception) -> Members:
         body = _first_value(body, str(why))
     elif b"\\u" not in body:
         raise BadBody(_explain(body, why)) from why
-    mended = _SURROGATES.sub(lambda m: m[0] if m[2] else m[1] + b"\\ufffd", body)
+    mended = with_whole_pairs(body, _MAX_MENDED)
+    if mended is None:
+        raise BadBody(f"the request body has more than {_MAX_MENDED} halves of surrogate pairs")
     try:
         return _decoder.decode(mended)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as still:
@@ -170,7 +172,7 @@ def fold(key: str) -> str:
 def _refuse_twins(members: Members) -> None:
     seen: dict[str, str] = {}
     for key in members:
-        if (twin := seen.setdefault(fold(key), key)) != key:
+        if len(key) <= _LONGEST_NAME and (twin := seen.setdefault(fold(key), key)) != key:
             raise BadBody(f"the keys {twin!r} and {key!r} are one to Ollama: send only one of them")
 
 
@@ -181,7 +183,7 @@ def find(members: Members, name: str) -> str | None:
     if is_plain(members):
         return None
     for key in members:
-        if fold(key) == name:
+        if len(key) <= _LONGEST_NAME and fold(key) == name:
             return key
     return None
 

@@ -206,6 +206,7 @@ def may_be_among_plainly(names: AbstractSet[bytes], letter: int, size: int) -> b
 
 _WINDOW: Final = 64 * 1024
 _SHORT_STRING: Final = 256
+_FEW_BYTES: Final = 256 * 1024
 # A whole string, or what there is of one; or a byte of structure.
 _MARK: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[,{}\[\]]', re.DOTALL)
 
@@ -215,8 +216,12 @@ def has_more_members(body: bytes | bytearray | mmap, most: int) -> bool:
 
     Looks at what stands outside of strings only; of a body that is no JSON it may say anything.
     """
-    if not _IS_COMPILED:
-        return has_more_members_plainly(body, most)
+    if len(body) <= _FEW_BYTES and bytes(body).count(b":") <= most:
+        return False  # HOT: each member has one, and most bodies have few of them
+    return _walk_members(body, most) if _IS_COMPILED else has_more_members_plainly(body, most)
+
+
+def _walk_members(body: bytes | bytearray | mmap, most: int) -> bool:
     depth: i64 = 0
     commas: i64 = 0
     skipped: i64 = 0  # of the next window: the character behind a backslash
@@ -283,3 +288,75 @@ def has_more_members_plainly(body: bytes | bytearray | mmap, most: int) -> bool:
             if commas >= most:
                 return True
     return False
+
+
+_HIGH: Final = 1
+_LOW: Final = 2
+_HALVES: Final = bytes(
+    _HIGH if code in b"89abAB" else _LOW if code in b"cdefCDEF" else 0 for code in range(256)
+)
+_HEX: Final = bytes(int(code in b"0123456789abcdefABCDEF") for code in range(256))
+_ESCAPE_BYTES: Final = 6  # of \u and four digits
+_U: Final = 0x75
+_D: Final = (0x44, 0x64)
+_ALONE: Final = re.compile(
+    rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+
+
+def with_whole_pairs(body: bytes, most: int) -> bytes | None:
+    """JSON text with U+FFFD for each half of a surrogate pair that stands alone, as Go reads it.
+
+    None where there are more than `most` of them.
+    """
+    changed: bytearray | None = None
+    count: i64 = 0
+    size: i64 = len(body)
+    at: i64 = _backslash(body, 0, size)
+    while at >= 0:
+        half: i64 = _half(body, at, size)
+        if half == 0:
+            at += 2
+        elif half == _HIGH and _half(body, at + _ESCAPE_BYTES, size) == _LOW:
+            at += 2 * _ESCAPE_BYTES
+        else:
+            if changed is None:
+                changed = bytearray(body)
+            count += 1
+            if count > most:
+                return None
+            changed[at : at + _ESCAPE_BYTES] = b"\\ufffd"
+            at += _ESCAPE_BYTES
+        at = _backslash(body, at, size)
+    return body if changed is None else bytes(changed)
+
+
+def with_whole_pairs_plainly(body: bytes, most: int) -> bytes | None:
+    """As `with_whole_pairs`."""
+    alone = [found for found in _ALONE.finditer(body) if not found[2]]
+    if len(alone) > most:
+        return None
+    return _ALONE.sub(lambda found: found[0] if found[2] else found[1] + b"\\ufffd", body)
+
+
+def _half(data: bytes, start: int, size: int) -> int:
+    """Which half of a surrogate pair the escape is that begins at `start`; 0 where it is none."""
+    at: i64 = start
+    if at + _ESCAPE_BYTES > size or data[at] != _BACKSLASH or data[at + 1] != _U:
+        return 0
+    if data[at + 2] not in _D or not _HEX[data[at + 4]] or not _HEX[data[at + 5]]:
+        return 0
+    return _HALVES[data[at + 3]]
+
+
+def _backslash(data: bytes, start: int, size: int) -> int:
+    """Where the next backslash is; -1 where there is none."""
+    at: i64 = start
+    end: i64 = size
+    near: i64 = min(at + _SHORT_STRING, end)
+    while at < near:
+        if data[at] == _BACKSLASH:
+            return at
+        at += 1
+    return data.find(b"\\", at)

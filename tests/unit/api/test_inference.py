@@ -348,3 +348,19 @@ def test_what_is_no_form_is_refused_in_ollamas_words(body: bytes, content_type: 
 
 def test_a_form_without_a_content_type_is_refused() -> None:
     assert isinstance(refusal_of(FORM, AUDIO), MiddlewareRefused)
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/show", "/v1/chat/completions"])
+@pytest.mark.parametrize("key", [b"model", b"Model"])
+def test_a_name_that_is_longer_than_any_is_refused_unread(path: str, key: bytes) -> None:
+    error = refusal_of(b'{"%b":"%b"}' % (key, b"x" * (1 << 20)), path)
+    assert (error.status, error.text) == (400, "invalid model name")
+
+
+@pytest.mark.parametrize("padding", [10, 1 << 20])
+def test_a_large_body_is_read_as_a_small_one(padding: int) -> None:
+    for key in (b"model", b"Model"):
+        named = named_by(
+            b'{"%b":"a\\u0062","stream":false,"keep_alive":"0s","x":"%b"}' % (key, b"x" * padding)
+        )
+        assert (named.name, named.streams, named.unloads, named.is_large) == ("ab", False, True, padding > 10)

@@ -1,6 +1,7 @@
 """JSON bodies as Go's decoder reads them, one level deep."""
 
 import json
+import time
 import tracemalloc
 
 import msgspec
@@ -17,7 +18,7 @@ from gollamas.wire.body import (
     raw_text,
     text_of,
 )
-from gollamas.wire.scan import has_more_members
+from gollamas.wire.scan import has_more_members, has_more_members_plainly
 
 
 def texts_of(body: bytes) -> dict[str, str]:
@@ -238,7 +239,8 @@ def test_members_are_counted_wherever_a_window_ends(cut: int) -> None:
     text = b"x" * (64 * 1024 - cut) + b'\\"' * 20 + b"\\\\" * 20
     for count in (1000, 1001):
         body = b'{"a":"%b",%b' % (text, of_members(count - 1)[1:])
-        assert has_more_members(body, 1000) == (count > 1000)
+        for look in (has_more_members, has_more_members_plainly):
+            assert look(body, 1000) == (count > 1000)
 
 
 def test_many_members_are_refused_before_they_are_built() -> None:
@@ -299,3 +301,45 @@ def test_a_text_put_in_is_the_text_read_out(text: str) -> None:
     assert text_of(raw_text(text)) == text
     assert text_of(members_of(json.dumps({"x": text}).encode())["x"]) == text
     assert text_of(members_of(json.dumps({"x": text}, ensure_ascii=False).encode())["x"]) == text
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("inner", "read"),
+    [
+        (b"\\ud83d\\ude00" * (MIB // 12) + b"\\ud83d", b"\\ud83d\\ude00" * (MIB // 12) + b"\\ufffd"),
+        (b"\\\\" * (MIB // 2) + b"\\ud83d", b"\\\\" * (MIB // 2) + b"\\ufffd"),
+        (b"x" * 16 * MIB + b"\\ud83d", b"x" * 16 * MIB + b"\\ufffd"),
+        (b"\\udc00" * 50_000, b"\\ufffd" * 50_000),
+    ],
+    ids=["pairs", "backslashes", "a picture", "halves"],
+)
+def test_half_a_pair_in_a_long_text_costs_little(inner: bytes, read: bytes) -> None:
+    """A client that cuts a text may cut an emoji in two; others wait while that is mended."""
+    began = time.process_time()
+    members = members_of(b'{"model":"m","prompt":"%b"}' % inner)
+    assert time.process_time() - began < 0.5
+    assert bytes(members["prompt"]) == b'"%b"' % read
+
+
+def test_very_many_halves_of_pairs_are_refused() -> None:
+    assert "halves" in refusal_of(b'{"prompt":"' + b"\\ud83d" * 100_001 + b'"}')
+
+
+def test_a_key_that_no_field_has_is_not_compared() -> None:
+    long = "K" * MIB
+    members = members_of(f'{{"{long}":1,"{long.lower()}":2}}'.encode())
+    assert len(members) == 2
+    assert find(members, "k") is None
+
+
+def test_few_colons_are_few_members_without_a_further_look() -> None:
+    body = b'{"input":[%b]}' % b",".join([b"1234"] * 50_000)
+    took = []
+    for _ in range(5):
+        began = time.process_time()
+        assert not has_more_members(body, 1000)
+        took.append(time.process_time() - began)
+    assert min(took) < 0.003

@@ -286,3 +286,14 @@ def test_a_content_type_with_very_many_parameters_is_none() -> None:
 
 def test_no_more_is_read_of_a_name_than_a_name_has() -> None:
     assert len(form_of(field(b"model", b"m" * MIB) + END).value) < 10_000
+
+
+def test_a_part_with_very_many_parameters_is_none() -> None:
+    head = b'Content-Disposition: form-data; name="model"' + b"; x=y" * 20
+    assert parse(TYPE, part(head, b"whisper") + END, "model") is None
+
+
+def test_ends_that_are_none_are_not_looked_at_for_ever() -> None:
+    """Each begins like the last delimiter and goes on."""
+    body = field(b"model", b"m") + field(b"a", b"1") + b"\r\n--XX--y" * 1001
+    assert parse(TYPE, body, "model") is None

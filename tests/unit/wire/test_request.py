@@ -1,5 +1,7 @@
 """Requests out of bytes: what is refused, what is read, and that pieces make no difference."""
 
+from contextlib import suppress
+
 import pytest
 
 from gollamas.errors import BodyTooLarge, NotServed, ProxyError, UploadsFull
@@ -286,3 +288,26 @@ def test_a_long_trailer_has_one_verdict_however_it_is_split(length: int) -> None
 
 def test_trailers_of_more_than_16_kib_are_refused() -> None:
     assert requests_of([chunked(b"0\r\n" + b"X: %b\r\n" % (b"a" * 2000) * 20 + b"\r\n")]).status == 400
+
+
+def test_a_method_and_a_path_are_known_of_a_head_that_is_refused() -> None:
+    for data, method, asked in (
+        (get(b"/x?secret")[:-2] + b"b c: d\r\n\r\n", b"GET", ("GET", "/x")),
+        (b"HEAD /y HTTP/1.1\r\n\r\n", b"HEAD", ("HEAD", "/y")),
+        (b"\x16\x03\x01", b"", None),
+    ):
+        for pieces in ([data], one_by_one(data)):
+            reader = RequestReader(LIMITS)
+            with suppress(ProxyError):
+                for piece in pieces:
+                    assert reader.feed(piece, Room(10)) is None
+            assert reader.asked == asked
+            assert reader.method in (method, b"")
+
+
+@pytest.mark.parametrize("query", [b"d=50%", b"\xc3\xa9", b"#x", b"\xff#?"])
+def test_a_query_may_hold_what_no_url_has(query: bytes) -> None:
+    data = get(b"/a?" + query)
+    for pieces in ([data], one_by_one(data)):
+        head, _, rest = first_request(pieces)
+        assert (head.path, head.query, rest) == (b"/a", query, b"")

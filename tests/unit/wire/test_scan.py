@@ -1,6 +1,7 @@
 """The limits of what is counted by hand, one by one."""
 
 import string
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
@@ -63,3 +64,42 @@ def test_eighteen_digits_are_a_number_and_nineteen_are_not(
     module: ModuleType, value: bytes, number: int
 ) -> None:
     assert module.number_in(value) == number
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize(
+    ("data", "size", "found"),
+    [
+        (b"a:b\r\n", 5, (1, 5)), (b"a:b\r\n", 4, (1, 0)), (b"ab\r\n", 4, (2, 4)), (b"\r\n", 2, (0, 2)),
+        (b"a:b\rx", 5, (1, 0)), (b"ab", 2, (2, 0)), (b"", 0, (0, 0)),
+    ],
+)  # fmt: skip
+def test_a_line_ends_by_its_line_end(
+    module: ModuleType, data: bytes, size: int, found: tuple[int, int]
+) -> None:
+    if data.endswith(b"\n") or module is by_hand:
+        assert module.line_at(data, 0, size) == found
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [(b"GET / x", (3, 5)), (b"GET", (3, 3)), (b"GET /", (3, 5)), (b" \t", (0, 1)), (b"", (0, 0))],
+)
+def test_blanks_are_found_in_their_order(module: ModuleType, data: bytes, found: tuple[int, int]) -> None:
+    assert module.blanks_in(data, len(data)) == found
+
+
+@pytest.mark.parametrize(
+    ("body", "has_more"), [(b'{"a":[1,2],"b":1}', False), (b'{"a":1,"b":2,"c":3}', True), (b'{"a":"', False)]
+)
+def test_members_are_counted_at_the_first_level(body: bytes, has_more: bool) -> None:
+    assert by_hand.has_more_members(body, 2) is has_more
+    assert scan.has_more_members_plainly(body, 2) is has_more
+
+
+@pytest.mark.parametrize("mend", [by_hand.with_whole_pairs, scan.with_whole_pairs_plainly])
+def test_a_half_of_a_surrogate_pair_alone_is_mended(mend: Callable[[bytes, int], bytes | None]) -> None:
+    assert mend(rb"\ud83d\ude00 \\ud83d \u0041", 0) == rb"\ud83d\ude00 \\ud83d \u0041"
+    assert mend(rb"\ud83d \ude00", 2) == rb"\ufffd \ufffd"
+    assert mend(rb"\ud83d \ude00", 1) is None

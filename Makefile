@@ -63,7 +63,8 @@ lint: setup  ## ruff, its formatter, mypy --strict and the layers
 # Python's version one is reached.
 cover: setup  ## every branch of what does no I/O is reached by the unit tests
 	@$(BIN)/coverage erase
-	GOLLAMAS_PURE=1 $(BIN)/coverage run -m pytest --quiet --quiet -n 2 --hypothesis-profile=ci $(PURE_TESTS)
+	GOLLAMAS_PURE=1 $(BIN)/coverage run -m pytest --quiet --quiet -n 2 -m "not timed" --hypothesis-profile=ci \
+		$(PURE_TESTS)
 	@$(BIN)/coverage combine --quiet
 	@! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 14))' || \
 		export OTHER_FORM="else:  # before Python 3.14"; $(BIN)/coverage report

@@ -267,6 +267,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_a_form_that_is_made_to_be_slow_is_read_or_refused_quickly(body: bytes) -> None:
     """Others wait meanwhile: parsers of heads take the square of what they read, minutes for a megabyte."""
@@ -276,6 +277,7 @@ def test_a_form_that_is_made_to_be_slow_is_read_or_refused_quickly(body: bytes) 
     assert form is None or form.value in ("m", "")
 
 
+@pytest.mark.timed
 def test_a_content_type_with_very_many_parameters_is_none() -> None:
     began = time.process_time()
     content_type = b"multipart/form-data" + b";a=b" * 16_000 + b"; boundary=XX"
@@ -286,6 +288,29 @@ def test_a_content_type_with_very_many_parameters_is_none() -> None:
 
 def test_no_more_is_read_of_a_name_than_a_name_has() -> None:
     assert len(form_of(field(b"model", b"m" * MIB) + END).value) < 10_000
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_content_type_and_a_part_may_have_16_parameters(more: int) -> None:
+    others = b"; a=b" * (15 + more)
+    form = parse(b"multipart/form-data" + others + b"; boundary=XX", FORM, "model")
+    assert (form is None) is (more > 0)
+    head = b'Content-Disposition: form-data; name="model"' + b"; x=y" * (15 + more)
+    assert (parse(TYPE, part(head, b"whisper") + END, "model") is None) is (more > 0)
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_the_head_of_a_part_may_have_8_kib(more: int) -> None:
+    """With the empty line behind it."""
+    head = b'Content-Disposition: form-data; name="model"\r\nX: '
+    head += b"y" * (8 * 1024 - 4 + more - len(head))
+    assert (parse(TYPE, part(head, b"whisper") + END, "model") is None) is (more > 0)
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_the_end_may_stand_before_999_that_are_none(more: int) -> None:
+    body = field(b"model", b"m") + END + b"\r\n--XX--y" * (999 + more)
+    assert (parse(TYPE, body, "model") is None) is (more > 0)
 
 
 def test_a_part_with_very_many_parameters_is_none() -> None:

@@ -103,3 +103,21 @@ def test_a_half_of_a_surrogate_pair_alone_is_mended(mend: Callable[[bytes, int],
     assert mend(rb"\ud83d\ude00 \\ud83d \u0041", 0) == rb"\ud83d\ude00 \\ud83d \u0041"
     assert mend(rb"\ud83d \ude00", 2) == rb"\ufffd \ufffd"
     assert mend(rb"\ud83d \ude00", 1) is None
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("length", [0, 1, 254, 255, 256, 257, 258, 300, 64 * 1024 - 8, 64 * 1024, 70_000])
+@pytest.mark.parametrize("fill", [b"a", b"{", b",", b'\\"', b"\\\\", b"x" * 255 + b"\\\\"])
+def test_members_are_counted_whatever_stands_in_strings(module: ModuleType, length: int, fill: bytes) -> None:
+    """Short strings are looped over and long ones searched, a window at a time."""
+    text = b'"' + fill * (length // len(fill)) + b'"'
+    for inner in (text, b"[%b,%b]" % (text, text), b'{"a":%b,"b":%b}' % (text, text)):
+        body = b'{"a":%b,"b":%b,"c":0},{"d":0,"e":0}' % (inner, text)
+        assert module.has_more_members(body, 2)
+        assert not module.has_more_members(body, 3)
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("body", [b"", b"{", b'{"a', b'{"a\\', b'{"a":1', b"{}", b"[1,2,3"])
+def test_a_body_that_is_cut_has_no_more_members_than_were_seen(module: ModuleType, body: bytes) -> None:
+    assert not module.has_more_members(body, 3)

@@ -148,6 +148,68 @@ async def test_a_client_that_has_ended_its_side_before_a_model_runs_for_it_has_l
             await ended.wait()
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"llama3.2","keep_alive":0}',
+        b'{"model":"llama3.2","keep_alive":"0s","prompt":"","messages":[]}',
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
+@runs
+async def test_a_model_leaves_the_memory_for_a_client_that_has_ended_its_side(path: str, body: bytes) -> None:
+    """Nothing runs for such a request, so its end is no leaving."""
+    async with one_server() as (server, proxy):
+        server.handler = says(answer(b'{"done":true,"done_reason":"unload"}'))
+        client = await proxy.connect()
+        client.writer.write(post(path, body))
+        client.half_close()
+        got, rest = await rest_of(client)
+        assert (got.status, b"unload" in got.body, rest) == (200, True, b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/generate", b'{"model":"llama3.2","keep_alive":0,"prompt":"hi"}'),
+        ("/api/chat", b'{"model":"llama3.2","keep_alive":0,"messages":[{}]}'),
+        ("/api/embed", b'{"model":"llama3.2","keep_alive":0,"input":"hi"}'),
+    ],
+)
+@runs
+async def test_one_that_runs_before_it_leaves_the_memory_runs_for_nobody(path: str, body: bytes) -> None:
+    async with one_server() as (_, proxy):
+        client = await proxy.connect()
+        client.writer.write(post(path, body))
+        client.half_close()
+        assert await client.gone() == b""
+        assert (await proxy.events.ended()).end is End.CLIENT_LEFT
+
+
+@runs
+async def test_a_reset_ends_what_a_client_waits_for_that_had_ended_its_side() -> None:
+    left = asyncio.Event()
+    began = asyncio.Event()
+
+    async def hangs(_: Message, peer: Peer) -> None:
+        began.set()
+        await peer.gone()
+        left.set()
+
+    async with one_server(idle_timeout=0.2) as (server, proxy):  # which has the clocks looked at more often
+        server.handler = hangs
+        client = await proxy.connect()
+        await client.send(post("/api/show", BODY))
+        await began.wait()
+        client.half_close()
+        assert (await proxy.ask(get("/"))).status == 200  # the end of its side has been seen by now
+        await asyncio.get_running_loop().run_in_executor(None, time.sleep, 0.2)
+        assert not left.is_set()
+        client.reset()
+        await left.wait()
+        assert (await proxy.events.ended(2)).end is End.CLIENT_LEFT
+
+
 @runs
 async def test_a_stream_that_its_client_has_ended_ends_at_the_server_within_50_ms() -> None:
     left = asyncio.get_running_loop().create_future()

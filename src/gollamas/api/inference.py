@@ -27,6 +27,7 @@ _BODY: Final = Kind.BODY  # HOT: CPython 3.11 looks a member of an Enum up by a 
 _SPACE: Final = b" \t\r\n"
 MAX_INFLATED_BYTES: Final = 20 * 1024 * 1024  # as Ollama's own reader of zstd bodies
 _MAX_WINDOW_BYTES: Final = 8 * 1024 * 1024
+_EMPTY: Final = frozenset({b'""', b"[]", b"null"})
 _MAX_NAME_BYTES: Final = 8 * 1024  # of a model, as JSON; Ollama takes a tenth of that
 
 
@@ -66,6 +67,18 @@ class NamedModel:
             return self.route.streams
         raw = bytes(memoryview(members[key])[:5])
         return self.route.streams if raw == b"null" else raw == b"true"
+
+    @property
+    def only_unloads(self) -> bool:
+        """Whether its model is only to leave the memory: nothing runs for such a request."""
+        members = self.members
+        if not self.unloads or members is None or not self.route.streams:
+            return False
+        for key in ("prompt", "messages"):
+            value = members.get(key)
+            if value is not None and bytes(memoryview(value)[:5]) not in _EMPTY:
+                return False
+        return True
 
 
 def _is_zero(keep_alive: msgspec.Raw) -> bool:

@@ -180,8 +180,10 @@ class ClientConnection(asyncio.Protocol):
         self._clients.hold_head(self, 0)
 
     def serve(self) -> None:
-        """Have the request answered that is complete; a large one in a turn of its own."""
-        if len(self._reader.body) > LARGE_BYTES:
+        """Have the request answered that is complete; one that is large, or may be, in a turn of its own."""
+        head = self._reader.head
+        is_coded = head is not None and not head.is_plain and b"content-encoding" in head.names
+        if is_coded or len(self._reader.body) > LARGE_BYTES:
             self.round.one_a_turn(self._begin)
         else:
             self._begin()
@@ -275,6 +277,7 @@ class ClientConnection(asyncio.Protocol):
 
     def give_up_head(self) -> None:
         """Refuse a head that has not come to its end: others need what it holds."""
+        self._clients.hold_head(self, 0)  # first: whoever makes room for others comes back until it is done
         self._reading_failed(RequestTooSlow("the request's head did not come in time"))
 
     @property
@@ -364,6 +367,8 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
         elif self._state <= states.BODY and not self._unread:  # else it has just read
             self._check_reading(now - self._stamp)
+        elif self.has_ended and sockets.was_reset(self._transport):
+            self._transport.abort()  # nothing is read any more of a client that has ended its side
         elif self.source is not None:
             self.source.check(now)
 

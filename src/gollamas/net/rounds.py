@@ -85,10 +85,12 @@ class Round:
             asyncio.get_running_loop().call_soon(self._take_large)
 
     def _take_large(self) -> None:
-        self._large[0]()
-        self._large.popleft()
-        if self._large:
-            asyncio.get_running_loop().call_soon(self._take_large)
+        try:
+            self._large[0]()
+        finally:  # the others' turns come whatever this one ends by
+            self._large.popleft()
+            if self._large:
+                asyncio.get_running_loop().call_soon(self._take_large)
 
     def then(self, step: Callable[[], None]) -> None:
         """Take a step in the next stage, now where there are none."""

@@ -5,12 +5,14 @@ Owns the differences between the systems.
 
 import asyncio
 import contextlib
+import select
 import socket
 import struct
 import sys
 from typing import Any, Final
 
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
+_HAS_POLL: Final = hasattr(select, "poll")  # Windows has none
 _SO_NWRITE: Final = 0x1024  # of macOS, sys/socket.h
 
 
@@ -20,6 +22,19 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
     A client that reads slowly takes bytes for minutes before the kernel asks for more of them.
     """
     return transport.get_write_buffer_size() + _queued(transport.get_extra_info("socket"))
+
+
+def was_reset(transport: asyncio.Transport) -> bool:
+    """Whether the other side has reset a connection of which nothing is read any more."""
+    if not _HAS_POLL:
+        return False
+    sock = transport.get_extra_info("socket")
+    look = select.poll()
+    try:
+        look.register(sock.fileno(), 0)  # errors are told unasked, the end of one side is not
+        return bool(look.poll(0))
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 def reset(transport: asyncio.Transport) -> None:

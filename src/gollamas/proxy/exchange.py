@@ -194,13 +194,13 @@ class Exchange(Turn[Route]):
     def _send_on(self, connection: ServerConnection) -> None:
         client, attempts, named = self.client, self._attempts, self.named
         lease, found = attempts.lease, attempts.found
-        if self.route.loads:
+        assert named is not None  # noqa: S101 - it is let go only when an answer has begun
+        if self.route.loads and not named.only_unloads:
             if client.has_ended:  # which is leaving, once a model runs: none is to begin
                 connection.home.give(connection)
                 self._left()
                 return
             client.fin_means_left = True
-        assert named is not None  # noqa: S101 - it is let go only when an answer has begun
         assert lease is not None and found is not None  # noqa: S101, PT018 - an attempt has both
         target = self.snapshot.targets[lease.server]
         model = found.model

@@ -186,6 +186,7 @@ class Turn(Generic[R_co]):
     def left(self) -> None:
         """Note that the client left, by itself."""
         event = self.event
+        self.client.keep_alive = False  # no later answer may take the place of this one
         if event.end is End.DONE and self.client.is_stalled:
             event.end = End.TIMED_OUT
             event.error = f"the client took nothing for {self.snapshot.config.write_timeout:g} s"

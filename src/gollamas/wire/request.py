@@ -165,9 +165,8 @@ class RequestReader:
         whole = bytes(raw[:end])
         self._refuse_large_head(whole)
         head = Head()
-        if (
-            heads.split(head, whole, self._limits) != end
-        ):  # pragma: no cover - llhttp has judged the same head
+        is_sound = heads.split(head, whole, self._limits) == end
+        if not is_sound:  # pragma: no cover - llhttp has judged the same head
             raise BadHead("malformed request")
         self._raw, self._coming = _NOTHING, head
         heads.check(head, self._limits)

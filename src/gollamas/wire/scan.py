@@ -207,7 +207,6 @@ def may_be_among_plainly(names: AbstractSet[bytes], letter: int, size: int) -> b
 
 _WINDOW: Final = 64 * 1024
 _SHORT_STRING: Final = 256
-_FEW_BYTES: Final = 256 * 1024
 # A whole string, or what there is of one; or a byte of structure.
 _MARK: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[,{}\[\]]', re.DOTALL)
 
@@ -217,12 +216,6 @@ def has_more_members(body: bytes | bytearray | mmap, most: int) -> bool:
 
     Looks at what stands outside of strings only; of a body that is no JSON it may say anything.
     """
-    if len(body) <= _FEW_BYTES and bytes(body).count(b":") <= most:
-        return False  # HOT: each member has one, and most bodies have few of them
-    return _walk_members(body, most)
-
-
-def _walk_members(body: bytes | bytearray | mmap, most: int) -> bool:
     depth: i64 = 0
     commas: i64 = 0
     skipped: i64 = 0  # of the next window: the character behind a backslash

@@ -89,3 +89,34 @@ def test_where_many_are_open_each_stage_is_done_for_all_before_the_next() -> Non
         *("parse client a", "parse client b", "serve client a", "serve client b"),
         *("then client a", "then client b"),
     ]
+
+
+def test_a_long_step_that_fails_leaves_the_others_their_turns() -> None:
+    taken: list[str] = []
+    told: list[BaseException] = []
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+        round_ = Round()
+
+        def fails() -> None:
+            taken.append("fails")
+            round_.one_a_turn(lambda: taken.append("later"))
+            raise ValueError
+
+        def turn() -> None:
+            taken.append("turn")
+            if len(taken) < 8:
+                loop.call_soon(turn)
+
+        for step in (fails, lambda: taken.append("next"), fails):
+            round_.one_a_turn(step)
+        loop.call_soon(turn)
+        while taken.count("later") < 2:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert [step for step in taken if step != "turn"] == ["fails", "next", "fails", "later", "later"]
+    assert taken[:4] == ["fails", "turn", "next", "turn"]
+    assert [type(error) for error in told] == [ValueError, ValueError]

@@ -364,3 +364,18 @@ def test_a_large_body_is_read_as_a_small_one(padding: int) -> None:
             b'{"%b":"a\\u0062","stream":false,"keep_alive":"0s","x":"%b"}' % (key, b"x" * padding)
         )
         assert (named.name, named.streams, named.unloads, named.is_large) == ("ab", False, True, padding > 10)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "only"),
+    [
+        ("/api/generate", b'{"model":"m","keep_alive":0}', True),
+        ("/api/chat", b'{"model":"m","messages":[],"keep_alive":"0s"}', True),
+        ("/api/generate", b'{"model":"m","prompt":"","keep_alive":0}', True),
+        ("/api/generate", b'{"model":"m","prompt":"hi","keep_alive":0}', False),
+        ("/api/generate", b'{"model":"m"}', False),
+        ("/api/embed", b'{"model":"m","keep_alive":0}', False),
+    ],
+)
+def test_a_request_may_only_have_its_model_leave_the_memory(path: str, body: bytes, only: bool) -> None:
+    assert read(route_of(path), request(body, path)).only_unloads is only

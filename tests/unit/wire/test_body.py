@@ -336,11 +336,7 @@ def test_a_key_that_no_field_has_is_not_compared() -> None:
     assert find(members, "k") is None
 
 
-def test_few_colons_are_few_members_without_a_further_look() -> None:
+def test_a_long_list_is_one_member() -> None:
     body = b'{"input":[%b]}' % b",".join([b"1234"] * 50_000)
-    took = []
-    for _ in range(5):
-        began = time.process_time()
-        assert not has_more_members(body, 1000)
-        took.append(time.process_time() - began)
-    assert min(took) < 0.003
+    assert len(members_of(body)) == 1
+    assert len(members_of(b'{"input":[%b]}' % b",".join([b'{"a":1}'] * 60_000))) == 1

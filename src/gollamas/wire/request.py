@@ -105,7 +105,8 @@ class RequestReader:
             return None
         room = judge.on_head(head)
         length = head.length
-        if len(rest) >= length and not head.is_chunked and length <= room.limit:
+        is_whole = len(rest) >= length and not head.is_chunked
+        if is_whole and length <= room.limit and room.budget is None:
             self.body = rest[:length]  # HOT: the usual body comes in the same read
             return rest[length:]
         self._held = Held(room, None if head.is_chunked else length)

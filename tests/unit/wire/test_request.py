@@ -311,3 +311,15 @@ def test_a_query_may_hold_what_no_url_has(query: bytes) -> None:
     for pieces in ([data], one_by_one(data)):
         head, _, rest = first_request(pieces)
         assert (head.path, head.query, rest) == (b"/a", query, b"")
+
+
+def test_a_body_that_came_with_its_head_counts_toward_its_budget() -> None:
+    room = Room(100, Budget(10))
+    data = post(b"Content-Length: 10\r\n", b"0123456789")
+    first, second = RequestReader(LIMITS), RequestReader(LIMITS)
+    assert first.feed(data, room) == b""
+    assert first.body == b"0123456789"
+    with pytest.raises(UploadsFull):
+        second.feed(data, room)
+    first.next()
+    assert RequestReader(LIMITS).feed(data, room) == b""

@@ -1,9 +1,18 @@
 """How large a request's head may be, and how much all that are not whole may hold."""
 
+import asyncio
+
 import pytest
 
+from gollamas.config.model import Address
+from gollamas.errors import ProxyError
 from gollamas.net import listener
-from tests.sockets.proxying import one_server, runs
+from gollamas.net.downstream import ClientConnection
+from gollamas.net.listener import Listener, bind
+from gollamas.net.responder import Responder
+from gollamas.net.supervisor import Supervisor
+from gollamas.wire.message import Answer, Request
+from tests.sockets.proxying import a_config, one_server, runs
 from tests.sockets.raw import Client, answer, get, post, says
 
 BODY = b'{"model":"llama3.2"}'
@@ -94,3 +103,44 @@ async def test_where_heads_that_are_not_whole_hold_too_much_the_oldest_goes(
         assert group is not None
         while group.clients._head_bytes:
             assert (await proxy.ask(get("/"))).status == 200
+
+
+class Breaks(Responder):
+    """A service with a defect: it can say of no request why it is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(self.nothing, lambda _: Answer(400, []), 0)
+
+    async def nothing(self, _: Request) -> Answer:
+        return Answer(200, [])
+
+    def refuse(self, client: ClientConnection, error: ProxyError, _: tuple[str, str] | None = None) -> None:  # noqa: ARG002
+        raise ValueError
+
+
+@runs
+async def test_a_head_whose_refusal_meets_a_defect_makes_room_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener, "MAX_HEAD_BYTES_HELD", 30 * KIB)
+    loop = asyncio.get_running_loop()
+    told: list[object] = []
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    tasks = Supervisor(told.append)
+    listens = Listener(Breaks(), a_config([]), tasks, loop.time)
+    sockets = bind(Address(host="127.0.0.1", port=0))
+    await listens.start(sockets)
+    clients = [await Client.connect(sockets[0].getsockname()[1]) for _ in range(3)]
+    first, second, other = clients
+    part = get("/")[:-2] + b"X: " + b"a" * (20 * KIB)
+    await first.send(part)
+    assert (await other.ask(get("/"))).status == 200  # by now the part has been read
+    await second.send(part)
+    assert await first.is_closed()
+    assert (await second.ask(b"\r\n\r\n")).status == 200
+    assert [type(error) for error in told] == [ValueError]
+    for client in clients:
+        client.close()
+    listens.stop_accepting()
+    await listens.finished(1)
+    await tasks.close()

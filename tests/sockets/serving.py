@@ -17,7 +17,8 @@ from gollamas.net.downstream import ClientConnection
 from gollamas.net.listener import Clients, Listener, bind
 from gollamas.net.rounds import Round
 from gollamas.net.supervisor import Supervisor
-from gollamas.wire.message import Body, Budget
+from gollamas.wire.framing import Room
+from gollamas.wire.message import Body
 from tests.sockets.proxying import Events
 from tests.sockets.raw import Client
 
@@ -63,14 +64,11 @@ class Serving:
 class Asked:
     """A request that a service of a test answers by its `serve`; one that has a refusal reads no body."""
 
-    budget: Budget | None = None
-
     def __init__(
         self, serve: Callable[[Body], Later | None], limit: int, refusal: ProxyError | None = None
     ) -> None:
         self.begin = serve
-        self.limit = limit
-        self.refusal = refusal
+        self.room = Room(limit, refusal=refusal)
 
     def refuse(self, error: ProxyError) -> None:
         """Say nothing."""

@@ -56,13 +56,13 @@ class Route:
     names_only_to: bytes = b""  # clients whose answers carry it, by the start of their User-Agent
 
     # Derived, since every request asks.
-    allowed: frozenset[bytes] = field(init=False)
+    allowed: tuple[bytes, ...] = field(init=False)  # HOT: a tuple, for none of them is hashed
     upstream: bytes = field(init=False)  # the path that a server is asked
     is_routed: bool = field(init=False)  # by its model
 
     def __post_init__(self) -> None:
         """Derive what every request asks."""
-        object.__setattr__(self, "allowed", frozenset(method.encode() for method in self.methods))
+        object.__setattr__(self, "allowed", tuple(method.encode() for method in self.methods))
         object.__setattr__(self, "upstream", self.path.encode())
         object.__setattr__(self, "is_routed", self.kind in (Kind.BODY, Kind.FORM, Kind.PATH))
 

@@ -12,7 +12,6 @@ from gollamas import names
 from gollamas.errors import (
     BadRequest,
     ModelNotFound,
-    NoServerLeft,
     ProxyError,
     ServerBroke,
     ServerTooSlow,
@@ -197,10 +196,10 @@ class Attempts:
     def _next(self, found: Found) -> Step:
         """Bind a server to the next attempt."""
         lease = self._admission.enter(self.model, found, self._tried)
-        if isinstance(lease, NoServerLeft):
-            return PassHeld() if self.has_held else Fail(lease)  # a server's own words are better than ours
-        self.lease = lease
-        return Try(lease)
+        if isinstance(lease, Lease):  # HOT: one comparison, other than to ask whether it is an error
+            self.lease = lease
+            return Try(lease)
+        return PassHeld() if self.has_held else Fail(lease)  # a server's own words are better than ours
 
     def _unknown(self) -> Fail:
         return Fail(UnknownModel(f"model '{self.model}' not found"))

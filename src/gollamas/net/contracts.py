@@ -40,8 +40,12 @@ class Source(Protocol):
         """The grace period is over: tell the client what is missing and end."""
 
 
-class Judged(Room, Protocol):
-    """A request whose head has come: how much of its body is read, and who answers it."""
+class Judged(Protocol):
+    """A request whose head has come, and who answers it."""
+
+    @property
+    def room(self) -> Room:
+        """How much of its body is read."""
 
     def begin(self, body: Body) -> Later | None:
         """Begin to answer; `finished` of the client's connection is called once, behind the answer.
@@ -72,7 +76,7 @@ class Group(Protocol[C]):
     round: Round
     clock: Callable[[], float]  # monotonic seconds
     spawn: Callable[[Later, str], asyncio.Task[None]]
-    is_draining: bool
+    is_draining: bool  # no connection that comes is let in to stay
 
     def made(self, client: C) -> None:
         """Count a connection in."""

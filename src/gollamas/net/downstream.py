@@ -13,6 +13,7 @@ from gollamas.errors import ProxyError, RequestTooSlow
 from gollamas.net import sockets, states
 from gollamas.net.contracts import Group, Judged, Later, Source
 from gollamas.net.supervisor import Cancellable
+from gollamas.wire.framing import Room
 from gollamas.wire.message import LARGE_BYTES, Fields, Head
 from gollamas.wire.outgoing import AnswerWriter, field_lines
 from gollamas.wire.request import RequestReader
@@ -27,9 +28,9 @@ class ClientConnection(asyncio.Protocol):
     """One client. It is answered by `answer`, or by what its `writer` gives to `begin` and `write`."""
 
     __slots__ = (
-        "_clients", "_on_head", "_reader", "_running", "_stamp", "_state", "_transport", "_turn", "_unread",
-        "_unsent", "address", "complete_at", "fin_means_left", "forwarded_line", "has_ended", "is_paused",
-        "keep_alive", "now", "round", "source",
+        "_clients", "_is_draining", "_on_head", "_reader", "_running", "_stamp", "_state", "_transport",
+        "_turn", "_unread", "_unsent", "address", "complete_at", "fin_means_left", "forwarded_line",
+        "has_ended", "is_paused", "keep_alive", "now", "round", "source",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -51,6 +52,7 @@ class ClientConnection(asyncio.Protocol):
         self.has_ended = False  # the client sends no more (FIN); it may still read
         self.is_paused = False  # the client does not read what was sent
         self.keep_alive = True
+        self._is_draining = clients.is_draining
         self.source: Source | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -136,12 +138,12 @@ class ClientConnection(asyncio.Protocol):
         self._state = states.WAS_WHOLE[self._state]
         return True
 
-    def on_head(self, head: Head) -> Judged:
+    def on_head(self, head: Head) -> Room:
         """Find out who answers a request, which says how much of its body is read."""
         if self._state == states.HEAD:
             self._clients.hold_head(self, 0)
         turn = self._turn = self._on_head(self, head)
-        return turn
+        return turn.room
 
     def _reading_failed(self, error: Exception) -> None:
         try:
@@ -226,7 +228,7 @@ class ClientConnection(asyncio.Protocol):
         self._state = states.WAS_ANSWERED[self._state]
         if self._state >= states.STALLED:
             return
-        if not self.keep_alive or self._clients.is_draining or (self.has_ended and not self._unread):
+        if not self.keep_alive or self._is_draining or (self.has_ended and not self._unread):
             self._end()
             return
         self._reader.next()
@@ -303,7 +305,7 @@ class ClientConnection(asyncio.Protocol):
         return AnswerWriter(
             is_http10=head is not None and head.is_http10,
             to_head=reader.method == b"HEAD",
-            keeps_alive=self.keep_alive and not self._clients.is_draining,
+            keeps_alive=self.keep_alive and not self._is_draining,
         )
 
     def begin(self, writer: AnswerWriter, data: bytes) -> None:
@@ -393,6 +395,7 @@ class ClientConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """No further request: an idle connection ends now, any other behind its answer."""
+        self._is_draining = True
         if self._state == states.IDLE and not self._unread:
             self._transport.close()
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from gollamas.errors import ProxyError, ShuttingDown
 from gollamas.net.contracts import Later
 from gollamas.net.downstream import ClientConnection
+from gollamas.wire.framing import Room
 from gollamas.wire.message import Answer, Body, CutOff, Head, Request
 from gollamas.wire.outgoing import AnswerWriter
 from gollamas.wire.response import Ends
@@ -114,7 +115,7 @@ class Responder:
     ) -> None:
         self._respond = respond
         self._refusal = refusal
-        self.max_body = max_body
+        self.room = Room(max_body)
 
     def on_head(self, client: ClientConnection, head: Head) -> "_ByValue":
         """Let every body in up to `max_body` bytes."""
@@ -144,10 +145,8 @@ class Responder:
 class _ByValue:
     """One request that a responder answers."""
 
-    budget = refusal = None
-
     def __init__(self, responder: Responder, client: ClientConnection, head: Head) -> None:
-        self.limit = responder.max_body
+        self.room = responder.room
         self._responder = responder
         self._client = client
         self._head = head

@@ -42,8 +42,8 @@ class Round:
     """The reads and writes of one turn. No method of what it is given may raise."""
 
     __slots__ = (
-        "_asking", "_has_stages", "_is_due", "_is_gathering", "_large", "_reading", "_steps", "_writes",
-        "few", "open",
+        "_asking", "_is_due", "_is_gathering", "_large", "_reading", "_steps", "_writes", "few",
+        "has_stages", "open",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Round:
         self._asking: list[Asks] = []
         self._steps: list[Callable[[], None]] = []  # of the next stage
         self._large: deque[Callable[[], None]] = deque()
-        self._has_stages = False  # a stage is done that has another behind it
+        self.has_stages = False  # a stage is done that has another behind it
         self._is_due = self._is_gathering = False
 
     def defers_answer(self, connection: Reads, may_wait: bool) -> bool:
@@ -93,11 +93,11 @@ class Round:
                 asyncio.get_running_loop().call_soon(self._take_large)
 
     def then(self, step: Callable[[], None]) -> None:
-        """Take a step in the next stage, now where there are none."""
-        if self._has_stages:
-            self._steps.append(step)
-        else:
-            step()
+        """Take a step in the next stage. Where there `has_stages` none the step is due at once.
+
+        HOT: that is for who calls to see, since to name a method costs as much as to run a short one.
+        """
+        self._steps.append(step)
 
     def run(self) -> None:
         """Work off all that was read."""
@@ -122,12 +122,12 @@ class Round:
     def _in_two_stages(self, first: list[Callable[[], None]]) -> None:
         """Take these steps, then those that they leave to `then`."""
         second = self._steps = []
-        self._has_stages = True
+        self.has_stages = True
         try:
             for step in first:
                 step()
         finally:
-            self._has_stages = False
+            self.has_stages = False
         for step in second:
             step()
 

@@ -11,7 +11,7 @@ from typing import Final
 from gollamas import names
 from gollamas.api import inference, outbound
 from gollamas.api.inference import NamedModel
-from gollamas.api.routes import Kind, Route
+from gollamas.api.routes import Kind
 from gollamas.errors import ModelNotFound, ProxyError
 from gollamas.events import Cause
 from gollamas.fleet.admit import Lease
@@ -19,22 +19,20 @@ from gollamas.fleet.attempts import Attempts, Fail, LookUp, Outcome, Over, PassH
 from gollamas.net.contracts import Later
 from gollamas.net.upstream import ServerConnection
 from gollamas.proxy import waiting
-from gollamas.proxy.relay import BUSY_STATUS, Relay
-from gollamas.proxy.turn import Turn
+from gollamas.proxy.relay import BUSY_STATUS, Call, Relay
 from gollamas.wire.message import Body
 from gollamas.wire.tail import counts
 
 _BUSY: Final = "busy: its queue is full"
 
 
-class Exchange(Turn[Route]):
+class Exchange(Call):
     """Serves one request that is routed by its model.
 
     It is the `Call` that relays read, what `waiting` attends to, and its client's source while it waits.
     """
 
     attempts: Attempts | None = None
-    named: NamedModel | None = None  # the body's members; let go when an answer begins
     _unloads = False
     _connection: ServerConnection
     _sent_at: float  # when the connection was there
@@ -57,7 +55,7 @@ class Exchange(Turn[Route]):
                 fleet.view,
                 fleet.admission,
                 named.name,
-                replays=snapshot.config.replay_inference,
+                replays=snapshot.replays,
             )
             step = self._take(attempts.first(), self.client.complete_at)
         except Exception as error:  # noqa: BLE001 - one request's defect must not end its connection unanswered
@@ -90,7 +88,11 @@ class Exchange(Turn[Route]):
             if connection is None:
                 return step
             self._connection, self._sent_at = connection, now
-            self.client.round.then(self._send)
+            round_ = self.client.round
+            if round_.has_stages:
+                round_.then(self._send)
+            else:
+                self._send()
         elif isinstance(step, LookUp):
             return step
         elif isinstance(step, Fail):
@@ -244,23 +246,6 @@ class Exchange(Turn[Route]):
 
     # -- what a relay calls --------------------------------------------------------------------------
 
-    @property
-    def first_byte_limit(self) -> float | None:
-        """Seconds; None where a model runs and its answer comes whole."""
-        named = self.named
-        if self.route.loads and (named is None or not named.streams):
-            return None
-        return self.snapshot.config.first_byte_timeout
-
-    @property
-    def idle_limit(self) -> float:
-        """Seconds between two pieces."""
-        return self.snapshot.config.idle_timeout
-
-    def let_go(self) -> None:
-        """Free what only another attempt would need: a stream lives long."""
-        self.head.let_go()
-
     def passed(self, relay: Relay) -> None:
         """The whole answer has gone out."""
         try:
@@ -269,7 +254,11 @@ class Exchange(Turn[Route]):
             self.failed(error)
             return
         self._ended_at = relay.ended_at
-        self.client.round.then(self._end)
+        round_ = self.client.round
+        if round_.has_stages:
+            round_.then(self._end)
+        else:
+            self._end()
 
     def _count(self, relay: Relay) -> None:
         event = self.event

@@ -5,20 +5,18 @@ bytes that the client gets are the writer's. It runs within the callbacks of bot
 hears how it ended. Nothing is decoded on the way.
 """
 
-from typing import Final, Protocol
+from abc import abstractmethod
+from typing import Final
 
 from gollamas.api import dialects
 from gollamas.api.inference import NamedModel
 from gollamas.api.routes import Route, is_own_answer, shape_of
-from gollamas.events import RequestEnded
 from gollamas.fleet.admit import Lease
 from gollamas.fleet.attempts import Outcome
 from gollamas.fleet.view import ServerView
-from gollamas.net.downstream import ClientConnection
 from gollamas.net.upstream import ServerConnection
-from gollamas.proxy.turn import Fleet
+from gollamas.proxy.turn import Turn
 from gollamas.wire.lines import NameEditor
-from gollamas.wire.message import Head
 from gollamas.wire.outgoing import UNKNOWN, AnswerWriter
 from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end
 
@@ -28,34 +26,23 @@ _BY_LENGTH: Final = Ends.LENGTH
 _EVENTS: Final = b"text/event-stream"
 
 
-class Call(Protocol):
-    """What every attempt of one request shares, and who hears how one ended."""
+class Call(Turn[Route]):
+    """What every attempt of one request shares, and who hears how one ended.
 
-    client: ClientConnection
-    fleet: Fleet
-    head: Head
-    route: Route
-    event: RequestEnded
-    lines: bytes  # ready head lines for whatever answer goes out
-    named: NamedModel | None  # the body's members; let go when an answer begins
+    HOT: a base class, since to the compiler a protocol's attributes are looked up by name.
+    """
 
-    @property
-    def first_byte_limit(self) -> float | None:
-        """Seconds; None where it may take as long as it likes."""
+    named: NamedModel | None = None  # the body's members; let go when an answer begins
 
-    @property
-    def idle_limit(self) -> float:
-        """Seconds between two pieces."""
-
-    def let_go(self) -> None:
-        """Free what only another attempt would need: the answer has begun and goes on."""
-
+    @abstractmethod
     def passed(self, relay: "Relay") -> None:
         """Hear that the whole answer went to the client."""
 
+    @abstractmethod
     def ended(self, relay: "Relay", outcome: Outcome) -> None:
         """Hear how the attempt ended else; one of the two is called once, unless the client leaves first."""
 
+    @abstractmethod
     def client_gone(self, relay: "Relay") -> None:
         """Hear that the client left; nothing more comes."""
 
@@ -144,7 +131,6 @@ class Relay:
 
     def check(self, now: float) -> None:
         """End an answer whose server is silent: before the first byte, or between two pieces."""
-        call = self._call
         if self._connection is None:
             return
         if self.held is not None:
@@ -152,7 +138,7 @@ class Relay:
                 self.abort()
                 self._give_up_held()
         elif self._writer is None:
-            limit = call.first_byte_limit
+            limit = self._first_byte_limit
             if limit is not None and now - self.sent_at > limit:
                 self.why = f"no answer within {limit:g} s"
                 self.abort()
@@ -160,8 +146,18 @@ class Relay:
         elif self._client.is_paused or self._seen != self.bytes_out:
             self._seen = self.bytes_out
             self._seen_at = now
-        elif now - self._seen_at > call.idle_limit:
-            self.cut(f"the server sent nothing for {call.idle_limit:g} s", Outcome.WENT_SILENT)
+        else:
+            limit = self._call.snapshot.config.idle_timeout
+            if now - self._seen_at > limit:
+                self.cut(f"the server sent nothing for {limit:g} s", Outcome.WENT_SILENT)
+
+    @property
+    def _first_byte_limit(self) -> float | None:
+        """Seconds; None where a model runs and its answer comes whole."""
+        call = self._call
+        if call.route.loads and (call.named is None or not call.named.streams):
+            return None
+        return call.snapshot.config.first_byte_timeout
 
     def shut_down(self) -> None:
         self.cut("gollamas is shutting down", Outcome.SHUT_DOWN)
@@ -275,7 +271,7 @@ class Relay:
         if is_whole:
             self.ended_at = now
         else:
-            call.let_go()
+            call.head.let_go()  # only another attempt would need it, and a stream lives long
             self.reader.let_go()
 
     def _prove(self, server: ServerView, reader: ResponseReader | AnswerHead, now: float) -> None:

@@ -19,6 +19,7 @@ from gollamas.net.downstream import ClientConnection
 from gollamas.proxy.exchange import Exchange
 from gollamas.proxy.own import Listings, Own, not_served, not_yet
 from gollamas.proxy.turn import Fleet, Snapshot, Turn
+from gollamas.wire.framing import Room
 from gollamas.wire.message import Body, Budget, Head
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
@@ -42,6 +43,7 @@ class Proxy:
         self._snapshot = snapshot
         self._gate = gate
         self._uploads.limit = snapshot.config.max_upload
+        self._room_for_forms = Room(snapshot.config.max_upload, self._uploads)
 
     # -- what a client's connection calls ------------------------------------------------------------
 
@@ -55,7 +57,7 @@ class Proxy:
             if verdict.lines:
                 exchange.lines += verdict.lines
             if route.kind is Kind.FORM:
-                exchange.budget, exchange.limit = self._uploads, self._uploads.limit
+                exchange.room = self._room_for_forms
             return exchange
         turn = _Ours(self._fleet, self._snapshot, client, head, route, request_id)
         turn.judged(self._own, verdict)
@@ -102,9 +104,9 @@ class _Ours(Turn[Route | None]):
         self._verdict = verdict
         route = self.route
         if route is None or verdict.status is not None or self.head.method not in route.allowed:
-            self.refusal = NotServed("not served")
+            self.room = Room(self.room.limit, refusal=NotServed("not served"))
         elif route.kind is Kind.LATER:
-            self.refusal = not_yet(route)
+            self.room = Room(self.room.limit, refusal=not_yet(route))
 
     def begin(self, body: Body) -> Later:
         """Answer it, whatever its body says."""

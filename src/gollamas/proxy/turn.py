@@ -20,18 +20,26 @@ from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.pool import Kept, Pool
-from gollamas.wire.message import Answer, Budget, CutOff, Fields, Head
+from gollamas.wire.framing import Room
+from gollamas.wire.message import Answer, CutOff, Fields, Head
 from gollamas.wire.outgoing import AnswerWriter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """One configuration, ready to use. A request keeps the one that it began with."""
 
-    config: Config
-    routing: Routing
-    targets: Mapping[str, Target]  # by server
-    connections: Mapping[str, Kept]  # by server
+    __slots__ = ("config", "connections", "replays", "room", "routing", "targets")
+
+    def __init__(
+        self, config: Config, routing: Routing, targets: Mapping[str, Target], connections: Mapping[str, Kept]
+    ) -> None:
+        self.config = config
+        self.routing = routing
+        self.targets = targets  # by server
+        self.connections = connections  # by server
+        # HOT: what every request asks of its configuration, which is compiled to a look-up by name.
+        self.room = Room(config.max_body)
+        self.replays = config.replay_inference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +85,6 @@ class Turn(Generic[R_co]):
     `lines` are ready head lines for whatever answer goes out, `id_line` is the one that the server gets too.
     """
 
-    budget: Budget | None = None  # what the bytes of its body count toward
-    refusal: ProxyError | None = None  # why nothing of a body is read that has yet to come
     _streamed: tuple[AnswerWriter, Fields] | None = None  # an answer of ours whose body comes in pieces
 
     def __init__(
@@ -95,7 +101,7 @@ class Turn(Generic[R_co]):
         self.client = client
         self.head = head
         self.route = route
-        self.limit = snapshot.config.max_body  # bytes of its body
+        self.room = snapshot.room
         self.lines = self.id_line = b"X-Request-Id: %b\r\n" % request_id.encode()
         self.event = RequestEnded(
             request_id, client.address, head.method.decode(), "other" if route is None else route.path

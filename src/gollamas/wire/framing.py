@@ -6,7 +6,7 @@ and whoever wants them one by one takes its place. One that came with its head p
 
 import mmap
 import re
-from typing import Final, Protocol
+from typing import Final
 
 from gollamas.errors import BodyTooLarge, ProxyError, UploadsFull
 from gollamas.wire.fields import FORBIDDEN_TRAILERS
@@ -28,20 +28,18 @@ _FIELD_LINE: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\x
 _NOTHING: Final = bytearray()  # stands where no piece is kept; never written to
 
 
-class Room(Protocol):
-    """How much of a body is read."""
+class Room:
+    """How much of a body is read: at most `limit` bytes, which count toward `budget` where there is one.
 
-    @property
-    def limit(self) -> int:
-        """The longest body, in bytes."""
+    `refusal` is why nothing of it is read, unless it came with the head.
+    """
 
-    @property
-    def budget(self) -> Budget | None:
-        """What its bytes count toward."""
+    __slots__ = ("budget", "limit", "refusal")
 
-    @property
-    def refusal(self) -> ProxyError | None:
-        """Why nothing of it is read, unless it came with the head."""
+    def __init__(self, limit: int, budget: Budget | None = None, refusal: ProxyError | None = None) -> None:
+        self.limit = limit
+        self.budget = budget
+        self.refusal = refusal
 
 
 class Held:

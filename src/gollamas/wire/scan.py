@@ -38,8 +38,8 @@ _ZERO: Final = 0x30
 def line_at(data: bytes, start: int, size: int) -> tuple[int, int]:
     """Where the name of the field that begins at `start` ends, and where the next line begins.
 
-    Looks at the first `size` bytes only; the second is 0 where they do not hold the whole line. A line
-    without a colon, as the empty one is, ends with its name.
+    Looks at the first `size` bytes only; the second is 0 where they do not hold the whole line, with its
+    CRLF. A name ends at a colon, at a CR, or with those bytes.
     """
     if not _IS_COMPILED:
         return line_at_plainly(data, start, size)
@@ -51,21 +51,23 @@ def line_at(data: bytes, start: int, size: int) -> tuple[int, int]:
             break
         at += 1
     name_end = at
-    while at < end and data[at] != _CR:
-        at += 1
-    following: i64 = 0
-    if at + 1 < end and data[at + 1] == _LF:
-        following = at + 2
-    return name_end, following
+    at += 1  # of the two bytes of a line's end one stands at every other place
+    while at < end:
+        code = data[at]
+        if code <= _CR:
+            if code == _LF and data[at - 1] == _CR:
+                return name_end, at + 1
+            if code == _CR and at + 1 < end and data[at + 1] == _LF:
+                return name_end, at + 2
+        at += 2
+    return name_end, 0
 
 
 def line_at_plainly(data: bytes, start: int, size: int) -> tuple[int, int]:
     """As `line_at`."""
-    cr = data.find(b"\r", start, size)
-    end = cr if cr >= 0 else size
-    colon = data.find(b":", start, end)
-    is_whole = data.startswith(b"\r\n", end, size)
-    return colon if colon >= 0 else end, end + 2 if is_whole else 0
+    ends = [at for at in (data.find(b":", start, size), data.find(b"\r", start, size)) if at >= 0]
+    crlf = data.find(b"\r\n", start, size)
+    return min(ends, default=size), crlf + 2 if crlf >= 0 else 0
 
 
 def value_in(data: bytes, start: int, end: int) -> bytes:

@@ -38,7 +38,13 @@ class Side:
 
     def _in_two(self, what: str) -> None:
         self.log.append(f"{what} {self.name}")
-        self.round.then(lambda: self.log.append(f"then {self.name}"))
+        if self.round.has_stages:
+            self.round.then(self._then)
+        else:
+            self._then()
+
+    def _then(self) -> None:
+        self.log.append(f"then {self.name}")
 
 
 def after_a_turn(open_: int, tell: Callable[[Round, list[str]], None]) -> tuple[list[str], list[str]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gollamas.errors import ProxyError
+from gollamas.wire.framing import Room
 from gollamas.wire.head import HeadLimits
 from gollamas.wire.message import Body, Budget, Head
 from gollamas.wire.request import RequestReader
@@ -43,24 +44,24 @@ class Seen:
         return [body for _, body in self.requests]
 
 
-@dataclass(slots=True)
-class Room:
+class Alike:
     """Judges every request alike: so much of a body is read. Keeps what it is told."""
 
-    limit: int = LIMIT
-    budget: Budget | None = None
-    refusal: ProxyError | None = None
-    told: list[Head] = field(default_factory=list)
+    def __init__(
+        self, limit: int = LIMIT, budget: Budget | None = None, refusal: ProxyError | None = None
+    ) -> None:
+        self.told: list[Head] = []
+        self._room = Room(limit, budget, refusal)
 
-    def on_head(self, head: Head) -> "Room":
+    def on_head(self, head: Head) -> Room:
         self.told.append(head)
-        return self
+        return self._room
 
 
 def requests_of(pieces: Iterable[bytes], limit: int = LIMIT) -> Seen:
     """Read all requests of one connection, as `net/downstream` does, until one is refused."""
     seen = Seen()
-    reader, room = RequestReader(LIMITS), Room(limit)
+    reader, room = RequestReader(LIMITS), Alike(limit)
     try:
         for piece in pieces:
             rest = piece
@@ -78,7 +79,7 @@ def first_request(pieces: list[bytes], limit: int = LIMIT) -> tuple[Head, Body, 
     """Read one request: its head, its body, and every byte behind it."""
     reader = RequestReader(LIMITS)
     for at, piece in enumerate(pieces):
-        rest = reader.feed(piece, Room(limit))
+        rest = reader.feed(piece, Alike(limit))
         if rest is not None:
             assert reader.head is not None
             return reader.head, reader.body, rest + b"".join(pieces[at + 1 :])
@@ -89,7 +90,7 @@ def refusal_of(data: bytes, limit: int = LIMIT) -> ProxyError:
     """Read bytes that are to be refused."""
     reader = RequestReader(LIMITS)
     try:
-        rest = reader.feed(data, Room(limit))
+        rest = reader.feed(data, Alike(limit))
     except ProxyError as error:
         return error
     raise AssertionError(f"accepted: {reader.head}, and behind it {rest!r}")

@@ -10,7 +10,7 @@ from gollamas.wire.head import HeadTooLarge, TargetTooLong
 from gollamas.wire.message import Budget
 from gollamas.wire.request import RequestReader
 from tests.unit.wire.framing import BODY, REFUSED, chunked, get, post
-from tests.unit.wire.readers import LIMITS, Room, first_request, one_by_one, refusal_of, requests_of
+from tests.unit.wire.readers import LIMITS, Alike, first_request, one_by_one, refusal_of, requests_of
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -119,11 +119,11 @@ def test_requests_behind_one_another_are_read_in_order(count: int) -> None:
 def test_a_request_is_parsed_no_further_than_its_end() -> None:
     """A faulty second request is not looked at before it is asked for."""
     reader = RequestReader(LIMITS)
-    rest = reader.feed(post(b"Content-Length: 2\r\n", b"{}") + b"nonsense\r\n\r\n", Room(10))
+    rest = reader.feed(post(b"Content-Length: 2\r\n", b"{}") + b"nonsense\r\n\r\n", Alike(10))
     assert (reader.body, rest) == (b"{}", b"nonsense\r\n\r\n")
     reader.next()
     with pytest.raises(ProxyError):
-        reader.feed(b"nonsense\r\n\r\n", Room(10))
+        reader.feed(b"nonsense\r\n\r\n", Alike(10))
 
 
 def test_sound_requests_before_a_faulty_one_are_read() -> None:
@@ -133,7 +133,7 @@ def test_sound_requests_before_a_faulty_one_are_read() -> None:
 
 
 def test_a_reader_says_how_far_a_request_has_come() -> None:
-    reader, room = RequestReader(LIMITS), Room(10)
+    reader, room = RequestReader(LIMITS), Alike(10)
     assert reader.feed(b"POST / HTTP/1.1\r\n", room) is None
     assert reader.head_bytes == 17
     assert reader.feed(b"Host: a\r\nContent-Length: 5\r\n\r\nhel", room) is None
@@ -147,7 +147,7 @@ def test_a_reader_says_how_far_a_request_has_come() -> None:
 
 @pytest.mark.parametrize("start", [b"\r", b"\r\n", b"\r\n\r"])
 def test_an_empty_line_may_come_in_parts(start: bytes) -> None:
-    reader, room = RequestReader(LIMITS), Room(10)
+    reader, room = RequestReader(LIMITS), Alike(10)
     assert reader.feed(start, room) is None
     assert reader.feed((b"\n" if start.endswith(b"\r") else b"") + get(b"/") + b"x", room) == b"x"
 
@@ -158,7 +158,7 @@ def test_a_request_is_judged_once_by_its_head_before_its_body(way: str) -> None:
         (b"Content-Length: 5\r\n", b"hello") if way == "length" else (b"Transfer-Encoding: chunked\r\n", BODY)
     )
     for data in one_by_one(post(fields, body)), [post(fields), body], [post(fields, body)]:
-        room = Room(10)
+        room = Alike(10)
         reader = RequestReader(LIMITS)
         assert [reader.feed(piece, room) for piece in data] == [None] * (len(data) - 1) + [b""]
         assert [head.path for head in room.told] == [b"/api/chat"]
@@ -167,12 +167,12 @@ def test_a_request_is_judged_once_by_its_head_before_its_body(way: str) -> None:
 @pytest.mark.parametrize("fields", [b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"])
 def test_a_head_that_is_refused_is_refused_before_its_body_is_read(fields: bytes) -> None:
     with pytest.raises(NotServed):
-        RequestReader(LIMITS).feed(post(fields), Room(10, refusal=NotServed("no")))
+        RequestReader(LIMITS).feed(post(fields), Alike(10, refusal=NotServed("no")))
 
 
 def test_a_body_that_came_with_a_head_is_read_whatever_becomes_of_it() -> None:
     reader = RequestReader(LIMITS)
-    assert reader.feed(post(b"Content-Length: 5\r\n", b"hello!"), Room(5, refusal=NotServed("no"))) == b"!"
+    assert reader.feed(post(b"Content-Length: 5\r\n", b"hello!"), Alike(5, refusal=NotServed("no"))) == b"!"
     assert reader.body == b"hello"
 
 
@@ -188,13 +188,13 @@ def test_a_budget_gets_back_what_a_body_held(size: int, is_chunked: bool) -> Non
     )
     for _ in range(2):
         reader = RequestReader(LIMITS)
-        assert reader.feed(data[:-1], Room(10, budget)) is None
+        assert reader.feed(data[:-1], Alike(10, budget)) is None
         assert not budget.take(2)
         other = RequestReader(LIMITS)
         with pytest.raises(UploadsFull):
-            other.feed(data[:-1], Room(10, budget))
+            other.feed(data[:-1], Alike(10, budget))
         other.give_up()
-        assert reader.feed(data[-1:], Room(10, budget)) == b""
+        assert reader.feed(data[-1:], Alike(10, budget)) == b""
         assert reader.body == body
         assert not budget.take(2)  # it is held as long as it is answered
         reader.next()
@@ -215,7 +215,7 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
 
 
 def test_an_expectation_is_told_with_the_head() -> None:
-    room = Room(10)
+    room = Alike(10)
     assert RequestReader(LIMITS).feed(post(b"Expect: 100-Continue\r\nContent-Length: 5\r\n"), room) is None
     assert room.told[0].expects_continue
 
@@ -300,7 +300,7 @@ def test_a_method_and_a_path_are_known_of_a_head_that_is_refused() -> None:
             reader = RequestReader(LIMITS)
             with suppress(ProxyError):
                 for piece in pieces:
-                    assert reader.feed(piece, Room(10)) is None
+                    assert reader.feed(piece, Alike(10)) is None
             assert reader.asked == asked
             assert reader.method in (method, b"")
 
@@ -314,7 +314,7 @@ def test_a_query_may_hold_what_no_url_has(query: bytes) -> None:
 
 
 def test_a_body_that_came_with_its_head_counts_toward_its_budget() -> None:
-    room = Room(100, Budget(10))
+    room = Alike(100, Budget(10))
     data = post(b"Content-Length: 10\r\n", b"0123456789")
     first, second = RequestReader(LIMITS), RequestReader(LIMITS)
     assert first.feed(data, room) == b""

@@ -18,7 +18,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 MEASURE := ../shared/bench/measure
 # The tests of what does no I/O. What they reach is measured as Python, for coverage sees nothing of C.
-PURE_TESTS := $(filter-out $(addprefix tests/unit/,admin cli net simulate),$(wildcard tests/unit/*[!_]))
+PURE_TESTS := $(filter-out $(addprefix tests/unit/,admin cli net simulate system),$(wildcard tests/unit/*[!_]))
 
 .PHONY: help setup run test test-real lint cover check bench lock
 

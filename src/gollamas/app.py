@@ -23,23 +23,24 @@ from gollamas.fleet.admit import Admission
 from gollamas.fleet.judging import PS, TAGS
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
-from gollamas.net import descriptors
 from gollamas.net.ask import Ask
 from gollamas.net.crowd import Crowd
-from gollamas.net.descriptors import Descriptors
-from gollamas.net.listener import Listener, NotListening, bind, is_loopback
+from gollamas.net.listener import Listener
 from gollamas.net.pool import Pool
-from gollamas.net.responder import Responder
 from gollamas.net.rounds import Round
-from gollamas.net.supervisor import Supervisor
-from gollamas.net.timers import Timers
 from gollamas.observe.exposition import Exposition
 from gollamas.observe.gauges import Gauges
 from gollamas.observe.metrics import Metrics
 from gollamas.observe.observers import Observers
 from gollamas.proxy.own import Listings
 from gollamas.proxy.service import Proxy
-from gollamas.proxy.turn import Fleet, Snapshot
+from gollamas.proxy.turn import Context, Snapshot
+from gollamas.responder import Responder
+from gollamas.system import descriptors
+from gollamas.system.descriptors import Descriptors
+from gollamas.system.listening import NotListening, bind, is_loopback
+from gollamas.system.supervisor import Supervisor
+from gollamas.system.timers import Timers
 
 _LONGEST_SWEEP: Final = 1.0  # seconds between two looks at all clocks
 _SHORTEST_SWEEP: Final = 0.05
@@ -101,7 +102,7 @@ class App:
         self.address = Address(host=config.listen.host, port=sockets[0].getsockname()[1])
         admin_sockets = self._bind_admin(sockets)
         self._is_loopback = is_loopback(sockets)
-        fleet = Fleet(
+        context = Context(
             view=self.view,
             admission=Admission(self.view),
             pool=self._pool,
@@ -117,7 +118,7 @@ class App:
             ps=lambda: self._prober.fresh(PS),
             version=self._prober.first_version,
         )
-        self._proxy = Proxy(fleet, self._snapshot(config), self._gate(config), listings)
+        self._proxy = Proxy(context, self._snapshot(config), self._gate(config), listings)
         self._watch(config)
         crowd = Crowd(self._files.most_clients(config.max_connections), self._emit, self._files)
         self._listener = Listener(self._proxy, config, self._tasks, self._clock, self._round, crowd)
@@ -169,7 +170,7 @@ class App:
         """Drain for at most `grace` seconds, then end everything; return how many streams were cut."""
         self.drain()
         assert self._listener is not None  # noqa: S101 - as in `drain`
-        cut = await self._listener.finished(self._config.grace if grace is None else grace)
+        cut = await self._listener.wait_closed(self._config.grace if grace is None else grace)
         self._timers.close()
         if self._admin is not None:
             self._admin.stop_accepting()

@@ -1,6 +1,6 @@
 """The layers of the house, and a reader of imports that holds them: run by `make lint`, and by a test.
 
-Owns the order of the layers and what may not be imported below `net`; knows nothing of what modules do.
+Owns the order of the layers and what may not be imported below `system`; knows nothing of what modules do.
 An import goes to an earlier layer or stays in its own, where none leads back to where it began;
 `TYPE_CHECKING` blocks and functions included.
 """
@@ -20,7 +20,9 @@ ORDER: Final = (
     "fleet",
     "api",
     "observe",
+    "system",
     "net",
+    "responder",
     "proxy",
     "background",
     "admin",
@@ -28,11 +30,11 @@ ORDER: Final = (
     "app",
     "cli",
 )
-# Time, chance and I/O are arguments below `net`.
+# Time, chance and I/O are arguments below `system`.
 FORBIDDEN: Final = frozenset(
     ("asyncio", "random", "secrets", "select", "selectors", "socket", "ssl", "threading", "time", "uvloop")
 )
-PURE: Final = ORDER[: ORDER.index("net")]
+PURE: Final = ORDER[: ORDER.index("system")]
 # Bytes and sockets know nothing of models.
 NOT_FOR_NET: Final = frozenset(("fleet", "api", "observe"))
 # The one entry point beside the layers: it may import the command line alone.
@@ -87,8 +89,8 @@ def faults_of(source: str, module: str, *, is_package: bool) -> list[str]:
             faults.append(f"{module}:{found.line}: the package itself imports {found.module}")
         if own in ORDER and theirs in ORDER and ORDER.index(theirs) > ORDER.index(own):
             faults.append(f"{module}:{found.line}: {own} imports {found.module}, a later layer")
-        if own == "net" and theirs in NOT_FOR_NET:
-            faults.append(f"{module}:{found.line}: net imports {found.module}, which knows of models")
+        if own in ("system", "net") and theirs in NOT_FOR_NET:
+            faults.append(f"{module}:{found.line}: {own} imports {found.module}, which knows of models")
         if theirs == "simulate" and own in ORDER and own not in ("simulate", "cli"):
             faults.append(
                 f"{module}:{found.line}: {own} imports {found.module}, which is for the demo and tests"
@@ -96,7 +98,7 @@ def faults_of(source: str, module: str, *, is_package: bool) -> list[str]:
         if own == ENTRY and theirs is not None and theirs != "cli":
             faults.append(f"{module}:{found.line}: the entry point imports {found.module}")
         if own in PURE and top in FORBIDDEN:
-            faults.append(f"{module}:{found.line}: {own} imports {found.module}, which is for net and above")
+            faults.append(f"{module}:{found.line}: {own} imports {found.module}, which is for later ones")
         if top in ("tests", "pytest", "unittest"):
             faults.append(f"{module}:{found.line}: {found.module} is for tests")
     return faults

@@ -1,6 +1,8 @@
 """The layers of the house hold, and the reader that says so sees what it should."""
 
+import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,27 @@ SRC = Path(__file__).parents[2] / "src"
 
 
 def test_imports_go_to_earlier_layers_only() -> None:
-    """No file of the package imports a later layer, and nothing below `net` imports time, chance or I/O."""
+    """No file imports a later layer, and nothing below `system` imports time, chance or I/O."""
     assert faults_below(SRC) == []
+
+
+def test_no_class_has_the_name_of_another_one() -> None:
+    """One word, one class: in the whole package, but for the simulated Ollama, which has words of its own."""
+    modules = [path for path in (SRC / "gollamas").rglob("*.py") if "simulate" not in path.parts]
+    names = Counter(
+        node.name.strip("_")
+        for path in modules
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert len(names) > 100
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_file_is_too_long_to_read() -> None:
+    """At most 400 lines a file."""
+    lengths = {path.name: len(path.read_text().splitlines()) for path in (SRC / "gollamas").rglob("*.py")}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
 def test_every_file_belongs_to_a_layer() -> None:
@@ -51,7 +72,7 @@ def test_every_file_belongs_to_a_layer() -> None:
     ],
 )
 def test_a_planted_import_is_found(source: str) -> None:
-    """Every spelling of an import that a layer below `net` may not have is one fault or more."""
+    """Every spelling of an import that a layer below `system` may not have is one fault or more."""
     assert faults_of(source, "gollamas.fleet.choose", is_package=False)
 
 

@@ -14,9 +14,10 @@ from gollamas.errors import ProxyError
 from gollamas.events import Crashed
 from gollamas.net.contracts import Later, Service
 from gollamas.net.downstream import ClientConnection
-from gollamas.net.listener import Clients, Listener, bind
+from gollamas.net.listener import Clients, Listener
 from gollamas.net.rounds import Round
-from gollamas.net.supervisor import Supervisor
+from gollamas.system.listening import bind
+from gollamas.system.supervisor import Supervisor
 from gollamas.wire.framing import Room
 from gollamas.wire.message import Body
 from tests.sockets.proxying import Events

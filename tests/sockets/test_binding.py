@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from gollamas.config.model import Address
-from gollamas.net.listener import NotListening, bind, is_loopback
+from gollamas.system.listening import NotListening, bind, is_loopback
 
 needs_ipv6 = pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
 

@@ -31,7 +31,7 @@ from gollamas.net.pool import Pool
 from gollamas.net.rounds import Round
 from gollamas.proxy.own import Listings
 from gollamas.proxy.service import Proxy
-from gollamas.proxy.turn import Fleet, Snapshot
+from gollamas.proxy.turn import Context, Snapshot
 from gollamas.wire.message import Head
 from gollamas.wire.response import ResponseReader
 from tests.sockets.proxying import Events, a_config, a_server, opened, running, runs
@@ -70,7 +70,7 @@ class Breaks:
             client.source = Unsound()
             return None
         client.answer(200, [], b"whole")
-        client.finished()
+        client.request_done()
         return None
 
     async def _later(self, client: ClientConnection) -> None:
@@ -78,7 +78,7 @@ class Breaks:
             await asyncio.sleep(0)
             breaks("later")
         finally:
-            client.finished()
+            client.request_done()
 
 
 class Refused(Asked):
@@ -154,7 +154,7 @@ async def test_a_defect_in_the_look_at_one_clients_clocks_leaves_those_of_others
         for client, _ in late:
             assert (await client.answer()).status == 408
         assert await server.crashed() == [("looking at a client's clocks", "check at 1011")]
-        connection.finished()
+        connection.request_done()
 
 
 # -- a server's connection -----------------------------------------------------------------------------
@@ -173,13 +173,13 @@ class Sink:
         self.body += reader.take()
         self._hear("progress")
 
-    def ended(self) -> None:
+    def completed(self) -> None:
         self.over.set()
-        self._hear("ended")
+        self._hear("completed")
 
-    def failed(self, why: str) -> None:
+    def broke(self, why: str) -> None:
         self.over.set()
-        self._hear(f"failed: {why}")
+        self._hear(f"broke: {why}")
 
     def _hear(self, what: str) -> None:
         self.heard.append(what)
@@ -195,9 +195,9 @@ def cut_off() -> bytes:
     ("breaks_at", "said", "where"),
     [
         ("progress", answer(), "reading an answer"),
-        ("ended", answer(), "ending an answer"),
-        ("failed", cut_off(), "ending an answer that broke off"),
-        ("failed", b"no HTTP at all\r\n\r\n", "ending an answer that broke off"),
+        ("completed", answer(), "ending an answer"),
+        ("broke", cut_off(), "ending an answer that broke off"),
+        ("broke", b"no HTTP at all\r\n\r\n", "ending an answer that broke off"),
     ],
 )
 @runs
@@ -232,10 +232,10 @@ async def test_a_defect_of_who_takes_an_answer_ends_that_one_and_no_other(
         await events.until(lambda: bool(events.of(Crashed)))
         assert [event.where for event in events.of(Crashed)] == [where]
         for sink in (sinks[0], sinks[2]):
-            assert (sink.body, sink.heard[-1]) == (b'{"done":true}', "ended")
+            assert (sink.body, sink.heard[-1]) == (b'{"done":true}', "completed")
         if breaks_at == "progress":
-            assert sinks[1].heard == ["progress", "failed: an internal error: see the log of gollamas"]
-        kept = 3 if breaks_at == "ended" else 2
+            assert sinks[1].heard == ["progress", "broke: an internal error: see the log of gollamas"]
+        kept = 3 if breaks_at == "completed" else 2
         while len(pool.open) > kept:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
         assert sum(pool.of(a_server(server)).take() is not None for _ in range(3)) == kept
@@ -343,7 +343,7 @@ class Main:
         }
         known = [server for server in config.servers.values() if server.id != case.unknown]
         self.proxy = Proxy(
-            Fleet(**parts | dict(case.parts)),
+            Context(**parts | dict(case.parts)),
             Snapshot(
                 config=config,
                 routing=Routing(config),
@@ -405,7 +405,7 @@ class Case:
     handler: Callable[[Main], Handler] = only_answers  # of server "one"
     options: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] = field(default_factory=dict)  # what is configured of "one"
-    parts: Mapping[str, Any] = field(default_factory=dict)  # of the Fleet
+    parts: Mapping[str, Any] = field(default_factory=dict)  # of the Context
     unknown: str = ""  # a server that no request can be made for
     deaf_to: tuple[type[Event], ...] = ()
     view_deaf_to: tuple[type[Event], ...] = ()

@@ -205,7 +205,7 @@ class Notes:
     def _serve(self, client: ClientConnection, body: Body) -> None:
         self.bodies.append(body)
         client.answer(200, [], b"")
-        client.finished()
+        client.request_done()
 
 
 @around
@@ -273,10 +273,10 @@ class Collects:
     def progress(self, reader: ResponseReader) -> None:
         reader.take()
 
-    def ended(self) -> None:
+    def completed(self) -> None:
         self.over.set()
 
-    def failed(self, why: str) -> None:
+    def broke(self, why: str) -> None:
         pytest.fail(why)
 
 

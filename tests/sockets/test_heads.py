@@ -8,9 +8,10 @@ from gollamas.config.model import Address
 from gollamas.errors import ProxyError
 from gollamas.net import listener
 from gollamas.net.downstream import ClientConnection
-from gollamas.net.listener import Listener, bind
-from gollamas.net.responder import Responder
-from gollamas.net.supervisor import Supervisor
+from gollamas.net.listener import Listener
+from gollamas.responder import Responder
+from gollamas.system.listening import bind
+from gollamas.system.supervisor import Supervisor
 from gollamas.wire.message import Answer, Request
 from tests.sockets.proxying import a_config, one_server, runs
 from tests.sockets.raw import Client, answer, get, post, says
@@ -142,5 +143,5 @@ async def test_a_head_whose_refusal_meets_a_defect_makes_room_all_the_same(
     for client in clients:
         client.close()
     listens.stop_accepting()
-    await listens.finished(1)
+    await listens.wait_closed(1)
     await tasks.close()

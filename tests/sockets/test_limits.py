@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gollamas.net import descriptors
-from gollamas.net.descriptors import Descriptors
+from gollamas.system import descriptors
+from gollamas.system.descriptors import Descriptors
 from tests.sockets.proxying import runs
 from tests.sockets.raw import Client, Message, Peer, RawServer, answer, chunk, chunked_head, get, hangs, post
 from tests.sockets.running import Program, after, flags, program, status_of

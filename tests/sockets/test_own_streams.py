@@ -14,10 +14,11 @@ from gollamas.api.routes import Route
 from gollamas.config.model import Address, Config
 from gollamas.errors import ModelNotFound, ProxyError, ServerBroke
 from gollamas.events import Crashed, End
-from gollamas.net.listener import Listener, bind
-from gollamas.net.responder import Responder
-from gollamas.net.supervisor import Supervisor
+from gollamas.net.listener import Listener
 from gollamas.proxy.own import Own
+from gollamas.responder import Responder
+from gollamas.system.listening import bind
+from gollamas.system.supervisor import Supervisor
 from gollamas.wire.message import Answer, CutOff, Fields, Request
 from tests.sockets.proxying import Events, Running, one_server, runs
 from tests.sockets.raw import Client, get
@@ -278,7 +279,7 @@ async def test_shutting_down_breaks_an_answer_by_values_off(version: bytes) -> N
         body.go.release()
         await client.reader.readuntil(b"{}\n")
         port.listener.stop_accepting()
-        assert await port.listener.finished(0) == 1
+        assert await port.listener.wait_closed(0) == 1
         assert body.is_closed
         if version == b"1.0":
             assert await client.was_reset()

@@ -63,10 +63,10 @@ class Hears:
     def progress(self, _: ResponseReader) -> None:
         pytest.fail("a piece of an answer that was never sent")
 
-    def ended(self) -> None:
+    def completed(self) -> None:
         pytest.fail("the end of an answer that was never sent")
 
-    def failed(self, why: str) -> None:
+    def broke(self, why: str) -> None:
         self.why.set_result(why)
 
 

@@ -12,7 +12,7 @@ from gollamas.events import Crashed, DigestsDiffer, Event, ModelMissing, ServerW
 from gollamas.fleet.health import Health
 from gollamas.fleet.judging import PS, TAGS, VERSION, ProbeReply
 from gollamas.fleet.view import View
-from gollamas.net.supervisor import Supervisor
+from gollamas.system.supervisor import Supervisor
 
 KEY = "registry.ollama.ai/library/llama3.2:latest"
 HANG = b""

@@ -15,7 +15,7 @@ import pytest
 
 from gollamas.errors import ResourcesExhausted, TooManyOpenFiles
 from gollamas.events import End, RequestEnded, ServerWentDown
-from gollamas.net import shortage
+from gollamas.system import shortage
 from tests.sockets.proxying import Running, a_config, a_server, running, runs
 from tests.sockets.raw import RawServer, get, post
 from tests.sockets.running import program

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gollamas.net.timers import Timers
+from gollamas.system.timers import Timers
 from tests.sockets.proxying import in_front_of
 from tests.sockets.raw import RawServer
 

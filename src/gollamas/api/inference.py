@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from gollamas import names
 from gollamas.api import form as forms
 from gollamas.api.dialects import Dialect
 from gollamas.api.form import Form
@@ -118,6 +119,13 @@ def _find_name(route: Route, members: Members) -> NamedModel:
     if not name:
         raise _missing(route)
     return NamedModel(route, name, key, members)
+
+
+def not_found(route: Route, name: str) -> ModelNotFound:
+    """Say as Ollama does on this route that no server has the model that a client calls `name`."""
+    is_shown_whole = route.kind is Kind.PATH or route.reads_name
+    parsed = names.parse(name) if is_shown_whole else None
+    return ModelNotFound(route.not_found(name if parsed is None else parsed.shortest))
 
 
 def _missing(route: Route) -> ProxyError:

@@ -17,7 +17,7 @@ from gollamas.fleet import judging
 from gollamas.fleet.entries import Entry
 from gollamas.fleet.judging import PS, TAGS, VERSION, NotOllama, ProbeReply
 from gollamas.fleet.view import View
-from gollamas.net import reasons
+from gollamas.system import reasons
 
 ASK_TIMEOUT: Final = 5.0  # seconds, for each of the three
 FIRST_WAIT: Final = 2.0  # seconds after start that a listing may wait for first answers
@@ -27,7 +27,7 @@ _GAP: Final = 0.1  # seconds between the beginnings of two looks at one path of 
 _MISSES_KEPT: Final = 1000  # unknown names remembered; they come from clients
 
 
-class Asks(Protocol):
+class Asker(Protocol):
     """A request of our own to one server. Raises ProxyError, OSError or TimeoutError."""
 
     async def __call__(
@@ -171,7 +171,7 @@ class Prober:
     def __init__(
         self,
         view: View,
-        ask: Asks,
+        ask: Asker,
         tasks: Tasks,
         emit: Emit,
         *,

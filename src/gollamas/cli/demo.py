@@ -103,10 +103,10 @@ def _config(given: argparse.Namespace) -> Config:
 
 
 async def _demo(config: Config) -> int:
-    from gollamas.net.listener import NotListening  # noqa: PLC0415 - the help needs no server
     from gollamas.simulate.server import SimulatedOllama  # noqa: PLC0415 - as above
     from gollamas.simulate.serving import serving  # noqa: PLC0415 - as above
     from gollamas.simulate.settings import Settings  # noqa: PLC0415 - as above
+    from gollamas.system.listening import NotListening  # noqa: PLC0415 - the help needs no server
 
     stop = until_stopped("gollamas demo")
     _hint_at_serve(os.environ)

@@ -13,11 +13,11 @@ from gollamas.app import App, loop_factory
 from gollamas.cli.say import complain
 from gollamas.cli.signals import hear
 from gollamas.config.model import Config
-from gollamas.net import descriptors
-from gollamas.net.listener import NotListening
 from gollamas.observe.accesslog import AccessLog
 from gollamas.observe.kinds import level_of
 from gollamas.observe.textlines import wants_colour
+from gollamas.system import descriptors
+from gollamas.system.listening import NotListening
 
 
 def run(config: Config) -> int:

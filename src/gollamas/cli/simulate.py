@@ -172,10 +172,10 @@ def is_loopback(address: Address) -> bool:
 
 
 async def _serve(given: argparse.Namespace) -> int:
-    from gollamas.net.listener import NotListening  # noqa: PLC0415 - the help needs no server
     from gollamas.simulate.server import SimulatedOllama  # noqa: PLC0415 - as above
     from gollamas.simulate.serving import serving  # noqa: PLC0415 - as above
     from gollamas.simulate.settings import FOREVER, Settings  # noqa: PLC0415 - as above
+    from gollamas.system.listening import NotListening  # noqa: PLC0415 - the help needs no server
 
     stop = until_stopped("gollamas simulate")
     settings = Settings(

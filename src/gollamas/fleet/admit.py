@@ -1,4 +1,4 @@
-"""Who may use a server now: `enter` gives a lease, `leave` takes it back.
+"""Who may use a server now: `admit` gives a lease, `release` takes it back.
 
 Owns the count of requests in flight. Refuses to know connections.
 """
@@ -15,7 +15,7 @@ class Lease:
     """The right to use `server` for one attempt. `why` says what decided for it.
 
     `is_loaded` says whether the server had said by then that it has the model loaded; `held` is what
-    `Admission.leave` takes back, None when that was done.
+    `Admission.release` takes back, None when that was done.
     """
 
     __slots__ = ("held", "is_loaded", "key", "server", "why")
@@ -34,7 +34,7 @@ class Admission:
     def __init__(self, view: View) -> None:
         self._view = view
 
-    def enter(self, model: str, found: Found, tried: Collection[str]) -> Lease | NoServerLeft:
+    def admit(self, model: str, found: Found, tried: Collection[str]) -> Lease | NoServerLeft:
         """Bind a server to one attempt, or say why there is none.
 
         In: the model's name as people know it, for the error; the ids of servers that failed the request.
@@ -49,7 +49,7 @@ class Admission:
         by_model[key] = by_model.get(key, 0) + 1
         return Lease(server, choice.why, key)
 
-    def leave(self, lease: Lease) -> None:
+    def release(self, lease: Lease) -> None:
         """Give a lease back, once however often it is called."""
         held = lease.held
         if held is not None:

@@ -162,13 +162,13 @@ class Attempts:
             if not self._has_moved_on and self.is_another_left():
                 self._has_moved_on = True
                 return self._move_on()
-        self.leave()
+        self.release()
         error = None if has_begun else _error_of(outcome, lease.server, why)
         return Over(_ENDS[outcome], lease) if error is None else Fail(error)
 
     def shut_down(self) -> ProxyError:
         """Say to a client that waits that the grace period has ended."""
-        self.leave()
+        self.release()
         return ShuttingDown(_SHUTTING_DOWN)
 
     def is_another_left(self) -> bool:
@@ -179,23 +179,23 @@ class Attempts:
         tried = self._tried if lease is None else self._tried | {lease.server}
         return choose(self._view, found.candidates, found.key, tried) is not None
 
-    def leave(self) -> Lease | None:
+    def release(self) -> Lease | None:
         """Give the lease back that is held; answers it, once."""
         lease, self.lease = self.lease, None
         if lease is not None:
-            self._admission.leave(lease)
+            self._admission.release(lease)
         return lease
 
     def _move_on(self) -> Step:
         """Leave this server for good, and bind another one."""
-        lease, found = self.leave(), self.found
+        lease, found = self.release(), self.found
         assert lease is not None and found is not None  # noqa: S101, PT018 - an attempt was made of them
         self._tried = self._tried | {lease.server}
         return self._next(found)
 
     def _next(self, found: Found) -> Step:
         """Bind a server to the next attempt."""
-        lease = self._admission.enter(self.model, found, self._tried)
+        lease = self._admission.admit(self.model, found, self._tried)
         if isinstance(lease, Lease):  # HOT: one comparison, other than to ask whether it is an error
             self.lease = lease
             return Try(lease)

@@ -46,10 +46,10 @@ class _Collects:
         else:
             self.pieces.append(piece)
 
-    def ended(self) -> None:
+    def completed(self) -> None:
         self._wake()
 
-    def failed(self, why: str) -> None:
+    def broke(self, why: str) -> None:
         self.why = why
         self._wake()
 

@@ -48,7 +48,7 @@ class Judged(Protocol):
         """How much of its body is read."""
 
     def begin(self, body: Body) -> Later | None:
-        """Begin to answer; `finished` of the client's connection is called once, behind the answer.
+        """Begin to answer; `request_done` of the client's connection is called once, behind the answer.
 
         What has to wait before that is returned, to run as the connection's task.
         """

@@ -12,8 +12,8 @@ from typing import Final
 
 from gollamas.errors import TooManyClients
 from gollamas.events import AcceptingPaused, AcceptingResumed, ConnectionsFree, ConnectionsFull, Emit
-from gollamas.net.descriptors import Descriptors
 from gollamas.net.downstream import ClientConnection
+from gollamas.system.descriptors import Descriptors
 
 _MOST_REFUSED: Final = 32  # refused clients that may still be reading why
 _MOST_CANDIDATES: Final = 256  # idle clients that one look finds
@@ -55,7 +55,7 @@ class Crowd:
         """Whether nobody is accepted for lack of descriptors."""
         return self._paused_at is not None
 
-    def came(self, client: ClientConnection, now: float) -> None:
+    def add(self, client: ClientConnection, now: float) -> None:
         """Let a client in, in place of an idle one where the house is full, or refuse it."""
         live = self.live
         live.add(client)
@@ -65,7 +65,7 @@ class Crowd:
         if files is not None and self._paused_at is None and files.is_short:
             self._are_files_short(client, files, now)
 
-    def left(self, client: ClientConnection) -> None:
+    def remove(self, client: ClientConnection) -> None:
         """Forget a client that is gone."""
         self.live.discard(client)
         self._refused.pop(client, None)
@@ -98,7 +98,7 @@ class Crowd:
         refused = self._refused
         if len(refused) >= _MOST_REFUSED:
             oldest = next(iter(refused))
-            self.left(oldest)
+            self.remove(oldest)
             oldest.abort()
         refused[newcomer] = None
         self._refused_count += 1
@@ -118,7 +118,7 @@ class Crowd:
         client = self._longest_idle(newcomer, now)
         if client is None:
             return False
-        self.left(client)  # its place is free now, whenever the kernel is told
+        self.remove(client)  # its place is free now, whenever the kernel is told
         client.close()
         self._ended += 1
         return True

@@ -10,12 +10,13 @@ from email.utils import formatdate
 from typing import Final, cast
 
 from gollamas.errors import ProxyError, RequestTooSlow
-from gollamas.net import sockets, states
+from gollamas.net import states
 from gollamas.net.contracts import Group, Judged, Later, Source
-from gollamas.net.supervisor import Cancellable
+from gollamas.system import defects, sockets
+from gollamas.system.supervisor import Cancellable
 from gollamas.wire.framing import Room
 from gollamas.wire.message import LARGE_BYTES, Fields, Head
-from gollamas.wire.outgoing import AnswerWriter, field_lines
+from gollamas.wire.outgoing import UNKNOWN, AnswerWriter, field_lines
 from gollamas.wire.request import RequestReader
 from gollamas.wire.response import Ends
 
@@ -34,7 +35,6 @@ class ClientConnection(asyncio.Protocol):
     )  # fmt: skip
 
     _transport: asyncio.Transport
-    address: str
 
     def __init__(self, clients: "Group[ClientConnection]") -> None:
         self._clients = clients
@@ -85,7 +85,7 @@ class ClientConnection(asyncio.Protocol):
         self._has_read(may_wait=False)
         if self.fin_means_left:
             self.keep_alive = False
-            self._leave()
+            self._stop_work()
             return False
         if self.is_busy and not self._unread:
             self.keep_alive = False
@@ -95,9 +95,9 @@ class ClientConnection(asyncio.Protocol):
         self._state = states.WAS_LOST[self._state]
         self._give_up_request()
         self._clients.lost(self)
-        self._leave()
+        self._stop_work()
 
-    def _leave(self) -> None:
+    def _stop_work(self) -> None:
         """End what is done for a client that has left."""
         if self.source is not None:
             self.source.client_left()
@@ -152,11 +152,7 @@ class ClientConnection(asyncio.Protocol):
             self.refuse(error)
         except Exception as defect:  # noqa: BLE001 - as in `parse`
             self._transport.abort()
-            self.tell("reading a request", defect)
-
-    def tell(self, where: str, defect: Exception) -> None:
-        """Have a defect logged that nobody can answer for."""
-        asyncio.get_running_loop().call_exception_handler({"message": where, "exception": defect})
+            defects.tell("reading a request", defect)
 
     def _read_in_part(self) -> None:
         """A part of a request has come: its clock runs from its first byte, in a body from the last."""
@@ -203,8 +199,8 @@ class ClientConnection(asyncio.Protocol):
             later = turn.begin(body)
         except Exception as defect:  # noqa: BLE001 - no client waits for an answer that can't come
             self._transport.abort()
-            self.finished()
-            self.tell("serving a request", defect)
+            self.request_done()
+            defects.tell("serving a request", defect)
             return
         if later is not None:
             self.run(later)
@@ -219,7 +215,7 @@ class ClientConnection(asyncio.Protocol):
         if self._running is not None:
             self._running.cancel()
 
-    def finished(self, now: float | None = None) -> None:
+    def request_done(self, now: float | None = None) -> None:
         """The answer has gone out, or never will: read the next request, or end. `now` where it is known."""
         self.round.open -= 1
         self.source = self._turn = None
@@ -229,7 +225,7 @@ class ClientConnection(asyncio.Protocol):
         if self._state >= states.STALLED:
             return
         if not self.keep_alive or self._is_draining or (self.has_ended and not self._unread):
-            self._end()
+            self._close_behind_answer()
             return
         self._reader.next()
         if self._unread:
@@ -237,7 +233,7 @@ class ClientConnection(asyncio.Protocol):
             self._state = states.HAS_MORE[self._state]
             asyncio.get_running_loop().call_soon(self._read_on)
 
-    def _end(self) -> None:
+    def _close_behind_answer(self) -> None:
         """End the connection behind its last answer."""
         if len(self._unread) > MAX_HELD_BYTES and not self._transport.is_closing():
             # More of the client's bytes wait in the kernel: closing now would reset the connection, and the
@@ -321,10 +317,8 @@ class ClientConnection(asyncio.Protocol):
         """
         lines = b"%bDate: %b\r\n%b" % (field_lines(fields), formatdate(usegmt=True).encode(), lines)
         writer = self.writer()
-        if body is None:
-            data = writer.begin(status, lines, b"")
-        else:
-            data = writer.begin(status, lines, b"", len(body), body, is_whole=True)
+        length = UNKNOWN if body is None else len(body)
+        data = writer.begin(status, lines, b"", length, body or b"", is_whole=body is not None)
         if not self._transport.is_closing():
             self.begin(writer, data)
             self.round.flush()  # the connection may end behind it
@@ -336,7 +330,6 @@ class ClientConnection(asyncio.Protocol):
 
     def break_off(self, writer: AnswerWriter, error: bytes) -> None:
         """End an answer that will not be whole: never by a proper end."""
-        self.round.flush()
         if self._transport.is_closing():
             return
         self.write(writer.broken(error))

@@ -1,91 +1,26 @@
-"""Listening sockets, and the sweep over the clocks of all that is open.
+"""A listener's clients, and the sweep over the clocks of all that is open.
 
-Owns binding (all addresses of a name, IPv4 and IPv6), accepting and draining. What is served is the
-service's, who may be connected the crowd's.
+Owns accepting and draining. What is served is the service's, who may be connected the crowd's.
 """
 
 import asyncio
 import contextlib
-import errno
 import socket
-import sys
 from collections.abc import Callable
 from typing import Final
 
-from gollamas.config.model import Address, Config
+from gollamas.config.model import Config
 from gollamas.net.contracts import Later, Service
 from gollamas.net.crowd import Crowd
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.rounds import Round
-from gollamas.net.supervisor import Supervisor
+from gollamas.system import defects
+from gollamas.system.listening import BACKLOG
+from gollamas.system.supervisor import Supervisor
 from gollamas.wire.head import HeadLimits
 
 MAX_HEAD_BYTES_HELD = 64 * 1024 * 1024  # of all heads that are not whole; a plain variable: tests set it
-_BACKLOG: Final = 2048
 _FLUSH_SECONDS: Final = 1.0  # for the last words of streams that are cut
-
-
-class NotListening(Exception):
-    """An address can't be listened on; the text says why."""
-
-
-def bind(address: Address) -> list[socket.socket]:
-    """Sockets on every address that `address` stands for, all on one port. Raises NotListening.
-
-    An address family that this machine lacks is passed over while another one is there.
-    """
-    sockets: list[socket.socket] = []
-    try:
-        found = socket.getaddrinfo(
-            address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except OSError as why:
-        raise NotListening(f"{address}: {why.strerror or why}") from why
-    port = address.port
-    problem: OSError | None = None
-    for family, _, _, _, place in dict.fromkeys(found):
-        try:
-            sock = _bind_one(family, (place[0], port, *place[2:]), is_v6_only=address.host != "::")
-        except OSError as why:
-            problem = problem or why
-            if why.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                continue
-            break
-        sockets.append(sock)
-        port = sock.getsockname()[1]
-    else:
-        if sockets:
-            return sockets
-    for sock in sockets:
-        sock.close()
-    assert problem is not None  # noqa: S101 - no socket and no error can't be
-    if problem.errno == errno.EADDRINUSE:
-        raise NotListening(f"{address} is taken by another program") from problem
-    raise NotListening(f"{address}: {(problem.strerror or str(problem)).lower()}") from problem
-
-
-def _bind_one(family: int, place: tuple[object, ...], *, is_v6_only: bool) -> socket.socket:
-    """Bind and listen. An explicit `[::]` takes IPv4 too, as in Go; other addresses stand for themselves."""
-    # asyncio sets TCP_NODELAY on what it accepts only where the protocol is named.
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if sys.platform != "win32":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, is_v6_only)
-        sock.bind(place)
-        sock.listen(_BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    sock.setblocking(False)
-    return sock
-
-
-def is_loopback(sockets: list[socket.socket]) -> bool:
-    """Whether only this machine can connect."""
-    hosts = [sock.getsockname()[0] for sock in sockets]
-    return all(host == "::1" or host.startswith("127.") for host in hosts)
 
 
 class Clients:
@@ -125,16 +60,16 @@ class Clients:
                 client.check(now)
             except Exception as defect:  # noqa: BLE001 - the others have clocks too
                 client.abort()
-                client.tell("looking at a client's clocks", defect)
+                defects.tell("looking at a client's clocks", defect)
         self.crowd.check(now)
 
     def made(self, client: ClientConnection) -> None:
         """Count a connection in."""
-        self.crowd.came(client, self.clock())
+        self.crowd.add(client, self.clock())
 
     def lost(self, client: ClientConnection) -> None:
         """Forget a connection."""
-        self.crowd.left(client)
+        self.crowd.remove(client)
         if not self.live and self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
 
@@ -219,7 +154,7 @@ class Listener:
         clients = self.clients
         for sock in self._sockets:
             server = await loop.create_server(
-                lambda: ClientConnection(clients), sock=sock.dup(), backlog=_BACKLOG
+                lambda: ClientConnection(clients), sock=sock.dup(), backlog=BACKLOG
             )
             self._servers.append(server)
         if clients.is_draining or clients.crowd.is_paused:  # since this began
@@ -241,7 +176,7 @@ class Listener:
             sock.close()
         self.clients.drain()
 
-    async def finished(self, grace: float) -> int:
+    async def wait_closed(self, grace: float) -> int:
         """Wait until no client is left, at most `grace` seconds; then cut the rest and say how many."""
         clients = self.clients
         with contextlib.suppress(TimeoutError):

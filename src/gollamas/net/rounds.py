@@ -15,7 +15,7 @@ from typing import Protocol
 FEW = 4  # a plain variable: tests set it
 
 
-class Reads(Protocol):
+class ServerReads(Protocol):
     """A connection to a server that has read."""
 
     def parse(self) -> bool:
@@ -24,11 +24,11 @@ class Reads(Protocol):
     def pass_on(self) -> bool:
         """Pass on what was parsed; whether the answer is whole by that."""
 
-    def end(self) -> None:
+    def settle(self) -> None:
         """Tell of the end of a whole answer; what follows may be left to `Round.then`."""
 
 
-class Asks(Protocol):
+class ClientReads(Protocol):
     """A client's connection that has read."""
 
     def parse(self) -> bool:
@@ -50,14 +50,14 @@ class Round:
         self.open = 0  # requests that are being answered
         self.few = FEW
         self._writes: list[tuple[asyncio.Transport, bytes]] = []
-        self._reading: list[Reads] = []
-        self._asking: list[Asks] = []
+        self._reading: list[ServerReads] = []
+        self._asking: list[ClientReads] = []
         self._steps: list[Callable[[], None]] = []  # of the next stage
         self._large: deque[Callable[[], None]] = deque()
         self.has_stages = False  # a stage is done that has another behind it
         self._is_due = self._is_gathering = False
 
-    def defers_answer(self, connection: Reads, may_wait: bool) -> bool:
+    def defers_answer(self, connection: ServerReads, may_wait: bool) -> bool:
         """Hear of a server's connection that has read: whether that waits for its stage, or is due now."""
         if not may_wait or self.open <= self.few:
             return False
@@ -65,7 +65,7 @@ class Round:
         self._soon()
         return True
 
-    def defers_request(self, client: Asks, may_wait: bool) -> bool:
+    def defers_request(self, client: ClientReads, may_wait: bool) -> bool:
         """Hear of a client's connection that has read; as `defers_answer`."""
         if not may_wait or self.open <= self.few:
             return False
@@ -112,7 +112,7 @@ class Round:
             finally:
                 self._is_gathering = False
             self.flush()
-            self._in_two_stages([connection.end for connection in whole])
+            self._in_two_stages([connection.settle for connection in whole])
         asking = self._asking
         if asking:
             self._asking = []

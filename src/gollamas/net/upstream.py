@@ -8,8 +8,8 @@ the callback; what it says is worked off in the round of its turn.
 import asyncio
 from typing import Final, Protocol, cast
 
-from gollamas.net import reasons
 from gollamas.net.rounds import Round
+from gollamas.system import defects, reasons
 from gollamas.wire.body import Pieces
 from gollamas.wire.response import BadAnswer, ResponseReader
 
@@ -21,15 +21,15 @@ _VIEW: Final = memoryview(_BUFFER)
 
 
 class Sink(Protocol):
-    """What an answer goes to. After `ended` or `failed` no call comes any more."""
+    """What an answer goes to. After `completed` or `broke` no call comes any more."""
 
     def progress(self, reader: ResponseReader) -> None:
         """A read was parsed: look at its head, take its pieces."""
 
-    def ended(self) -> None:
+    def completed(self) -> None:
         """The answer is whole; the connection has gone back to its pool, or is closed."""
 
-    def failed(self, why: str) -> None:
+    def broke(self, why: str) -> None:
         """The connection ended, or what came is no HTTP, before the answer's end."""
 
 
@@ -159,9 +159,9 @@ class ServerConnection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> None:
         self._has_read(may_wait=False)
-        if self._sink is not None and self.reader.finished():
+        if self._sink is not None and self.reader.at_eof():
             if self.pass_on():
-                self.end()
+                self.settle()
         elif self._sink is not None:
             self._fail("it closed the connection")
         self.is_closed = True
@@ -175,7 +175,7 @@ class ServerConnection(asyncio.BufferedProtocol):
 
     def _has_read(self, *, may_wait: bool) -> None:
         if not self._round.defers_answer(self, may_wait) and self.parse() and self.pass_on():
-            self.end()
+            self.settle()
 
     # -- what a round calls --------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             return False
         return self.reader.is_complete and self._sink is not None
 
-    def end(self) -> None:
+    def settle(self) -> None:
         """Go back to the pool, or close; then tell of the end."""
         sink = self._sink
         if sink is None:
@@ -226,13 +226,13 @@ class ServerConnection(asyncio.BufferedProtocol):
         else:
             self.abort()
         try:
-            sink.ended()
+            sink.completed()
         except Exception as defect:  # noqa: BLE001 - it must end no other connection's turn
-            _tell("ending an answer", defect)
+            defects.tell("ending an answer", defect)
 
     def _defect(self, defect: Exception) -> None:
         self._fail("an internal error: see the log of gollamas")
-        _tell("reading an answer", defect)
+        defects.tell("reading an answer", defect)
 
     def _fail(self, why: str) -> None:
         sink, self._sink = self._sink, None
@@ -241,11 +241,6 @@ class ServerConnection(asyncio.BufferedProtocol):
         if sink is None:
             return
         try:
-            sink.failed(why)
+            sink.broke(why)
         except Exception as defect:  # noqa: BLE001 - as in `end`
-            _tell("ending an answer that broke off", defect)
-
-
-def _tell(where: str, defect: Exception) -> None:
-    """Have a defect logged that nobody can answer for."""
-    asyncio.get_running_loop().call_exception_handler({"message": where, "exception": defect})
+            defects.tell("ending an answer that broke off", defect)

@@ -8,20 +8,18 @@ runs within the callbacks of both sides; one that has to wait does so in `waitin
 from collections.abc import Awaitable
 from typing import Final
 
-from gollamas import names
 from gollamas.api import inference, outbound
 from gollamas.api.inference import NamedModel
-from gollamas.api.routes import Kind
-from gollamas.errors import ModelNotFound, ProxyError
 from gollamas.events import Cause
 from gollamas.fleet.admit import Lease
 from gollamas.fleet.attempts import Attempts, Fail, LookUp, Outcome, Over, PassHeld, Step, Try, UnknownModel
 from gollamas.net.contracts import Later
+from gollamas.net.sources import TaskSource
 from gollamas.net.upstream import ServerConnection
 from gollamas.proxy import waiting
 from gollamas.proxy.relay import BUSY_STATUS, Call, Relay
+from gollamas.system import defects
 from gollamas.wire.message import Body
-from gollamas.wire.tail import counts
 
 _BUSY: Final = "busy: its queue is full"
 
@@ -29,7 +27,7 @@ _BUSY: Final = "busy: its queue is full"
 class Exchange(Call):
     """Serves one request that is routed by its model.
 
-    It is the `Call` that relays read, what `waiting` attends to, and its client's source while it waits.
+    It is the `Call` that relays read, and what `waiting` attends to.
     """
 
     attempts: Attempts | None = None
@@ -39,27 +37,27 @@ class Exchange(Call):
     _ended_at: float | None = None
     _relay: Relay | None = None
     _held: tuple[Relay, Lease] | None = None  # the last busy answer
-    _is_cut = False  # the grace period is over
+    _waits: TaskSource | None = None  # its client's source while it does
 
     def begin(self, body: Body) -> Later | None:
         """Answer the request; what has to wait for a name or a connection is returned."""
         event = self.event
         event.bytes_in = len(body)
-        fleet, snapshot = self.fleet, self.snapshot
+        context, snapshot = self.context, self.snapshot
         try:
             named = self.named = inference.read(self.route, self.head, body)
             event.model = named.name
             self._unloads = named.unloads
             attempts = self.attempts = Attempts(
                 snapshot.routing,
-                fleet.view,
-                fleet.admission,
+                context.view,
+                context.admission,
                 named.name,
                 replays=snapshot.replays,
             )
             step = self._take(attempts.first(), self.client.complete_at)
         except Exception as error:  # noqa: BLE001 - one request's defect must not end its connection unanswered
-            self.failed(error)
+            self.fail(error)
             return None
         return None if step is None else self._later(step)
 
@@ -71,14 +69,14 @@ class Exchange(Call):
         return attempts
 
     def _later(self, step: Step) -> Later:
-        self.client.source = self
+        self.client.source = self._waits = TaskSource(self.client)
         return waiting.attend(self, step)
 
     # -- steps ---------------------------------------------------------------------------------------
 
     def act(self, step: Step) -> Step | None:
         """Take a step, at once where it needs no wait; else it is answered."""
-        return self._take(step, self.fleet.clock())
+        return self._take(step, self.context.clock())
 
     def _take(self, step: Step, now: float) -> Step | None:
         if isinstance(step, Try):
@@ -96,22 +94,15 @@ class Exchange(Call):
         elif isinstance(step, LookUp):
             return step
         elif isinstance(step, Fail):
-            self.failed(self._in_words(step.error))
+            error = step.error
+            if isinstance(error, UnknownModel):
+                error = inference.not_found(self.route, self._attempts.model)
+            self.fail(error)
         elif isinstance(step, PassHeld):
             self._pass_held()
         else:
             self._over(step)
         return None
-
-    def _in_words(self, error: ProxyError) -> ProxyError:
-        """Say that no server has the model as Ollama says it on this route."""
-        if not isinstance(error, UnknownModel):
-            return error
-        name, route = self.event.model or "", self.route
-        parsed = names.parse(name)
-        is_shown_whole = route.kind is Kind.PATH or route.reads_name
-        shown = parsed.shortest if is_shown_whole and parsed is not None else name
-        return ModelNotFound(route.not_found(shown))
 
     def _pass_held(self) -> None:
         """Pass a busy server's own words on: nobody else is left."""
@@ -128,17 +119,17 @@ class Exchange(Call):
         self.event.end = step.end
         if relay is not None:
             self.event.bytes_out = relay.bytes_out
-        self._end()
+        self._conclude()
 
     # -- waiting -------------------------------------------------------------------------------------
 
     def dial(self, lease: Lease) -> Awaitable[ServerConnection]:
         """Make a connection to a server."""
-        return self.fleet.pool.dial(self.snapshot.targets[lease.server].server)
+        return self.context.pool.dial(self.snapshot.targets[lease.server].server)
 
     def look_up(self, key: str) -> Awaitable[bool]:
         """Ask the servers for a name."""
-        return self.fleet.look_up(key)
+        return self.context.look_up(key)
 
     def looked_up(self, *, is_known: bool) -> Step | None:
         """Go on now that the servers were asked for the name."""
@@ -153,35 +144,16 @@ class Exchange(Call):
     def connected(self, connection: ServerConnection) -> None:
         """Send the request over the connection that was made for it."""
         self._connection = connection
-        self._sent_at = self.fleet.clock()
+        self._sent_at = self.context.clock()
         self._send()
 
     def cancelled(self) -> bool:
         """End, since the client left or the grace period is over; whether it was answered."""
-        if self._is_cut:
-            self.failed(self._attempts.shut_down())
-        else:
-            self._left()
-        return self._is_cut
-
-    # -- what a client's connection calls while nothing has been sent ---------------------------------
-
-    def pause(self) -> None:
-        """Nothing is read yet."""
-
-    def resume(self) -> None:
-        """Nothing is read yet."""
-
-    def check(self, now: float) -> None:
-        """What is waited for has clocks of its own."""
-
-    def client_left(self) -> None:
-        """The task is cancelled, which ends this."""
-
-    def shut_down(self) -> None:
-        """Answer that we go."""
-        self._is_cut = True
-        self.client.cancel()
+        if self._waits is not None and self._waits.is_cut:
+            self.fail(self._attempts.shut_down())
+            return True
+        self.abandon()
+        return False
 
     # -- an attempt ----------------------------------------------------------------------------------
 
@@ -191,7 +163,7 @@ class Exchange(Call):
             self._send_on(self._connection)
         except Exception as error:  # noqa: BLE001 - as in `begin`
             self._connection.abort()
-            self.failed(error)
+            self.fail(error)
 
     def _send_on(self, connection: ServerConnection) -> None:
         client, attempts, named = self.client, self._attempts, self.named
@@ -200,14 +172,14 @@ class Exchange(Call):
         if self.route.loads and not named.only_unloads:
             if client.has_ended:  # which is leaving, once a model runs: none is to begin
                 connection.home.give(connection)
-                self._left()
+                self.abandon()
                 return
             client.fin_means_left = True
         assert lease is not None and found is not None  # noqa: S101, PT018 - an attempt has both
         target = self.snapshot.targets[lease.server]
         model = found.model
         if self.route.minds_case:
-            model = found.name_minding_case(self.fleet.view, lease.server)
+            model = found.name_minding_case(self.context.view, lease.server)
         event = self.event
         event.server = lease.server
         event.why = lease.why
@@ -228,8 +200,8 @@ class Exchange(Call):
     def _send_to(
         self, connection: ServerConnection, target: outbound.Target, named: NamedModel, model: str
     ) -> None:
-        fleet = self.fleet
-        via = outbound.via_line(self.head, fleet.pseudonym, fleet.via)
+        context = self.context
+        via = outbound.via_line(self.head, context.pseudonym, context.via)
         lines = b"%b%b%b" % (via, self.client.forwarded_line, self.id_line)
         if named.is_large:
             head, pieces = outbound.make_in_pieces(named, self.head, target, model, lines)
@@ -249,34 +221,21 @@ class Exchange(Call):
     def passed(self, relay: Relay) -> None:
         """The whole answer has gone out."""
         try:
-            self._count(relay)
+            relay.account()
+            event = self.event
+            if event.status == BUSY_STATUS and relay.held is None:  # nobody else was there to be asked
+                self.attempt_failed(event.server or "", Cause.BUSY, _BUSY)
         except Exception as error:  # noqa: BLE001 - as in `begin`
-            self.failed(error)
+            self.fail(error)
             return
         self._ended_at = relay.ended_at
         round_ = self.client.round
         if round_.has_stages:
-            round_.then(self._end)
+            round_.then(self._conclude)
         else:
-            self._end()
+            self._conclude()
 
-    def _count(self, relay: Relay) -> None:
-        event = self.event
-        event.bytes_out = relay.bytes_out
-        if event.status == BUSY_STATUS and relay.held is None:  # nobody else was there to be asked
-            self.attempt_failed(event.server or "", Cause.BUSY, _BUSY)
-        telling = self.route.telling
-        if telling is not None:
-            said = counts(relay.tail, telling)
-            event.tokens_in, event.tokens_cached = said.tokens_in, said.tokens_cached
-            event.tokens_out = tokens_out = said.tokens_out
-            if tokens_out:
-                spent = said.eval_seconds
-                if spent is None and relay.is_events:  # a whole answer does not tell its time
-                    spent = self.fleet.clock() - self.client.complete_at - (event.first_byte_s or 0.0)
-                event.tokens_per_s = tokens_out / spent if spent else None
-
-    def ended(self, relay: Relay, outcome: Outcome) -> None:
+    def attempt_ended(self, relay: Relay, outcome: Outcome) -> None:
         """An attempt has ended before its answer's end: so has the request, or another attempt follows."""
         attempts = self._attempts
         try:
@@ -287,45 +246,40 @@ class Exchange(Call):
                 if relay.held is not None and lease is not None:
                     self._held, attempts.has_held = (relay, lease), True
             has_begun = self.event.status is not None
-            step: Step | None = attempts.after(outcome, why, is_kept=relay.is_kept, has_begun=has_begun)
-            if isinstance(step, Try) and step.is_replay:
-                step = self.act(step)
-            elif step is not None and outcome.value is not None:
-                step = self._go_on(step, lease, outcome.value, why)
-            elif step is not None:
-                step = self.act(step)
-            if step is not None:
-                self.client.run(self._later(step))
+            step = attempts.after(outcome, why, is_kept=relay.is_kept, has_begun=has_begun)
+            is_replay = isinstance(step, Try) and step.is_replay
+            cause = None if is_replay else outcome.value
+            waits = self.act(step) if cause is None else self._go_on(step, lease, cause, why)
+            if waits is not None:
+                self.client.run(self._later(waits))
         except Exception as error:  # noqa: BLE001 - as in `begin`
-            self.failed(error)
-
-    def client_gone(self, relay: Relay) -> None:
-        """The client left during an attempt."""
-        self.event.bytes_out = relay.bytes_out
-        self._left()
+            self.fail(error)
 
     # -- ends ----------------------------------------------------------------------------------------
 
-    def failed(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """End with an answer of ours."""
         if self._relay is not None:
             self._relay.abort()
-        self._leave()
+        self._release()
         self.event.wait_s = None  # of the attempt that answered: none did
-        self.fail(error)
-        self._end()
+        self.answer_error(error)
+        self._conclude()
 
-    def _left(self) -> None:
-        if self._relay is not None:
-            self._relay.abort()
-        self.left()
+    def abandon(self) -> None:
+        """End for a client that has left."""
+        relay = self._relay
+        if relay is not None:
+            self.event.bytes_out = relay.bytes_out
+            relay.abort()
+        self.note_client_left()
         if self.event.status is None:
             self.event.wait_s = None
-        self._end()
+        self._conclude()
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         """Give the lease back."""
-        lease = self.attempts.leave() if self.attempts is not None else None
+        lease = self.attempts.release() if self.attempts is not None else None
         if lease is not None:
             self._may_have_changed(lease)
 
@@ -333,11 +287,11 @@ class Exchange(Call):
         """Have a server asked anew whose models in memory this attempt changed."""
         if (not lease.is_loaded or self._unloads) and self.event.status is not None and self.route.loads:
             try:
-                self.fleet.changed(lease.server)
+                self.context.changed(lease.server)
             except Exception as defect:  # noqa: BLE001 - the request ends, whoever hears of it
-                self.client.tell("telling of a change", defect)
+                defects.tell("telling of a change", defect)
 
-    def _end(self) -> None:
-        self._leave()
+    def _conclude(self) -> None:
+        self._release()
         self._relay = self._held = None  # HOT: else each request would leave its cycle to the collector
-        self.end(self._ended_at)
+        self.conclude(self._ended_at)

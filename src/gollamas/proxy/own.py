@@ -16,8 +16,8 @@ from gollamas.api.routes import Kind, Route
 from gollamas.config.model import Config
 from gollamas.errors import NotYetSupported
 from gollamas.fleet.view import View
-from gollamas.net.responder import Stream
 from gollamas.proxy.turn import Turn
+from gollamas.responder import Stream
 from gollamas.wire.message import Answer, Head
 
 _STATUS: Final = b'{"cloud":{"disabled":true,"source":"config"}}'
@@ -51,12 +51,12 @@ class Own:
                 answer = await self._of_route(route, turn.snapshot.config)
             await _send(turn, answer)
         except asyncio.CancelledError:
-            turn.left()
+            turn.note_client_left()
             raise
         except Exception as error:  # noqa: BLE001 - one request's defect must not end its connection unanswered
-            turn.fail(error)
+            turn.answer_error(error)
         finally:
-            turn.end()
+            turn.conclude()
 
     async def _of_route(self, route: Route, config: Config) -> Answer:
         """Answer what no single server is asked for."""

@@ -19,6 +19,7 @@ from gollamas.proxy.turn import Turn
 from gollamas.wire.lines import NameEditor
 from gollamas.wire.outgoing import UNKNOWN, AnswerWriter
 from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end
+from gollamas.wire.tail import counts
 
 BUSY_STATUS: Final = 503  # Ollama's answer when its queue is full: another server may do it
 _HELD_SECONDS: Final = 1.0  # that a busy answer may take to its end before another server is asked
@@ -39,11 +40,11 @@ class Call(Turn[Route]):
         """Hear that the whole answer went to the client."""
 
     @abstractmethod
-    def ended(self, relay: "Relay", outcome: Outcome) -> None:
+    def attempt_ended(self, relay: "Relay", outcome: Outcome) -> None:
         """Hear how the attempt ended else; one of the two is called once, unless the client leaves first."""
 
     @abstractmethod
-    def client_gone(self, relay: "Relay") -> None:
+    def abandon(self) -> None:
         """Hear that the client left; nothing more comes."""
 
 
@@ -95,7 +96,7 @@ class Relay:
         if data:
             self._client.write(data)
 
-    def ended(self) -> None:
+    def completed(self) -> None:
         if self.held is not None:
             self._finish(Outcome.BUSY)
             return
@@ -103,7 +104,7 @@ class Relay:
         self._is_done = True
         self._call.passed(self)
 
-    def failed(self, why: str) -> None:
+    def broke(self, why: str) -> None:
         self.why = why
         if self.held is not None:
             self._give_up_held()
@@ -127,7 +128,7 @@ class Relay:
         self.abort()
         if not self._is_done:
             self._is_done = True
-            self._call.client_gone(self)
+            self._call.abandon()
 
     def check(self, now: float) -> None:
         """End an answer whose server is silent: before the first byte, or between two pieces."""
@@ -183,7 +184,7 @@ class Relay:
         self._connection = None
         if not self._is_done:
             self._is_done = True
-            self._call.ended(self, outcome)
+            self._call.attempt_ended(self, outcome)
 
     def _give_up_held(self) -> None:
         """A busy answer without its end is as good as a whole one for asking another server."""
@@ -213,10 +214,21 @@ class Relay:
         """How much of a body the client was sent."""
         return 0 if self._writer is None else self._writer.bytes_out
 
-    @property
-    def tail(self) -> bytes:
-        """The end of what the client got: enough for an answer's counts."""
-        return b"" if self._writer is None else self._writer.tail
+    def account(self) -> None:
+        """Note what a whole answer took, and what it says of itself."""
+        call, writer = self._call, self._writer
+        event, telling = call.event, call.route.telling
+        event.bytes_out = self.bytes_out
+        if telling is None or writer is None:
+            return
+        said = counts(writer.tail, telling)
+        event.tokens_in, event.tokens_cached = said.tokens_in, said.tokens_cached
+        event.tokens_out = tokens_out = said.tokens_out
+        if tokens_out:
+            spent = said.eval_seconds
+            if spent is None and self.is_events:  # a whole answer does not tell its time
+                spent = call.context.clock() - self._client.complete_at - (event.first_byte_s or 0.0)
+            event.tokens_per_s = tokens_out / spent if spent else None
 
     # -- the head ------------------------------------------------------------------------------------
 
@@ -278,4 +290,4 @@ class Relay:
         """An answer that only Ollama gives is as good as a probe's."""
         call = self._call
         if is_own_answer(call.route, reader.status, reader.names.get(b"content-type", b"")):
-            call.fleet.view.proved(server, now)
+            call.context.view.proved(server, now)

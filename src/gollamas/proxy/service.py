@@ -18,7 +18,7 @@ from gollamas.net.contracts import Judged, Later
 from gollamas.net.downstream import ClientConnection
 from gollamas.proxy.exchange import Exchange
 from gollamas.proxy.own import Listings, Own, not_served, not_yet
-from gollamas.proxy.turn import Fleet, Snapshot, Turn
+from gollamas.proxy.turn import Context, Snapshot, Turn
 from gollamas.wire.framing import Room
 from gollamas.wire.message import Body, Budget, Head
 
@@ -30,9 +30,9 @@ _METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 class Proxy:
     """Serves clients by one snapshot at a time; `apply` takes another for the requests to come."""
 
-    def __init__(self, fleet: Fleet, snapshot: Snapshot, gate: Gate, listings: Listings) -> None:
-        self._fleet = fleet
-        self._own = Own(fleet.view, listings)
+    def __init__(self, context: Context, snapshot: Snapshot, gate: Gate, listings: Listings) -> None:
+        self._context = context
+        self._own = Own(context.view, listings)
         self._id_start = secrets.token_hex(6)  # with the number 24 digits, as in Anthropic's ids
         self._id_number = 0
         self._uploads = Budget(0)
@@ -53,13 +53,13 @@ class Proxy:
         route = routes.BY_PATH.get(head.path) or routes.find(head.path)
         verdict = self._gate.judge(head)
         if verdict.status is None and route is not None and route.is_routed and head.method in route.allowed:
-            exchange = Exchange(self._fleet, self._snapshot, client, head, route, request_id)
+            exchange = Exchange(self._context, self._snapshot, client, head, route, request_id)
             if verdict.lines:
                 exchange.lines += verdict.lines
             if route.kind is Kind.FORM:
                 exchange.room = self._room_for_forms
             return exchange
-        turn = _Ours(self._fleet, self._snapshot, client, head, route, request_id)
+        turn = _Ours(self._context, self._snapshot, client, head, route, request_id)
         turn.judged(self._own, verdict)
         return turn
 
@@ -71,7 +71,7 @@ class Proxy:
         event.error, event.status, event.end = error.text, error.status, End.REFUSED
         fields, body = dialects.error(Dialect.NATIVE, error.status, error.text, event.request_id)
         event.bytes_out = len(body)
-        self._fleet.emit(event)
+        self._context.emit(event)
         if error.retry_after is not None:
             fields.append((b"Retry-After", b"%d" % error.retry_after))
         if error.status == 405:

@@ -20,6 +20,7 @@ from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.pool import Kept, Pool
+from gollamas.system import defects
 from gollamas.wire.framing import Room
 from gollamas.wire.message import Answer, CutOff, Fields, Head
 from gollamas.wire.outgoing import AnswerWriter
@@ -43,7 +44,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fleet:
+class Context:
     """What requests need of the rest, and nothing else of it."""
 
     view: View
@@ -80,7 +81,7 @@ R_co = TypeVar("R_co", bound=Route | None, covariant=True)
 
 
 class Turn(Generic[R_co]):
-    """Answers one request; `event` is filled in as things happen and told of by `end`, which comes once.
+    """Answers one request; `event` is filled in as things happen and told of by `conclude`, which comes once.
 
     `lines` are ready head lines for whatever answer goes out, `id_line` is the one that the server gets too.
     """
@@ -89,14 +90,14 @@ class Turn(Generic[R_co]):
 
     def __init__(
         self,
-        fleet: Fleet,
+        context: Context,
         snapshot: Snapshot,
         client: ClientConnection,
         head: Head,
         route: R_co,
         request_id: str,
     ) -> None:
-        self.fleet = fleet
+        self.context = context
         self.snapshot = snapshot
         self.client = client
         self.head = head
@@ -122,7 +123,7 @@ class Turn(Generic[R_co]):
             self._streamed = writer, answer.fields
         return writer
 
-    def fail(self, error: Exception) -> None:
+    def answer_error(self, error: Exception) -> None:
         """End with an error in the dialect of the route; one that nobody expected is told of, too."""
         event = self.event
         if isinstance(error, CutOff):
@@ -155,7 +156,7 @@ class Turn(Generic[R_co]):
 
     def refuse(self, error: ProxyError) -> None:
         """Answer why the request was not read to its end, and tell of that."""
-        self.fail(error)
+        self.answer_error(error)
         self._tell(self.event)
 
     def _break_off(self, error: ProxyError, dialect: Dialect) -> None:
@@ -189,7 +190,7 @@ class Turn(Generic[R_co]):
             )
         )
 
-    def left(self) -> None:
+    def note_client_left(self) -> None:
         """Note that the client left, by itself."""
         event = self.event
         self.client.keep_alive = False  # no later answer may take the place of this one
@@ -199,7 +200,7 @@ class Turn(Generic[R_co]):
         elif event.end is End.DONE:
             event.end = End.CLIENT_LEFT
 
-    def end(self, now: float | None = None) -> None:
+    def conclude(self, now: float | None = None) -> None:
         """Tell what happened, and let the connection go on with its next request."""
         client = self.client
         if now is None:
@@ -207,11 +208,11 @@ class Turn(Generic[R_co]):
         event = self.event
         event.total_s = now - client.complete_at
         self._tell(event)
-        client.finished(now)
+        client.request_done(now)
 
     def _tell(self, event: Event) -> None:
         """Emit an event; the connection goes on whatever listens to it."""
         try:
-            self.fleet.emit(event)
+            self.context.emit(event)
         except Exception as defect:  # noqa: BLE001 - as above
-            self.client.tell("telling of a request", defect)
+            defects.tell("telling of a request", defect)

@@ -35,7 +35,7 @@ class Waits(Protocol):
     def connected(self, connection: ServerConnection) -> None:
         """Send the request: what follows comes in callbacks."""
 
-    def failed(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """End with an answer of ours."""
 
     def cancelled(self) -> bool:
@@ -63,4 +63,4 @@ async def attend(request: Waits, step: Step | None) -> None:
         if not request.cancelled():
             raise
     except Exception as error:  # noqa: BLE001 - one request's defect must not end its connection unanswered
-        request.failed(error)
+        request.fail(error)

@@ -14,11 +14,12 @@ from gollamas.config.model import Address, Config
 from gollamas.errors import ProxyError
 from gollamas.events import Crashed, Event
 from gollamas.net.downstream import ClientConnection
-from gollamas.net.listener import Listener, bind
-from gollamas.net.responder import Responder, send
-from gollamas.net.supervisor import Supervisor
+from gollamas.net.listener import Listener
+from gollamas.responder import Responder, send
 from gollamas.simulate.faults import Part
 from gollamas.simulate.server import SimulatedOllama
+from gollamas.system.listening import bind
+from gollamas.system.supervisor import Supervisor
 from gollamas.wire.message import Answer, CutOff, Request
 
 LOCAL: Final = Address(host="127.0.0.1", port=0)  # any free port

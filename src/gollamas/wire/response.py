@@ -197,7 +197,7 @@ class ResponseReader:
         """Whether any byte of an answer has come."""
         return self._head_bytes > 0
 
-    def finished(self) -> bool:
+    def at_eof(self) -> bool:
         """The connection ended in order; True when the answer is whole by that."""
         if self.has_head and not self.is_complete and self.ends is _CLOSE:
             self.is_complete = True

@@ -12,8 +12,8 @@ from gollamas.config.model import Config
 from gollamas.net.crowd import Crowd
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.listener import Clients
-from gollamas.net.responder import Responder
 from gollamas.net.rounds import Round
+from gollamas.responder import Responder
 from gollamas.wire.message import Answer, Request
 from tests.recorded import make_head
 

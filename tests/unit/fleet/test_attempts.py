@@ -65,9 +65,9 @@ def test_the_first_attempt_holds_a_lease_of_the_chosen_server() -> None:
     view.ran("b", [entry(MODEL)])
     assert server_of(attempts.first()) == "b"
     assert in_flight(view) == 1
-    lease = attempts.leave()
+    lease = attempts.release()
     assert lease is not None
-    assert (lease.server, attempts.leave(), in_flight(view)) == ("b", None, 0)
+    assert (lease.server, attempts.release(), in_flight(view)) == ("b", None, 0)
 
 
 @pytest.mark.parametrize(

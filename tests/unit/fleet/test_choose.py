@@ -82,8 +82,8 @@ def test_what_counts_is_in_flight_of_any_model() -> None:
     view.ran("a", [entry(MODEL)])
     admission = Admission(view)
     for _ in range(2):
-        admission.enter("other", found("other", "a"), ())
-    lease = admission.enter(MODEL, found(MODEL, "a", "b"), ())
+        admission.admit("other", found("other", "a"), ())
+    lease = admission.admit(MODEL, found(MODEL, "a", "b"), ())
     assert isinstance(lease, Lease)
     assert (lease.server, lease.why) == ("b", FEWEST)
 

@@ -24,13 +24,13 @@ class Side:
 
     def has_answer(self, *, may_wait: bool) -> None:
         if not self.round.defers_answer(self, may_wait) and self.parse() and self.pass_on():
-            self.end()
+            self.settle()
 
     def has_request(self, *, may_wait: bool) -> None:
         if not self.round.defers_request(self, may_wait) and self.parse():
             self.serve()
 
-    def end(self) -> None:
+    def settle(self) -> None:
         self._in_two("end")
 
     def serve(self) -> None:

@@ -86,7 +86,7 @@ def test_no_series_stands_twice() -> None:
     assert list(found.differing()) == [("m", False)]
     admission = Admission(view)
     for name in ("x", "y", "m"):
-        assert isinstance(admission.enter(name, found_of(name, "a"), ()), Lease)
+        assert isinstance(admission.admit(name, found_of(name, "a"), ()), Lease)
     assert list(found.in_flight()) == [("other", "a", 2), ("m", "a", 1)]
 
 

@@ -123,7 +123,7 @@ def answer_of(pieces: Iterable[bytes], *, to_head: bool = False, closes: bool = 
         said.error = str(error)
         return said
     if closes:
-        reader.finished()
+        reader.at_eof()
     if reader.has_head:
         said.status, said.ends = reader.status, reader.ends
         said.lines, said.names = end_to_end(reader), reader.names

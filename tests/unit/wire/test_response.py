@@ -313,7 +313,7 @@ def test_a_refused_connection_has_no_head() -> None:
     with pytest.raises(BadAnswer):
         reader.feed(REFUSED["coding-gzip"])
     assert not reader.has_head
-    assert not reader.finished()
+    assert not reader.at_eof()
 
 
 def lines_of(*fields: tuple[bytes, bytes]) -> list[bytes]:

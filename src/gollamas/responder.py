@@ -10,24 +10,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from gollamas.errors import ProxyError, ShuttingDown
 from gollamas.net.contracts import Later
 from gollamas.net.downstream import ClientConnection
+from gollamas.net.sources import TaskSource
 from gollamas.wire.framing import Room
 from gollamas.wire.message import Answer, Body, CutOff, Head, Request
 from gollamas.wire.outgoing import AnswerWriter
 from gollamas.wire.response import Ends
 
 
-class Stream:
+class Stream(TaskSource):
     """The pieces of an answer whose head has gone out; the client's source while they follow it.
 
     None is asked for while the client does not read. However it ends, the iterator is closed.
     """
 
     def __init__(self, client: ClientConnection, writer: AnswerWriter, pieces: AsyncIterator[bytes]) -> None:
-        self._client = client
+        super().__init__(client)
         self._writer = writer
         self._pieces = pieces
         self._drained: asyncio.Future[None] | None = None
-        self._is_cut = False  # the grace period is over
 
     async def run(self) -> None:
         """Send all pieces and the end; raises what the iterator raises, and ShuttingDown."""
@@ -36,7 +36,7 @@ class Stream:
             if self._writer.ends is not Ends.AT_ONCE:
                 await self._send()
         except asyncio.CancelledError:
-            if not self._is_cut:
+            if not self.is_cut:
                 raise
             raise ShuttingDown("gollamas is shutting down") from None
         finally:
@@ -64,26 +64,10 @@ class Stream:
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
 
-    # -- what the client's connection calls ----------------------------------------------------------
-
-    def pause(self) -> None:
-        """`_until_it_reads` looks."""
-
     def resume(self) -> None:
         """Ask for the next piece."""
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
-
-    def check(self, now: float) -> None:
-        """The client's own clocks do; who makes the pieces has others."""
-
-    def client_left(self) -> None:
-        """The task is cancelled, which ends this."""
-
-    def shut_down(self) -> None:
-        """Break the answer off."""
-        self._is_cut = True
-        self._client.cancel()
 
 
 async def send(client: ClientConnection, answer: Answer) -> None:
@@ -126,7 +110,7 @@ class Responder:
         try:
             await self.answer(client, request)
         finally:
-            client.finished()
+            client.request_done()
 
     async def answer(self, client: ClientConnection, request: Request) -> None:
         """Answer one request; whoever serves other answers than values overrides this."""

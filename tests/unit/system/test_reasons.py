@@ -8,7 +8,7 @@ import ssl
 import pytest
 
 from gollamas.config.model import Server
-from gollamas.net.reasons import broken, not_connected
+from gollamas.system.reasons import broken, not_connected
 
 HTTP = Server(id="a", scheme="http", host="gpu.lan", port=11434)
 HTTPS = Server(id="a", scheme="https", host="gpu.lan", port=443)

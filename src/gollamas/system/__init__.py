@@ -1,0 +1,1 @@
+"""What the machine and the event loop are asked: descriptors, sockets, timers, tasks, words for errors."""

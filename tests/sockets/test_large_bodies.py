@@ -149,6 +149,30 @@ async def test_an_answer_before_a_large_body_has_gone_out_spoils_no_other() -> N
 
 
 @runs
+async def test_large_bodies_are_let_go_one_a_turn_too() -> None:
+    """To give 64 MiB back takes the kernel a while, and many answers may come at once."""
+    goes_on = asyncio.Event()
+
+    async def waits(_: Message, peer: Peer) -> None:
+        await goes_on.wait()
+        await peer.send(answer())
+
+    async with one_server() as (server, proxy):
+        server.handler = waits
+        clients = [await proxy.connect() for _ in range(6)]
+        asking = [asyncio.ensure_future(client.ask(post("/api/chat", picture(MIB)))) for client in clients]
+        while server.hits < len(clients):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
+        assert not proxy.app._round._large
+        goes_on.set()
+        waiting = 0
+        while not all(task.done() for task in asking) or proxy.app._round._large:
+            waiting = max(waiting, len(proxy.app._round._large))
+            await asyncio.sleep(0)
+        assert waiting > 1
+
+
+@runs
 async def test_others_are_served_between_large_bodies() -> None:
     """Each of many large ones is taken apart in a turn of the loop of its own."""
     order: list[str] = []

@@ -69,6 +69,10 @@ class NamedModel:
         raw = bytes(memoryview(members[key])[:5])
         return self.route.streams if raw == b"null" else raw == b"true"
 
+    def let_go(self) -> None:
+        """Free the body."""
+        self.members = self.form = None
+
     @property
     def only_unloads(self) -> bool:
         """Whether its model is only to leave the memory: nothing runs for such a request."""

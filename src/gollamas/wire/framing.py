@@ -6,6 +6,7 @@ and whoever wants them one by one takes its place. One that came with its head p
 
 import mmap
 import re
+import sys
 from typing import Final
 
 from gollamas.errors import BodyTooLarge, ProxyError, UploadsFull
@@ -60,7 +61,7 @@ class Held:
         if length is not None:
             self.expect(length)
             if length > LARGE_BYTES:
-                self._space = mmap.mmap(-1, length)  # takes memory only as it is filled
+                self._space = _space_of(length)
 
     def expect(self, size: int) -> None:
         """Refuse a body that would be too long, or too much beside the others of its kind."""
@@ -198,6 +199,17 @@ class BodyReader:
             at = end + 2
         _refuse_long_trailers(at + 2)
         return data[at + 2 :]
+
+
+def _space_of(size: int) -> mmap.mmap:
+    """Make memory that is taken only as it is filled, and goes back at once.
+
+    HOT: shared memory, which `mmap` makes unless told otherwise, takes a third longer to fill and twice as
+    long to free.
+    """
+    if sys.platform == "win32":  # pragma: no cover - it knows no such flags
+        return mmap.mmap(-1, size)
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def _refuse_long_trailers(length: int) -> None:

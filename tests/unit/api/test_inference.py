@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import mmap
 
 import pytest
 
@@ -379,3 +380,20 @@ def test_a_large_body_is_read_as_a_small_one(padding: int) -> None:
 )
 def test_a_request_may_only_have_its_model_leave_the_memory(path: str, body: bytes, only: bool) -> None:
     assert read(route_of(path), request(body, path)).only_unloads is only
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "fields"),
+    [
+        ("/api/chat", b'{"model":"m","images":["%b"]}' % (b"A" * (1 << 20)), {}),
+        (AUDIO, field(b"file", b"a" * (1 << 20)) + FORM, {"Content_Type": TYPE}),
+    ],
+)
+def test_nothing_holds_a_body_that_was_let_go(path: str, body: bytes, fields: dict[str, bytes]) -> None:
+    space = mmap.mmap(-1, len(body))
+    space[:] = body
+    named = inference.read(route_of(path), request(path=path, **fields).head, space)
+    assert prepare(named, "m")
+    named.let_go()
+    assert prepare(named, "m") == b""
+    space.close()  # which fails while anything of it is in use

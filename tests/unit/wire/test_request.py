@@ -1,13 +1,15 @@
 """Requests out of bytes: what is refused, what is read, and that pieces make no difference."""
 
+import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from gollamas.errors import BodyTooLarge, NotServed, ProxyError, UploadsFull
 from gollamas.wire.framing import too_large
 from gollamas.wire.head import HeadTooLarge, TargetTooLong
-from gollamas.wire.message import Budget
+from gollamas.wire.message import LARGE_BYTES, Budget
 from gollamas.wire.request import RequestReader
 from tests.unit.wire.framing import BODY, REFUSED, chunked, get, post
 from tests.unit.wire.readers import LIMITS, Alike, first_request, one_by_one, refusal_of, requests_of
@@ -323,3 +325,15 @@ def test_a_body_that_came_with_its_head_counts_toward_its_budget() -> None:
         second.feed(data, room)
     first.next()
     assert RequestReader(LIMITS).feed(data, room) == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its list of a process's memory")
+def test_a_large_body_takes_no_shared_memory() -> None:
+    """Which is slower to fill and to free."""
+    shared = Path("/proc/self/maps").read_bytes().count(b"/dev/zero")
+    reader = RequestReader(LIMITS)
+    body = b"a" * (LARGE_BYTES + 1)
+    assert reader.feed(post(b"Content-Length: %d\r\n" % len(body), body[:-1]), Room()) is None
+    assert Path("/proc/self/maps").read_bytes().count(b"/dev/zero") == shared
+    assert reader.feed(body[-1:], Room()) == b""
+    assert bytes(reader.body) == body

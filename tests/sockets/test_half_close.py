@@ -6,7 +6,7 @@ import time
 import pytest
 
 from gollamas.config.model import Expose
-from gollamas.events import End
+from gollamas.events import End, RequestEnded
 from tests.sockets.proxying import a_config, one_server, running, runs
 from tests.sockets.raw import (
     Client,
@@ -146,6 +146,20 @@ async def test_a_client_that_has_ended_its_side_before_a_model_runs_for_it_has_l
         assert (await proxy.events.ended()).end is End.CLIENT_LEFT
         if server.hits:
             await ended.wait()
+
+
+@pytest.mark.parametrize("padding", [0, 300_000])
+@runs
+async def test_no_answer_takes_the_place_of_one_that_does_not_come(padding: int) -> None:
+    """What was sent behind a request that is given up is not answered: it would be read as its answer."""
+    async with one_server() as (_, proxy):
+        body = b'{"model":"llama3.2","prompt":"%b"}' % (b"x" * padding)
+        for _ in range(4):
+            client = await proxy.connect()
+            client.writer.write(post("/api/generate", body) + get("/api/version") + post("/api/show", BODY))
+            client.half_close()
+            assert await client.gone() == b""
+        assert {event.end for event in proxy.events.of(RequestEnded)} == {End.CLIENT_LEFT}
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,18 @@
 import asyncio
 import hashlib
 import json
+import sys
 
 import pytest
 
 from gollamas.wire.message import LARGE_BYTES
 from tests.sockets.proxying import a_config, one_server, running, runs
 from tests.sockets.raw import Message, Peer, RawServer, answer, chunk, get, post
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    import zstandard as zstd
 
 MIB = 1 << 20
 TYPE = b"Content-Type: multipart/form-data; boundary=XX"
@@ -17,6 +23,11 @@ TYPE = b"Content-Type: multipart/form-data; boundary=XX"
 def picture(size: int, model: str = "llama3.2") -> bytes:
     """Make a body with a picture of so many bytes."""
     return b'{"model":"%b","images":["%b"],"stream":false}' % (model.encode(), b"A" * size)
+
+
+def in_zstd(size: int) -> bytes:
+    """Make a request with a picture of so many bytes, which is small on its way."""
+    return post("/v1/chat/completions", zstd.compress(picture(size)), b"Content-Encoding: zstd")
 
 
 def form(size: int, model: bytes = b"llama3.2", *, is_first: bool = True) -> bytes:
@@ -77,6 +88,55 @@ async def test_a_form_longer_than_max_upload_is_refused(is_chunked: bool) -> Non
         got = await proxy.ask(in_chunks(path, body, TYPE) if is_chunked else post(path, body, TYPE))
         assert (got.status, b"max_upload" in got.body) == (413, True)
         assert server.hits == 0
+
+
+@pytest.mark.parametrize("size", [1000, 60_000, 200_000])
+@pytest.mark.parametrize("is_chunked", [False, True])
+@pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/v1/audio/transcription%73"])
+@runs
+async def test_a_form_that_comes_in_one_read_has_the_same_limit(
+    size: int, is_chunked: bool, path: str
+) -> None:
+    async with one_server(max_upload=size) as (server, proxy):
+        for body, status in ((form(size), 413), (form(size - len(form(0))), 200)):
+            data = in_chunks(path, body, TYPE) if is_chunked else post(path, body, TYPE)
+            got = await proxy.ask(data)
+            assert got.status == status
+        assert (server.hits, len(server.requests[0].body)) == (1, size)
+
+
+@runs
+async def test_forms_that_come_in_one_read_count_too() -> None:
+    goes_on = asyncio.Event()
+
+    async def waits(_: Message, peer: Peer) -> None:
+        await goes_on.wait()
+        await peer.send(answer())
+
+    async with one_server(max_upload=3000) as (server, proxy):
+        server.handler = waits
+        data = post("/v1/audio/transcriptions", form(800), TYPE)
+        clients = [await proxy.connect() for _ in range(4)]
+        for client in clients[:3]:
+            await client.send(data)
+        while server.hits < 3:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
+        got = await clients[3].ask(data)
+        assert (got.status, got.get(b"retry-after")) == (503, b"5")
+        goes_on.set()
+        for client in clients[:3]:
+            assert (await client.answer()).status == 200
+            assert (await client.ask(data)).status == 200
+
+
+@runs
+async def test_a_form_counts_no_more_once_it_is_answered_though_its_client_goes_on() -> None:
+    async with one_server(max_upload=2 * MIB) as (_, proxy):
+        data = post("/v1/audio/transcriptions", form(MIB + 1000), TYPE, b"Connection: close")
+        first = await proxy.connect()
+        first.writer.write(data + get("/", b"X: " + b"x" * 1000) * 300)
+        assert (await first.answer()).status == 200
+        assert (await proxy.ask(data)).status == 200
 
 
 @runs
@@ -146,6 +206,28 @@ async def test_an_answer_before_a_large_body_has_gone_out_spoils_no_other() -> N
         assert [head.startswith(b"POST /api/chat HTTP/1.1\r\n") for head in heads] == [True, True]
         over.set()
         lazy.close()
+
+
+@runs
+async def test_bodies_that_are_large_without_their_coding_are_served_one_a_turn_too() -> None:
+    """A few hundred bytes of zstd can be 20 MiB, which take as long as any."""
+    goes_on = asyncio.Event()
+
+    async def waits(_: Message, peer: Peer) -> None:
+        await goes_on.wait()
+        await peer.send(answer())
+
+    async with one_server() as (server, proxy):
+        server.handler = waits
+        clients = [await proxy.connect() for _ in range(8)]
+        for client in clients:
+            client.writer.write(in_zstd(MIB))
+        while proxy.app._round.open < len(clients):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
+        assert len(proxy.app._round._large) > 1
+        goes_on.set()
+        assert {(await client.answer()).status for client in clients} == {200}
+        assert {len(request.body) for request in server.requests} == {len(picture(MIB))}
 
 
 @runs

@@ -235,6 +235,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _close_behind_answer(self) -> None:
         """End the connection behind its last answer."""
+        self._reader.give_up()
         if len(self._unread) > MAX_HELD_BYTES and not self._transport.is_closing():
             # More of the client's bytes wait in the kernel: closing now would reset the connection, and the
             # client could lose the end of its answer (RFC 9112, section 9.6).
@@ -248,10 +249,7 @@ class ClientConnection(asyncio.Protocol):
         """Let the client read to the end; what it still sends is dropped."""
         self._state = states.WAS_LAST[self._state]
         self._unread, self._stamp = b"", self.now()
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        else:
-            self._transport.close()
+        self._transport.write_eof()
 
     def _read_on(self) -> None:
         """Read what came behind the last request, once its answer is with the client."""

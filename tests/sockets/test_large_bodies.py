@@ -9,7 +9,7 @@ import pytest
 
 from gollamas.wire.message import LARGE_BYTES
 from tests.sockets.proxying import a_config, one_server, running, runs
-from tests.sockets.raw import Message, Peer, RawServer, answer, chunk, get, post
+from tests.sockets.raw import Message, Peer, RawServer, answer, chunk, get, hangs, post
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -252,6 +252,27 @@ async def test_large_bodies_are_let_go_one_a_turn_too() -> None:
             waiting = max(waiting, len(proxy.app._round._large))
             await asyncio.sleep(0)
         assert waiting > 1
+
+
+@runs
+async def test_what_waits_for_its_turn_at_the_end_of_the_grace_period_gets_a_503() -> None:
+    async with one_server() as (server, proxy):
+        server.handler = hangs
+        round_, listens = proxy.app._round, proxy.app._listener
+        assert listens is not None
+        clients = [await proxy.connect() for _ in range(20)]
+        for client in clients:
+            client.writer.write(in_zstd(MIB))  # which comes in one read
+        while round_.open < len(clients):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
+        assert len(round_._large) > 1
+        listens.clients.drain()
+        listens.clients.cut()
+        for client in clients:
+            got = await client.answer()
+            assert (got.status, got.get(b"connection"), b"shutting down" in got.body) == (503, b"close", True)
+        while round_._large:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
 
 
 @runs

@@ -9,7 +9,7 @@ import asyncio
 from email.utils import formatdate
 from typing import Final, cast
 
-from gollamas.errors import ProxyError, RequestTooSlow
+from gollamas.errors import ProxyError, RequestTooSlow, ShuttingDown
 from gollamas.net import states
 from gollamas.net.contracts import Group, Judged, Later, Source
 from gollamas.system import defects, sockets
@@ -394,5 +394,7 @@ class ClientConnection(asyncio.Protocol):
         """The grace period is over: an answer ends with an error where its framing has room for one."""
         if self.source is not None:
             self.source.shut_down()
+        elif self._reader.body:  # whole, but its turn has not come
+            self._reading_failed(ShuttingDown("gollamas is shutting down"))
         else:
             self.close()

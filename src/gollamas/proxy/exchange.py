@@ -190,8 +190,6 @@ class Exchange(Call):
         relay = self._relay = Relay(self, connection, lease, target.line, self._sent_at)
         if model != named.name:
             relay.renames(model, named.name)
-        if len(found.candidates) > 1:
-            relay.may_move_on = attempts.is_another_left()
         connection.expect(relay)
         event.wait_s = self._sent_at - client.complete_at
         if client.is_paused:
@@ -217,6 +215,10 @@ class Exchange(Call):
         return self.act(step)
 
     # -- what a relay calls --------------------------------------------------------------------------
+
+    def may_move_on(self) -> bool:
+        """Whether another server could be asked."""
+        return self._attempts.is_another_left()
 
     def passed(self, relay: Relay) -> None:
         """The whole answer has gone out."""

@@ -8,7 +8,6 @@ hears how it ended. Nothing is decoded on the way.
 from abc import abstractmethod
 from typing import Final
 
-from gollamas.api import dialects
 from gollamas.api.inference import NamedModel
 from gollamas.api.routes import Route, is_own_answer, shape_of
 from gollamas.fleet.admit import Lease
@@ -44,6 +43,10 @@ class Call(Turn[Route]):
         """Hear how the attempt ended else; one of the two is called once, unless the client leaves first."""
 
     @abstractmethod
+    def may_move_on(self) -> bool:
+        """Whether another server could be asked."""
+
+    @abstractmethod
     def abandon(self) -> None:
         """Hear that the client left; nothing more comes."""
 
@@ -51,7 +54,7 @@ class Call(Turn[Route]):
 class Relay:
     """The sink of a server's connection and the source of a client's.
 
-    `may_move_on` holds a 503 back. After the end `why` says in words what went wrong.
+    A 503 is held back while its call may still move on. After the end `why` says in words what went wrong.
     """
 
     held: list[bytes] | None = None
@@ -72,7 +75,7 @@ class Relay:
         self._lines = call.lines + server_line
         self._writer: AnswerWriter | None = None  # None until the head has gone out
         self._names: tuple[bytes, bytes] | None = None  # as the server was asked, as the client asked
-        self._is_done = self.may_move_on = False
+        self._is_done = False
         self.is_kept = not connection.is_fresh  # it had served before
         self.reader = connection.reader
         self.sent_at = self._seen_at = now
@@ -192,19 +195,9 @@ class Relay:
         self._finish(Outcome.BUSY)
 
     def _break_off(self, text: str, outcome: Outcome) -> None:
-        """Tell the client, within its framing, that the answer is not whole: never a fake end."""
-        self._call.event.error = text
-        writer = self._writer
-        if writer is not None:
-            call = self._call
-            error = dialects.late_error(
-                call.route.dialect,
-                text,
-                call.event.request_id,
-                is_event_stream=self.is_events,
-                sent_tail=writer.last_bytes,
-            )
-            self._client.break_off(writer, error)
+        """Tell the client that the answer is not whole."""
+        if self._writer is not None:
+            self._call.break_off(self._writer, text, is_event_stream=self.is_events)
         self._finish(outcome)
 
     # -- what the call reads -------------------------------------------------------------------------
@@ -235,7 +228,7 @@ class Relay:
     def _progress_head(self, reader: ResponseReader) -> None:
         if not reader.has_head:
             return
-        if self.may_move_on and reader.status == BUSY_STATUS:
+        if reader.status == BUSY_STATUS and (self.held is not None or self._call.may_move_on()):
             self._hold(reader)
         else:
             self._pass_on(reader, reader.take())

@@ -134,12 +134,10 @@ class Turn(Generic[R_co]):
             self._tell(Crashed("a request", error))
             error = _Crash(_INTERNAL)
         event.error = error.text
-        dialect = self.route.dialect if self.route is not None else Dialect.NATIVE
         if event.status is not None:
-            self._break_off(error, dialect)
+            self._break_off_ours(error)
             return
-        if isinstance(error, PassthroughRefused):
-            dialect = Dialect.NATIVE
+        dialect = Dialect.NATIVE if isinstance(error, PassthroughRefused) else self._dialect
         fields, body = dialects.error(
             dialect,
             error.status,
@@ -154,27 +152,34 @@ class Turn(Generic[R_co]):
             self.lines += target.line
         self.answer(Answer(error.status, fields, body))
 
+    @property
+    def _dialect(self) -> Dialect:
+        return self.route.dialect if self.route is not None else Dialect.NATIVE
+
     def refuse(self, error: ProxyError) -> None:
         """Answer why the request was not read to its end, and tell of that."""
         self.answer_error(error)
         self._tell(self.event)
 
-    def _break_off(self, error: ProxyError, dialect: Dialect) -> None:
-        """End an answer of ours that has begun: never by a proper end."""
+    def break_off(self, writer: AnswerWriter, text: str, *, is_event_stream: bool) -> None:
+        """Tell the client, within its framing, that the answer is not whole: never a fake end."""
         event = self.event
-        event.end = _ENDS.get(type(error), End.REFUSED)
+        event.error = text
+        tail = writer.last_bytes
+        said = dialects.late_error(
+            self._dialect, text, event.request_id, is_event_stream=is_event_stream, sent_tail=tail
+        )
+        self.client.break_off(writer, said)
+
+    def _break_off_ours(self, error: ProxyError) -> None:
+        """End an answer of ours that has begun."""
+        self.event.end = _ENDS.get(type(error), End.REFUSED)
         if self._streamed is None:
             self.client.reset()
             return
         writer, fields = self._streamed
-        said = dialects.late_error(
-            dialect,
-            error.text,
-            event.request_id,
-            is_event_stream=any(value.startswith(b"text/event-stream") for _, value in fields),
-            sent_tail=writer.last_bytes,
-        )
-        self.client.break_off(writer, said)
+        is_event_stream = any(value.startswith(b"text/event-stream") for _, value in fields)
+        self.break_off(writer, error.text, is_event_stream=is_event_stream)
 
     def attempt_failed(self, server_id: str, cause: Cause, why: str, *, moves_on: bool = False) -> None:
         """Tell that a server failed this request, and whether it goes on to another one."""

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
 from gollamas.config.model import Address, Config
@@ -21,6 +20,7 @@ from gollamas.simulate.server import SimulatedOllama
 from gollamas.system.listening import bind
 from gollamas.system.supervisor import Supervisor
 from gollamas.wire.message import Answer, CutOff, Request
+from gollamas.wire.outgoing import field_lines
 
 LOCAL: Final = Address(host="127.0.0.1", port=0)  # any free port
 _MAX_BODY: Final = 1 << 40  # Ollama has no limit
@@ -90,10 +90,10 @@ class _Service(Responder):
             client.reset()
             return
         if isinstance(answer.body, Part):
-            lines = [b"%b: %b\r\n" % field for field in answer.fields]
-            start = b"HTTP/1.1 %d %b\r\n" % (answer.status, HTTPStatus(answer.status).phrase.encode())
-            length = b"Content-Length: %d\r\n\r\n" % answer.body.whole_length
-            client.write(b"".join((start, *lines, length, answer.body)))
+            part, writer = answer.body, client.writer()
+            client.write(
+                writer.begin(answer.status, field_lines(answer.fields), b"", part.whole_length, bytes(part))
+            )
             client.reset()
             return
         await send(client, answer)

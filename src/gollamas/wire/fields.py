@@ -45,7 +45,7 @@ _NOT_FOR_CLIENTS: Final = (
 )
 # What says something to a proxy itself; all else only passes through, or does not.
 _FOR_US: Final = frozenset(
-    {b"connection", b"content-encoding", b"content-length", b"expect", b"host", b"origin"}
+    {b"authorization", b"connection", b"content-encoding", b"content-length", b"expect", b"host", b"origin"}
     | {b"proxy-connection", b"transfer-encoding", b"upgrade", b"via", b"x-request-id"}
 )
 # What servers often write, beside those above.
@@ -77,6 +77,7 @@ _KNOWN: Final = {
     for known in map(FieldName, _NOT_FOR_SERVERS | _NOT_FOR_CLIENTS | _FOR_US | _USUAL)
     for spelt in (known.lower, known.lower.title())
 }
+AUTHORIZATION: Final = _KNOWN[b"authorization"]
 HOST: Final = _KNOWN[b"host"]
 CONNECTION: Final = _KNOWN[b"connection"]
 CONTENT_LENGTH: Final = _KNOWN[b"content-length"]

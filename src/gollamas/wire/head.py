@@ -9,6 +9,7 @@ from typing import Final
 
 from gollamas.errors import ProxyError
 from gollamas.wire.fields import (
+    AUTHORIZATION,
     CONNECTION,
     CONTENT_LENGTH,
     HOST,
@@ -153,6 +154,9 @@ def _note(head: Head, name: FieldName, value: bytes) -> None:
     elif name is CONTENT_LENGTH:
         head.is_plain = head.is_plain and head.length_text is None
         head.length_text = value
+    elif name is AUTHORIZATION:  # many clients send one; it says nothing of how a request is read
+        head.is_plain = head.is_plain and head.authorization is None
+        head.authorization = value
     elif name is not CONNECTION or value != b"keep-alive":
         head.is_plain = False
 

@@ -78,9 +78,10 @@ class Head:
     version: bytes  # how the first line ends
     query: bytes  # without the question mark
     host: bytes | None  # the value of Host
+    authorization: bytes | None  # that of Authorization
     count: int  # of its fields
     lines: bytes  # of the fields that are for servers, as they were sent, with their CRLF
-    is_plain: bool  # HTTP/1.1, and no field but Host and Content-Length says anything to a proxy
+    is_plain: bool  # HTTP/1.1, and no field but Host, Content-Length and Authorization tells a proxy anything
     is_http10: bool
     keep_alive: bool
     hop_names: frozenset[bytes]  # what Connection names beside close and keep-alive
@@ -93,7 +94,7 @@ class Head:
     def __init__(self) -> None:
         self.raw = self.method = self.path = self.query = self.lines = b""
         self.version = HTTP_1_1
-        self.host = self.length_text = None
+        self.host = self.authorization = self.length_text = None
         self.length = self.count = 0
         self.is_http10 = self.is_chunked = self.expects_continue = False
         self.keep_alive = self.is_plain = True

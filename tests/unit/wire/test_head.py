@@ -293,3 +293,12 @@ def test_a_request_that_passed_here_is_a_loop(chain: bytes) -> None:
 
 def test_a_name_that_only_holds_ours_is_no_loop() -> None:
     assert via(head_of((b"Via", b"1.1 some")), b"me") == b"1.1 some, 1.1 me"
+
+
+@pytest.mark.parametrize("name", [b"Authorization", b"authorization", b"AUTHORIZATION"])
+def test_authorization_is_noted_passed_on_and_makes_no_head_unusual(name: bytes) -> None:
+    head = head_of((name, b"Bearer 1"), (b"X", b"y"))
+    assert (head.authorization, head.is_plain) == (b"Bearer 1", True)
+    assert forwarded(head, frozenset()) == name + b": Bearer 1\r\nX: y\r\n"
+    assert not head_of((name, b"Bearer 1"), (name, b"Bearer 2")).is_plain
+    assert head_of((b"X", b"y")).authorization is None

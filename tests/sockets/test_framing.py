@@ -111,6 +111,7 @@ REFUSED: dict[str, tuple[int | tuple[int, ...], bytes]] = {
     "a field ended by LF": (400, hosted(CL).replace(b"localhost\r", b"localhost") + BODY),
     "a head ended by LF": (400, hosted(CL).replace(b"20\r\n\r", b"20\r\n") + BODY),
     "a bare CR in a value": (400, with_field(b"X: a\rb")),
+    "a bare CR at another place of it": (400, with_field(b"X: ab\rc")),
     "NUL in a value": (400, with_field(b"X: a\x00b")),
     "a control character in a value": (400, with_field(b"X: a\x01b")),
     "DEL in a value": (400, with_field(b"X: a\x7fb")),

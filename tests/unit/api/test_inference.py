@@ -253,6 +253,21 @@ def test_a_request_may_unload_its_model(keep_alive: bytes, unloads: bool) -> Non
 # -- the bytes for an attempt ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "words"),
+    [
+        (b"/api/show", "library/X:1", "model 'X:1' not found"),
+        (b"/api/chat", "library/X:1", "model 'library/X:1' not found"),
+        (b"/v1/models/x", "library/X:1", "model 'X:1' not found"),
+        (b"/v1/models/x", "a b", "model 'a b' not found"),
+    ],
+)  # fmt: skip
+def test_a_model_that_nobody_has_is_told_in_the_routes_words(path: bytes, name: str, words: str) -> None:
+    route = find(path)
+    assert route is not None
+    assert inference.not_found(route, name).text == words
+
+
 def test_only_the_name_is_changed() -> None:
     body = (
         b'{ "messages" : [ {"content":"\\u003c\\ud83d\\ude00", "model":"smol"} ], "MODEL": "smol", "n":1.0e2}'

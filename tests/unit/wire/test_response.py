@@ -187,6 +187,7 @@ REFUSED = {
     "nul": answer(b"Content-Length: 5\r\nX: a\x00\r\n", b"hello"),
     "control": answer(b"Content-Length: 5\r\nX: a\x01\r\n", b"hello"),
     "bare-cr": answer(b"Content-Length: 5\r\nX: a\rb\r\n", b"hello"),
+    "bare-cr-elsewhere": answer(b"Content-Length: 5\r\nX: ab\rc\r\n", b"hello"),
     "blank-before-colon": answer(b"Content-Length : 5\r\n", b"hello"),
     "no-colon": answer(b"Content-Length 5\r\n", b"hello"),
     "status-0": answer(b"Content-Length: 5\r\n", b"hello", b"HTTP/1.1 000 X"),

@@ -71,7 +71,10 @@ def test_eighteen_digits_are_a_number_and_nineteen_are_not(
     ("data", "size", "found"),
     [
         (b"a:b\r\n", 5, (1, 5)), (b"a:b\r\n", 4, (1, 0)), (b"ab\r\n", 4, (2, 4)), (b"\r\n", 2, (0, 2)),
-        (b"a:b\rx", 5, (1, 0)), (b"ab", 2, (2, 0)), (b"", 0, (0, 0)),
+        (b"a:b\rx", 5, (1, 0)), (b"ab", 2, (2, 0)), (b"", 0, (0, 0)), (b"a:bc\r\n", 6, (1, 6)),
+        (b"a:bc\r\n", 5, (1, 0)), (b"a:b\rc\r\n", 7, (1, 7)), (b"a:bc\rd\r\n", 8, (1, 8)),
+        (b"a:b\nd\r\n", 7, (1, 7)), (b"a:bc\nd\r\n", 8, (1, 8)), (b"a\rb:\r\n", 6, (1, 6)),
+        (b"a:\n\r\n", 5, (1, 5)),
     ],
 )  # fmt: skip
 def test_a_line_ends_by_its_line_end(

@@ -105,7 +105,6 @@ class App:
         context = Context(
             view=self.view,
             admission=Admission(self.view),
-            pool=self._pool,
             emit=self._emit,
             clock=self._clock,
             pseudonym=self._pseudonym.encode(),

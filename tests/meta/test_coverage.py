@@ -8,7 +8,7 @@ from tests.meta.layers import ENTRY, ORDER, PURE
 
 COVERAGE: Final = tomllib.loads(text_of("pyproject.toml"))["tool"]["coverage"]
 # Those of one file.
-_FILES: Final = ("app", ENTRY)
+_FILES: Final = ("responder", "app", ENTRY)
 
 
 def test_all_layers_that_do_no_io_are_measured_and_no_other() -> None:

@@ -333,7 +333,6 @@ class Main:
         parts: dict[str, Any] = {
             "view": self.view,
             "admission": Admission(self.view),
-            "pool": self.pool,
             "emit": self._telling(case.deaf_to),
             "clock": self._now,
             "pseudonym": b"test",

@@ -13,7 +13,7 @@ import pytest
 
 from gollamas.config.model import Server
 from gollamas.errors import ServerRefused
-from gollamas.net.pool import Pool
+from gollamas.net.pool import Kept, Pool
 from gollamas.net.rounds import Round
 from gollamas.net.upstream import ServerConnection
 from gollamas.wire.response import ResponseReader
@@ -125,7 +125,13 @@ async def test_no_connection_to_the_old_address_is_taken_for_a_server_that_has_m
         pool.forget(before)
         assert idle.is_closed
         assert pool.of(after).take() is None
-        busy.home.give(busy)  # its request began before
+        kept = busy.home
+        kept.give(busy)  # its request began before
+        assert busy.is_closed
+        assert isinstance(kept, Kept)
+        late = await kept.dial()  # such a request goes on, too
+        kept.give(late)
+        assert late.is_closed
         assert pool.of(after).take() is None
         (fresh,) = await take(pool, after, 1)
         assert fresh.transport.get_extra_info("peername")[1] == new.port

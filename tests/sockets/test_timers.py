@@ -91,7 +91,7 @@ def test_a_proxy_at_rest_has_no_timer_in_its_loop(probe_interval: float) -> None
             in_front_of(server, probe_interval=probe_interval, connect_timeout=0.2) as proxy,
         ):
             # One timer watches over all that was dialled in the last `connect_timeout`.
-            while proxy.app._ask.pool._dialler._limits._is_set:  # noqa: ASYNC110 - no event tells
+            while proxy.app._ask.pool.dialler._limits._is_set:  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0)
             looks = [look for watch in proxy.app._prober._watches.values() for look in watch.all()]
             while any(look._task is not None for look in looks):  # noqa: ASYNC110 - no event tells

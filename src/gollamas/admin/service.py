@@ -23,7 +23,7 @@ _ALLOW: Final = (b"Allow", b"GET, HEAD")
 
 
 class Admin:
-    """Answers requests of operators and their tools, behind a `net.downstream.Responder`.
+    """Answers requests of operators and their tools, behind a `Responder`.
 
     In: `metrics` gives the content type that an Accept field asks for and the page in parts; `ready` gives
     None while requests can be served, else one sentence that says why not.

@@ -19,12 +19,18 @@ IDLE_SECONDS: Final = 60.0
 class Kept:
     """The connections to one server, as configured: where they come from and go back to."""
 
-    __slots__ = ("_idle", "_pool", "round")
+    __slots__ = ("_idle", "_is_forgotten", "_pool", "_server", "round")
 
-    def __init__(self, pool: "Pool") -> None:
+    def __init__(self, pool: "Pool", server: Server) -> None:
         self._pool = pool
+        self._server = server
         self._idle: list[ServerConnection] = []
+        self._is_forgotten = False
         self.round = pool.round
+
+    def dial(self) -> Coroutine[Any, Any, ServerConnection]:
+        """Make a fresh connection; as `Dialler.dial`."""
+        return self._pool.dialler.dial(self._server, self)
 
     def take(self) -> ServerConnection | None:
         """An idle connection, or None."""
@@ -36,7 +42,10 @@ class Kept:
         return None
 
     def give(self, connection: ServerConnection) -> None:
-        """Keep a connection whose answer is whole."""
+        """Keep a connection whose answer is whole, unless its server is configured no more."""
+        if self._is_forgotten:
+            connection.abort()
+            return
         connection.idle_since = None  # until the next look at the clock
         self._idle.append(connection)
 
@@ -60,6 +69,11 @@ class Kept:
             self._idle.pop().abort()
         return found
 
+    def forget(self) -> None:
+        """Keep no connection from now on: requests that began with the old configuration may go on."""
+        self._is_forgotten = True
+        self.close_idle()
+
     def close_all_idle(self) -> bool:
         """Close the idle connections to all servers of the pool; whether there was one."""
         return self._pool.close_all_idle()
@@ -74,7 +88,7 @@ class Pool:
 
     def __init__(self, connect_timeout: float, round_: Round) -> None:
         self.round = round_
-        self._dialler = Dialler(connect_timeout)
+        self.dialler = Dialler(connect_timeout)
         self._kept: dict[Server, Kept] = {}
         self.open: set[ServerConnection] = set()
 
@@ -82,12 +96,12 @@ class Pool:
         """The connections to a server."""
         kept = self._kept.get(server)
         if kept is None:
-            kept = self._kept[server] = Kept(self)
+            kept = self._kept[server] = Kept(self, server)
         return kept
 
     def dial(self, server: Server) -> Coroutine[Any, Any, ServerConnection]:
         """Make a fresh connection; as `Dialler.dial`."""
-        return self._dialler.dial(server, self.of(server))
+        return self.of(server).dial()
 
     def check(self, now: float) -> None:
         """Close what has been idle for too long."""
@@ -95,10 +109,10 @@ class Pool:
             kept.check(now)
 
     def forget(self, server: Server) -> None:
-        """Close the idle connections to a server that is configured no more."""
+        """Keep no connection to a server that is configured no more."""
         kept = self._kept.pop(server, None)
         if kept is not None:
-            kept.close_idle()
+            kept.forget()
 
     def close_all_idle(self) -> bool:
         """Close the idle connections to all servers; whether there was one."""

@@ -242,5 +242,5 @@ class ServerConnection(asyncio.BufferedProtocol):
             return
         try:
             sink.broke(why)
-        except Exception as defect:  # noqa: BLE001 - as in `end`
+        except Exception as defect:  # noqa: BLE001 - as in `settle`
             defects.tell("ending an answer that broke off", defect)

@@ -125,7 +125,7 @@ class Exchange(Call):
 
     def dial(self, lease: Lease) -> Awaitable[ServerConnection]:
         """Make a connection to a server."""
-        return self.context.pool.dial(self.snapshot.targets[lease.server].server)
+        return self.snapshot.connections[lease.server].dial()
 
     def look_up(self, key: str) -> Awaitable[bool]:
         """Ask the servers for a name."""

@@ -19,7 +19,7 @@ from gollamas.fleet.admit import Admission
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
 from gollamas.net.downstream import ClientConnection
-from gollamas.net.pool import Kept, Pool
+from gollamas.net.pool import Kept
 from gollamas.system import defects
 from gollamas.wire.framing import Room
 from gollamas.wire.message import Answer, CutOff, Fields, Head
@@ -49,7 +49,6 @@ class Context:
 
     view: View
     admission: Admission
-    pool: Pool
     emit: Emit
     clock: Callable[[], float]
     pseudonym: bytes  # of this process in Via

@@ -35,7 +35,6 @@ _USUAL: Final = frozenset(
 _LONGEST_NAME: Final = 64  # characters: no field of Ollama's has a longer one
 _TRAILING: Final = "trailing characters"
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|,|[{\[]++|[}\]]++', re.DOTALL)
-# By a byte's code, what it is as the second digit of an escape that begins with D: half of a surrogate pair.
 # What `encoding/json` takes for ASCII letters beside their own other case.
 _FOLDED: Final = str.maketrans({"\u017f": "s", "\u212a": "k"})
 _SPACE: Final = b" \t\r\n"

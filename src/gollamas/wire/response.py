@@ -1,7 +1,7 @@
 """Answers of a server out of the bytes of its connection (RFC 9112).
 
 Owns where an answer ends: by length, by chunks, or by the connection's end, which llhttp does not tell.
-One reader serves a connection: `begin` behind each answer, `feed` with what came, `finished` at the end of
+One reader serves a connection: `begin` behind each answer, `feed` with what came, `at_eof` at the end of
 the connection. Bodies collect in `pieces`, each read's worth at a time.
 """
 

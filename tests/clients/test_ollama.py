@@ -218,6 +218,6 @@ async def test_leaving_an_async_stream(fleet: Fleet) -> None:
         fleet.simulated.fail_next("first", HangsAfter(1), path="/api/chat")
         stream: Any = await client.chat("gpt-4o", HELLO, stream=True)
         assert (await anext(stream)).model == "gpt-4o"
-        assert fleet.simulated.servers["first"].hanging == 1
+        fleet.simulated.until("first", lambda server: server.hanging == 1)
         await stream.aclose()
     fleet.simulated.until("first", lambda server: server.hanging == 0)

@@ -38,7 +38,7 @@ from gollamas.proxy.turn import Context, Snapshot
 from gollamas.responder import Responder
 from gollamas.system import descriptors
 from gollamas.system.descriptors import Descriptors
-from gollamas.system.listening import NotListening, bind, is_loopback
+from gollamas.system.listening import NotListening, bind, is_loopback, is_own_address
 from gollamas.system.supervisor import Supervisor
 from gollamas.system.timers import Timers
 
@@ -201,7 +201,7 @@ class App:
             is_loopback=self._is_loopback,
             port=self.address.port,
             hostname=self._hostname,
-            is_own=_is_own_address,
+            is_own=is_own_address,
         )
 
     def _bind_admin(self, taken: Iterable[socket.socket]) -> list[socket.socket]:
@@ -297,17 +297,6 @@ def _server_line(server_id: str) -> bytes:
 def _place(sock: socket.socket) -> str:
     host, port = sock.getsockname()[:2]
     return str(Address(host=host, port=port))
-
-
-def _is_own_address(address: str) -> bool:
-    """Whether this machine has the address: binding to it is the one question that needs no list."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as sock:
-            sock.bind((address, 0))
-    except OSError:
-        return False
-    return True
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
+from gollamas.cli import occupied
 from gollamas.cli.say import USAGE, complain_of, say, warn
 from gollamas.config.faults import Faults
 from gollamas.config.flags import is_one_of
@@ -18,17 +19,20 @@ def run(argv: Sequence[str]) -> int:
     flags = [word for word in argv if not is_one_of(word, _LIVE)]
     try:
         loaded = load_with_origins(flags, os.environ)
+        occupied.look_for_faults(loaded)
     except Faults as faults:
         complain_of(faults)
         return USAGE
     warn(loaded.config.warnings)
     say(as_yaml(loaded).rstrip("\n"))
+    taken = occupied.not_to_be_had(loaded.config)
     if len(flags) == len(argv):
+        warn(taken)
         return 0
     from gollamas.cli.live import look  # noqa: PLC0415 - only this needs HTTP, TLS and threads
 
     report = look(loaded.config)
     say("# live:")
-    for line in report.lines:
+    for line in (*report.lines, *taken):
         say(f"#   {line}")
-    return 0 if report.is_complete else 1
+    return 0 if report.is_complete and not taken else 1

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gollamas import names
+from gollamas.cli import occupied
 from gollamas.cli.say import complain, say
 from gollamas.cli.simulate import (
     Parser,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from gollamas.app import App
 
 _GRACE: Final = 1.0  # seconds that streams get when the demo ends
-_DEFAULT: Final = "localhost:11434"
+_DEFAULT: Final = Address(host="localhost", port=11434)
 _ADMIN: Final = Address(host="127.0.0.1", port=11435)
 _SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
     "pc-1": ("all-minilm", "llama3.2"),
@@ -62,21 +63,22 @@ def run(argv: Sequence[str]) -> int:
         prog="gollamas demo",
         description="Try gollamas without Ollama: three simulated servers and the proxy in front of them.",
     )
-    default = unquoted(os.environ.get("GOLLAMAS_LISTEN", "")) or _DEFAULT
+    default = unquoted(os.environ.get("GOLLAMAS_LISTEN", ""))
     parser.add_argument(
         "--listen",
         *("--address", "--addr", "-a"),
-        type=listen_address,
+        type=_listen_address,
         default=default,
         metavar="ADDRESS",
-        help=f"where the proxy is reached (HOST:PORT; default GOLLAMAS_LISTEN, else {_DEFAULT})",
+        help="where the proxy is reached (HOST:PORT; default GOLLAMAS_LISTEN, else "
+        f"{_DEFAULT}, or the next port that is free)",
     )
     parser.add_argument(
         "--admin",
         type=_admin_address,
         default="",
         metavar="ADDRESS",
-        help="where metrics and health are served, or off (default 127.0.0.1:11435)",
+        help=f"where metrics and health are served, or off (default {_ADMIN}, or the next port that is free)",
     )
     parser.add_argument(
         "--level",
@@ -91,15 +93,28 @@ def run(argv: Sequence[str]) -> int:
     return run_until_stopped(lambda: _demo(_config(given)))
 
 
+def _listen_address(text: str) -> Address | None:
+    return listen_address(text) if text else None
+
+
 def _admin_address(text: str) -> Address | None:
     return read_address(text, Listen(may_be_off=True, usual=_ADMIN)) if text else _ADMIN
 
 
 def _config(given: argparse.Namespace) -> Config:
-    is_default = given.admin == _ADMIN
-    return Config(
-        listen=given.listen, admin=given.admin, admin_is_default=is_default, level=given.level, grace=_GRACE
-    )
+    """Make a configuration without servers; an address that nobody asked for is one that is free."""
+    listen = given.listen
+    if listen is None:
+        listen = occupied.next_free(_DEFAULT, but=(_ADMIN.port,))
+        if listen != _DEFAULT:
+            who = occupied.who_is_at(_DEFAULT)
+            why = f"{who} answers at {_DEFAULT}" if who else f"{_DEFAULT} is taken"
+            complain(f"gollamas demo: {why}, so this listens on {listen}")
+    admin = given.admin
+    is_default = admin == _ADMIN
+    if is_default:
+        admin = occupied.next_free(_ADMIN, but=(listen.port,))
+    return Config(listen=listen, admin=admin, admin_is_default=is_default, level=given.level, grace=_GRACE)
 
 
 async def _demo(config: Config) -> int:

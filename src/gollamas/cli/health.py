@@ -14,7 +14,6 @@ from gollamas.config.load import load_values
 from gollamas.config.model import Address
 
 _TIMEOUT: Final = 5.0
-_EVERY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
 
 
 def run(argv: Sequence[str]) -> int:
@@ -37,8 +36,7 @@ def run(argv: Sequence[str]) -> int:
 
 def ask(address: Address, path: str) -> str | None:
     """Ask a running proxy; None when it says 200, else what is wrong. Five seconds at most per step."""
-    host = _EVERY_ADDRESS.get(address.host, address.host)
-    connection = http.client.HTTPConnection(host, address.port, timeout=_TIMEOUT)
+    connection = http.client.HTTPConnection(address.for_clients.host, address.port, timeout=_TIMEOUT)
     try:
         connection.request("GET", path)
         status = connection.getresponse().status

@@ -10,6 +10,7 @@ import time
 
 from gollamas.admin.logwriter import LogWriter
 from gollamas.app import App, loop_factory
+from gollamas.cli import occupied
 from gollamas.cli.say import complain
 from gollamas.cli.signals import hear
 from gollamas.config.model import Config
@@ -34,10 +35,10 @@ def run(config: Config) -> int:
         colour=wants_colour(is_terminal=sys.stderr.isatty(), environment=os.environ),
     )
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(App(config, log=log)))
+        return runner.run(_serve(App(config, log=log), config))
 
 
-async def _serve(app: App) -> int:
+async def _serve(app: App, config: Config) -> int:
     loop = asyncio.get_running_loop()
     first: asyncio.Future[None] = loop.create_future()
     second: asyncio.Future[None] = loop.create_future()
@@ -52,9 +53,8 @@ async def _serve(app: App) -> int:
     try:
         await app.start()
     except NotListening as why:
-        text = str(why)
-        hint = "" if "--admin" in text else ": choose another address with --listen HOST:PORT"
-        complain(f"gollamas: {text}{hint}")
+        text = str(why) if "--admin" in str(why) else occupied.why_taken(why, config.listen)
+        complain(f"gollamas: {text}")
         return 1
     await first
     stopping = loop.create_task(_stop(app), name="stop")

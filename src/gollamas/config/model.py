@@ -6,6 +6,7 @@ Everything after start reads these values and nothing else. Seconds are floats, 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 
 class Expose(StrEnum):
@@ -14,6 +15,10 @@ class Expose(StrEnum):
     CONFIGURED = "configured"
     RUNNING = "running"  # these, and what servers have loaded
     INSTALLED = "installed"  # all that servers have
+
+
+# Where those who listen on every address are reached.
+_LOOPBACKS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,12 @@ class Address:
 
     host: str
     port: int
+
+    @property
+    def for_clients(self) -> "Address":
+        """Where a client on this machine connects."""
+        host = _LOOPBACKS.get(self.host)
+        return self if host is None else Address(host=host, port=self.port)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -14,7 +14,11 @@ BACKLOG: Final = 2048  # clients that have connected and wait to be accepted
 
 
 class NotListening(Exception):
-    """An address can't be listened on; the text says why."""
+    """An address can't be listened on; the text says why, `is_taken` whether somebody else does."""
+
+    def __init__(self, text: str, *, is_taken: bool = False) -> None:
+        super().__init__(text)
+        self.is_taken = is_taken
 
 
 def bind(address: Address) -> list[socket.socket]:
@@ -48,7 +52,7 @@ def bind(address: Address) -> list[socket.socket]:
         sock.close()
     assert problem is not None  # noqa: S101 - no socket and no error can't be
     if problem.errno == errno.EADDRINUSE:
-        raise NotListening(f"{address} is taken by another program") from problem
+        raise NotListening(f"{address} is taken by another program", is_taken=True) from problem
     raise NotListening(f"{address}: {(problem.strerror or str(problem)).lower()}") from problem
 
 
@@ -74,3 +78,14 @@ def is_loopback(sockets: list[socket.socket]) -> bool:
     """Whether only this machine can connect."""
     hosts = [sock.getsockname()[0] for sock in sockets]
     return all(host == "::1" or host.startswith("127.") for host in hosts)
+
+
+def is_own_address(address: str) -> bool:
+    """Whether this machine has the address: binding to it is the one question that needs no list."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((address, 0))
+    except OSError:
+        return False
+    return True

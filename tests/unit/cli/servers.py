@@ -18,7 +18,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(answers: Answers, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+def serving(
+    answers: Answers, tls: ssl.SSLContext | None = None, fields: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """Serve these answers by path, everything else as 404, until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -26,7 +28,8 @@ def serving(answers: Answers, tls: ssl.SSLContext | None = None) -> Iterator[Ser
             running.heads.append({name.lower(): value for name, value in self.headers.items()})
             status, body = answers.get(self.path, (404, b""))
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            for name, value in {"Content-Length": str(len(body)), **(fields or {})}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 

@@ -6,6 +6,7 @@ import pytest
 
 from gollamas.config.address import ServerUrl, looks_like_server, parse_url, shown, slip_in
 from gollamas.config.faults import Fault, Unusable
+from gollamas.config.model import Address
 
 
 @pytest.mark.parametrize(
@@ -198,3 +199,14 @@ def test_a_target_is_called_host_and_port(text: str, name: str) -> None:
 def test_a_server_has_a_scheme_or_a_port(text: str, is_server: bool) -> None:
     """Other words are ids, verbs or mistakes."""
     assert looks_like_server(text) is is_server
+
+
+@pytest.mark.parametrize(
+    ("host", "clients"),
+    [
+        ("", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("localhost", "localhost"),  # noqa: S104
+        ("192.0.2.1", "192.0.2.1"),
+    ],
+)  # fmt: skip
+def test_clients_on_this_machine_reach_every_address_by_loopback(host: str, clients: str) -> None:
+    assert Address(host=host, port=1).for_clients == Address(host=clients, port=1)

@@ -4,17 +4,19 @@ Asks as the proxy would (URL, prefix, headers, TLS), waits five seconds at most 
 """
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gollamas import __version__
+from gollamas.config.faults import on_one_line
 from gollamas.config.model import Config, Server
 from gollamas.errors import ServerBroke, ServerRefused, ServerTooSlow
 from gollamas.fleet import judging
-from gollamas.fleet.judging import TAGS, VERSION, NotOllama
+from gollamas.fleet.judging import PS, TAGS, VERSION, NotOllama
 from gollamas.names import is_cloud
 from gollamas.net.ask import Ask
 
@@ -28,7 +30,8 @@ class Seen:
 
     problem: str | None
     version: str = ""
-    models: frozenset[str] = frozenset()  # keys of names
+    models: Mapping[str, str] = field(default_factory=dict)  # names by key, in the server's order
+    loaded: frozenset[str] = frozenset()  # keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def look(config: Config, timeout: float = TIMEOUT) -> Report:
 
 
 def report(config: Config, seen: Mapping[str, Seen]) -> Report:
-    """Say what was seen, a line per server and one per model."""
+    """Say what was seen: each server with its models, then where each configured model is."""
     lines: list[str] = []
     is_complete = True
     for name, server in config.servers.items():
@@ -58,11 +61,20 @@ def report(config: Config, seen: Mapping[str, Seen]) -> Report:
                 f"server {name} ({server.url}): Ollama {seen[name].version}, "
                 f"{number} {'model' if number == 1 else 'models'}"
             )
+            lines += _models(seen[name])
     for model in config.models.values():
         states = {name: _state(model.name, model.key, seen[name]) for name in model.servers}
-        is_complete = is_complete and MISSING not in states.values()
-        lines.append(f"model {model.name}: {', '.join(f'{state} {name}' for name, state in states.items())}")
+        is_missing = MISSING in states.values()
+        is_complete = is_complete and not is_missing
+        line = f"model {model.name}: {', '.join(f'{state} {name}' for name, state in states.items())}"
+        others = [name for name, one in seen.items() if name not in states and model.key in one.models]
+        lines.append(f"{line}; it is on {', '.join(others)}" if is_missing and others else line)
     return Report(lines, is_complete)
+
+
+def _models(seen: Seen) -> Iterator[str]:
+    for key, name in seen.models.items():
+        yield f"  {on_one_line(name)}{' (loaded)' if key in seen.loaded else ''}"
 
 
 def _state(name: str, key: str, seen: Seen) -> str:
@@ -91,7 +103,10 @@ async def _ask(ask: Ask, server: Server, seen: Seen, timeout: float) -> None:  #
     try:
         seen.version = judging.version_in(server, await ask(server, "GET", VERSION, timeout=timeout))
         reply = await ask(server, "GET", TAGS, timeout=until - clock())
-        seen.models = frozenset(entry.key for entry in judging.listing_in(server, TAGS, reply))
+        seen.models = {entry.key: entry.name for entry in judging.listing_in(server, TAGS, reply)}
+        reply = await ask(server, "GET", PS, timeout=until - clock())
+        with contextlib.suppress(NotOllama):  # a request needs no such list
+            seen.loaded = frozenset(entry.key for entry in judging.listing_in(server, PS, reply))
         seen.problem = None
     except ServerTooSlow:
         seen.problem = _silence(timeout)

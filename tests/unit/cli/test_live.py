@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -19,15 +20,18 @@ from tests.unit.cli.servers import Answers, serving
 from tests.unit.config.loading import FILE, config_of
 
 
-def ollama(*names: str, prefix: str = "") -> Answers:
+def ollama(*names: str, prefix: str = "", loaded: Iterable[str] = ()) -> Answers:
     """Give the answers of a server with these models."""
-    tags = json.dumps({"models": [{"name": name} for name in names]}).encode()
-    return {f"{prefix}/api/version": (200, b'{"version":"0.32.15"}'), f"{prefix}/api/tags": (200, tags)}
+    listings = {"tags": names, "ps": loaded}
+    return {f"{prefix}/api/version": (200, b'{"version":"0.32.15"}')} | {
+        f"{prefix}/api/{path}": (200, json.dumps({"models": [{"name": name} for name in listed]}).encode())
+        for path, listed in listings.items()
+    }
 
 
 def test_a_server_is_asked_as_the_proxy_asks_it() -> None:
     """Under its prefix, with its fields, and its answer is one line."""
-    with serving(ollama("llama3.2:latest", "m:1", prefix="/x")) as server:
+    with serving(ollama("llama3.2:latest", "m:1", prefix="/x", loaded=["M:1"])) as server:
         config = config_of(
             "--connection", f"g=http://u:hunter2@127.0.0.1:{server.port}/x", "--proxy", "LLAMA3.2=g"
         )
@@ -35,6 +39,8 @@ def test_a_server_is_asked_as_the_proxy_asks_it() -> None:
         assert seen.is_complete
         assert seen.lines == [
             f"server g (http://127.0.0.1:{server.port}/x): Ollama 0.32.15, 2 models",
+            "  llama3.2:latest",
+            "  m:1 (loaded)",
             "model LLAMA3.2: on g",
         ]
         assert {head["authorization"] for head in server.heads} == {"Basic dTpodW50ZXIy"}
@@ -43,14 +49,14 @@ def test_a_server_is_asked_as_the_proxy_asks_it() -> None:
 
 def test_a_missing_model_is_named() -> None:
     """With the server that lacks it; a cloud model is never listed, so it's not missed."""
-    with serving(ollama("a")) as one, serving(ollama("b", "a")) as two:
+    with serving(ollama("a:latest")) as one, serving(ollama("b:latest", "a:latest")) as two:
         urls = (f"http://127.0.0.1:{one.port}", f"http://127.0.0.1:{two.port}")
         proxies = [f"a={urls[0]}", f"a={urls[1]}", f"b={urls[0]}", f"c:cloud={urls[0]}"]
         seen = look(config_of("--proxies", ",".join(proxies)))
     assert not seen.is_complete
-    assert seen.lines[2:] == [
+    assert seen.lines[5:] == [
         f"model a: on 127.0.0.1:{one.port}, on 127.0.0.1:{two.port}",
-        f"model b: MISSING on 127.0.0.1:{one.port}",
+        f"model b: MISSING on 127.0.0.1:{one.port}; it is on 127.0.0.1:{two.port}",
         f"model c:cloud: perhaps (cloud models are not listed) on 127.0.0.1:{one.port}",
     ]
 

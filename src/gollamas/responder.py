@@ -102,7 +102,7 @@ class Responder:
         self.room = Room(max_body)
 
     def on_head(self, client: ClientConnection, head: Head) -> "_ByValue":
-        """Let every body in up to `max_body` bytes."""
+        """Name who answers: whoever asks, bodies have the same room."""
         return _ByValue(self, client, head)
 
     async def serve(self, client: ClientConnection, request: Request) -> None:

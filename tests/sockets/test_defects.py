@@ -220,7 +220,7 @@ async def test_a_defect_of_who_takes_an_answer_ends_that_one_and_no_other(
         pool = Pool(3.0, Round())
         sinks = [Sink(), Sink(breaks_at), Sink()]
         for sink in sinks:
-            connection = await pool.dial(a_server(server))
+            connection = await pool.of(a_server(server)).dial()
             path = b"/whole" if sink is not sinks[1] else b"/broken"
             connection.send(b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" % path, b"")
             connection.expect(sink)
@@ -419,7 +419,7 @@ async def main_port(case: Case) -> AsyncIterator[tuple[list[RawServer], Main, Se
         main = Main(servers, case)
         servers[0].handler = case.handler(main)
         if case.is_kept:
-            connection = await main.pool.dial(a_server(servers[0]))
+            connection = await main.pool.of(a_server(servers[0])).dial()
             connection.home.give(connection)
         async with serving(main.proxy, round_=main.round, clock=main.clock) as port:
             yield servers, main, port

@@ -95,7 +95,7 @@ async def test_a_host_that_vanishes_is_found_by_the_kernel_over_tls_too(host: st
     async with tls_server(certificate) as server:
         one = replace(a_server(server), scheme="https", host=host, ca_file=str(certificate))
         pool = Pool(3.0, Round())
-        connection = await pool.dial(one)
+        connection = await pool.of(one).dial()
         sock = connection.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         names = ("TCP_NODELAY", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")

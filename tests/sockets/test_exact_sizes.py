@@ -304,7 +304,7 @@ async def test_a_large_body_is_handed_to_the_kernel_in_slices_of_256_kib(more: i
         pool = Pool(3.0, Round())
         port = listening.getsockname()[1]
         one = Server(id="one", scheme="http", host="127.0.0.1", port=port)
-        connection = await pool.dial(one)
+        connection = await pool.of(one).dial()
         transport = connection.transport
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         connection.send_pieces(head, [memoryview(piece) for piece in pieces])

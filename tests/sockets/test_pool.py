@@ -34,7 +34,7 @@ def at(port: int, host: str = "127.0.0.1") -> Server:
 
 async def take(pool: Pool, server: Server, count: int) -> list[ServerConnection]:
     """Take connections as a request does: one that is idle, else a fresh one."""
-    return [pool.of(server).take() or await pool.dial(server) for _ in range(count)]
+    return [pool.of(server).take() or await pool.of(server).dial() for _ in range(count)]
 
 
 @asynccontextmanager
@@ -161,7 +161,7 @@ async def test_a_connection_that_its_server_closes_while_idle_is_never_taken() -
 async def test_a_server_that_is_configured_by_address_costs_no_look_up() -> None:
     async def cost(server: Server) -> float:
         began = time.process_time()
-        for connection in [await pool.dial(server) for _ in range(20)]:
+        for connection in [await pool.of(server).dial() for _ in range(20)]:
             connection.abort()
         return time.process_time() - began
 
@@ -178,7 +178,7 @@ async def test_a_server_that_is_configured_by_address_costs_no_look_up() -> None
 async def test_a_host_that_vanishes_is_found_by_the_kernel(host: str) -> None:
     async with listening(host) as port:
         pool = Pool(TIMEOUT, Round())
-        connection = await pool.dial(at(port, host))
+        connection = await pool.of(at(port, host)).dial()
         sock = connection.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         names = ("TCP_NODELAY", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
@@ -192,10 +192,10 @@ async def test_a_host_that_vanishes_is_found_by_the_kernel(host: str) -> None:
 async def test_a_dial_that_is_given_up_leaves_no_socket_open() -> None:
     with black_hole() as port:
         with pytest.raises(ServerRefused, match=r"within 0\.05 s"):
-            await Pool(0.05, Round()).dial(at(port))
+            await Pool(0.05, Round()).of(at(port)).dial()
         before = open_files()
         pool = Pool(TIMEOUT, Round())
-        dials = [asyncio.ensure_future(pool.dial(at(port))) for _ in range(5)]
+        dials = [asyncio.ensure_future(pool.of(at(port)).dial()) for _ in range(5)]
         while open_files() < before + 5:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
         for dial in dials:
@@ -214,7 +214,7 @@ async def test_every_dial_has_the_whole_connect_timeout() -> None:
     async def refused() -> float:
         began = time.monotonic()
         with pytest.raises(ServerRefused, match=r"not connected within 0\.2 s"):
-            await pool.dial(at(port))
+            await pool.of(at(port)).dial()
         return time.monotonic() - began
 
     with black_hole() as port:
@@ -235,7 +235,7 @@ async def test_a_shorter_time_out_around_a_dial_is_told_from_its_own() -> None:
         pool = Pool(TIMEOUT, Round())
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await pool.dial(at(port))
+                await pool.of(at(port)).dial()
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0
@@ -248,7 +248,7 @@ async def test_a_connection_that_is_closed_as_soon_as_it_is_made_fails_its_reque
     pool = Pool(TIMEOUT, Round())
     server = at(slams.sockets[0].getsockname()[1], host)
     for _ in range(20):
-        connection = await pool.dial(server)
+        connection = await pool.of(server).dial()
         while not connection.is_closed:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
         heard = Hears()
@@ -267,4 +267,4 @@ async def test_a_server_that_refuses_is_told_of_in_words() -> None:
         server = at(taken.getsockname()[1])
         for host in ("127.0.0.1", "localhost"):
             with pytest.raises(ServerRefused, match="connection refused"):
-                await Pool(TIMEOUT, Round()).dial(replace(server, host=host))
+                await Pool(TIMEOUT, Round()).of(replace(server, host=host)).dial()

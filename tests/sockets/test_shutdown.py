@@ -10,9 +10,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gollamas.net.downstream import ClientConnection
+from gollamas.responder import Responder
+from gollamas.wire.message import Answer, Request
 from tests.sockets.proxying import runs
 from tests.sockets.raw import Client, Message, Peer, RawServer, chunk, chunked_head, get, hangs, post
 from tests.sockets.running import flags, program, status_of
+from tests.sockets.serving import serving
 
 BODY = b'{"model":"llama3.2"}'
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -180,3 +184,26 @@ async def test_it_starts_with_every_server_down_and_is_ready_when_one_comes() ->
             await server.open()
             await gollamas.says('"event": ?"server_up"|"event": ?"up"|went up|server_went_up')
             assert await status_of(admin, "/readyz") == 200
+
+
+@runs
+async def test_a_client_that_is_let_in_while_the_drain_begins_is_answered_once() -> None:
+    """It is accepted before, and made one of the clients behind it."""
+
+    async def nothing(_: Request) -> Answer:
+        return Answer(204, [])
+
+    async with serving(Responder(nothing, lambda _: Answer(400, []), 0)) as serves:
+
+        def makes() -> ClientConnection:
+            client = ClientConnection(serves.clients)
+            serves.clients.drain()
+            return client
+
+        late = await asyncio.get_running_loop().create_server(makes, "127.0.0.1", 0)
+        async with late:
+            client = await Client.connect(late.sockets[0].getsockname()[1])
+            await client.send(get("/") + get("/"))
+            assert (await client.answer()).get(b"connection") == b"close"
+            assert await client.is_closed()
+            client.close()

@@ -84,10 +84,11 @@ class Ask:
             raise ServerTooSlow(f"no answer within {timeout:g} s") from why
 
     async def _ask(self, server: Server, method: str, path: str, body: bytes | None) -> Reply:
-        connection = self.pool.of(server).take()
+        kept = self.pool.of(server)
+        connection = kept.take()
         is_kept = connection is not None
         if connection is None:
-            connection = await self.pool.dial(server)
+            connection = await kept.dial()
         head = self._head(server, method, path, body)
         sink = _Collects(asyncio.get_running_loop().create_future())
         try:

@@ -76,7 +76,7 @@ class Group(Protocol[C]):
     round: Round
     clock: Callable[[], float]  # monotonic seconds
     spawn: Callable[[Later, str], asyncio.Task[None]]
-    is_draining: bool  # no connection that comes is let in to stay
+    is_draining: bool  # who comes in now is answered once
 
     def made(self, client: C) -> None:
         """Count a connection in."""

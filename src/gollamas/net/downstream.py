@@ -52,7 +52,6 @@ class ClientConnection(asyncio.Protocol):
         self.has_ended = False  # the client sends no more (FIN); it may still read
         self.is_paused = False  # the client does not read what was sent
         self.keep_alive = True
-        self._is_draining = clients.is_draining
         self.source: Source | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -62,6 +61,7 @@ class ClientConnection(asyncio.Protocol):
         self.address = str(peer[0]) if peer else ""
         self.forwarded_line = f"X-Forwarded-For: {self.address}\r\n".encode()
         self._stamp = self.now()
+        self._is_draining = self._clients.is_draining
         self._clients.made(self)
 
     def data_received(self, data: bytes) -> None:
@@ -189,7 +189,7 @@ class ClientConnection(asyncio.Protocol):
     def _begin(self) -> None:
         reader, turn = self._reader, self._turn
         head = reader.head
-        if turn is None or head is None:  # the client left before this turn
+        if turn is None or head is None:  # it was given up before its turn of the loop
             self.round.open -= 1
             return
         self.complete_at = self.now()

@@ -99,10 +99,6 @@ class Pool:
             kept = self._kept[server] = Kept(self, server)
         return kept
 
-    def dial(self, server: Server) -> Coroutine[Any, Any, ServerConnection]:
-        """Make a fresh connection; as `Dialler.dial`."""
-        return self.of(server).dial()
-
     def check(self, now: float) -> None:
         """Close what has been idle for too long."""
         for kept in self._kept.values():

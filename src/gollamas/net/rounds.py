@@ -93,9 +93,9 @@ class Round:
                 asyncio.get_running_loop().call_soon(self._take_large)
 
     def then(self, step: Callable[[], None]) -> None:
-        """Take a step in the next stage. Where there `has_stages` none the step is due at once.
+        """Take a step in the next stage. While not `has_stages`, whoever calls takes it at once.
 
-        HOT: that is for who calls to see, since to name a method costs as much as to run a short one.
+        HOT: to name a method costs as much as to run a short one.
         """
         self._steps.append(step)
 

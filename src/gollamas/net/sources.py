@@ -14,7 +14,7 @@ class TaskSource:
         """Whoever sends looks whether the client reads."""
 
     def resume(self) -> None:
-        """As above."""
+        """Whoever sends looks again."""
 
     def check(self, now: float) -> None:
         """The client's own clocks do; what the task waits for has others."""

@@ -37,7 +37,7 @@ class Exchange(Call):
     _ended_at: float | None = None
     _relay: Relay | None = None
     _held: tuple[Relay, Lease] | None = None  # the last busy answer
-    _waits: TaskSource | None = None  # its client's source while it does
+    _source: TaskSource | None = None  # of its client, while it waits
 
     def begin(self, body: Body) -> Later | None:
         """Answer the request; what has to wait for a name or a connection is returned."""
@@ -69,7 +69,7 @@ class Exchange(Call):
         return attempts
 
     def _later(self, step: Step) -> Later:
-        self.client.source = self._waits = TaskSource(self.client)
+        self.client.source = self._source = TaskSource(self.client)
         return waiting.attend(self, step)
 
     # -- steps ---------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ class Exchange(Call):
 
     def cancelled(self) -> bool:
         """End, since the client left or the grace period is over; whether it was answered."""
-        if self._waits is not None and self._waits.is_cut:
+        if self._source is not None and self._source.is_cut:
             self.fail(self._attempts.shut_down())
             return True
         self.abandon()
@@ -251,9 +251,9 @@ class Exchange(Call):
             step = attempts.after(outcome, why, is_kept=relay.is_kept, has_begun=has_begun)
             is_replay = isinstance(step, Try) and step.is_replay
             cause = None if is_replay else outcome.value
-            waits = self.act(step) if cause is None else self._go_on(step, lease, cause, why)
-            if waits is not None:
-                self.client.run(self._later(waits))
+            next_step = self.act(step) if cause is None else self._go_on(step, lease, cause, why)
+            if next_step is not None:
+                self.client.run(self._later(next_step))
         except Exception as error:  # noqa: BLE001 - as in `begin`
             self.fail(error)
 

@@ -164,9 +164,12 @@ class Turn(Generic[R_co]):
         """Tell the client, within its framing, that the answer is not whole: never a fake end."""
         event = self.event
         event.error = text
-        tail = writer.last_bytes
         said = dialects.late_error(
-            self._dialect, text, event.request_id, is_event_stream=is_event_stream, sent_tail=tail
+            self._dialect,
+            text,
+            event.request_id,
+            is_event_stream=is_event_stream,
+            sent_tail=writer.last_bytes,
         )
         self.client.break_off(writer, said)
 

@@ -43,7 +43,7 @@ _NOT_FOR_CLIENTS: Final = (
         )
     )
 )
-# What says something to a proxy itself; all else only passes through, or does not.
+# What a proxy itself looks at; all else only passes through, or does not.
 _FOR_US: Final = frozenset(
     {b"authorization", b"connection", b"content-encoding", b"content-length", b"expect", b"host", b"origin"}
     | {b"proxy-connection", b"transfer-encoding", b"upgrade", b"via", b"x-request-id"}

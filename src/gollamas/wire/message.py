@@ -116,7 +116,7 @@ class Head:
     def let_go(self) -> None:
         """Forget the fields."""
         self.raw = self.lines = b""
-        self._names = None
+        self.authorization = self._names = None
 
 
 @dataclass(slots=True)

@@ -39,7 +39,7 @@ def line_at(data: bytes, start: int, size: int) -> tuple[int, int]:
     """Where the name of the field that begins at `start` ends, and where the next line begins.
 
     Looks at the first `size` bytes only; the second is 0 where they do not hold the whole line, with its
-    CRLF. A name ends at a colon, at a CR, or with those bytes.
+    CRLF. A name ends at a colon, at a CR, or where those bytes end.
     """
     if not _IS_COMPILED:
         return line_at_plainly(data, start, size)
@@ -65,9 +65,11 @@ def line_at(data: bytes, start: int, size: int) -> tuple[int, int]:
 
 def line_at_plainly(data: bytes, start: int, size: int) -> tuple[int, int]:
     """As `line_at`."""
-    ends = [at for at in (data.find(b":", start, size), data.find(b"\r", start, size)) if at >= 0]
-    crlf = data.find(b"\r\n", start, size)
-    return min(ends, default=size), crlf + 2 if crlf >= 0 else 0
+    cr = data.find(b"\r", start, size)
+    end = cr if cr >= 0 else size
+    colon = data.find(b":", start, end)
+    crlf = data.find(b"\r\n", end, size)
+    return colon if colon >= 0 else end, crlf + 2 if crlf >= 0 else 0
 
 
 def value_in(data: bytes, start: int, end: int) -> bytes:

@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PURE := $(filter 1,$(GOLLAMAS_PURE))
 INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/.tools
 BUILT := $(VENV)/.built$(PURE:1=-pure)
 # What is compiled (setup.py names the modules) has the types of all below it built in.
 SOURCES := $(filter-out $(foreach layer,admin cli simulate,src/gollamas/$(layer)/%), \
@@ -25,24 +26,30 @@ PURE_TESTS := $(filter-out $(addprefix tests/unit/,admin cli net simulate system
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-setup: $(BUILT)  ## create .venv, install what the lock names, compile
+setup: $(BUILT) $(TOOLS)  ## create .venv, install what the locks name, compile
 
-$(INSTALLED): requirements-dev.lock
+# What running needs, and the compiler of what a request passes through.
+$(INSTALLED): requirements.lock requirements-build.lock
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { python="$(PYTHON)"; test -n "$$python" || { \
 		echo "gollamas needs Python 3.11 or later: make setup PYTHON=/path/to/python" >&2; exit 1; }; \
 		echo "$$python -m venv $(VENV)"; "$$python" -m venv --clear $(VENV); }
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes $(addprefix -r ,$^)
+	@touch $@
+
+# What tests and linters need beside it.
+$(TOOLS): $(INSTALLED) requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
 $(BUILT): $(INSTALLED) pyproject.toml setup.py $(SOURCES)
 	@find src \( -name '*.so' -o -name '*.pyd' \) -delete; rm -f $(VENV)/.built*
-	@$(if $(PURE),,echo "compiling what a request passes through: half a minute (GOLLAMAS_PURE=1 leaves it out)")
+	@$(if $(PURE),,echo "compiling what a request passes through: about a minute (GOLLAMAS_PURE=1 leaves it out)")
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(if $(PURE),,find src -name '*.so' -o -name '*.pyd' | grep -q . || \
 		echo "not compiled: that needs a C compiler and Python's headers; all works, but slower" >&2)
 	@touch $@
 
-run: setup  ## three simulated Ollama servers and the proxy in front of them
+run: $(BUILT)  ## three simulated Ollama servers and the proxy in front of them
 	$(BIN)/gollamas demo
 
 test: setup  ## the test suite
@@ -71,7 +78,7 @@ cover: setup  ## every branch of what does no I/O is reached by the unit tests
 
 check: lint cover test  ## all that must hold before a change lands
 
-bench: setup  ## processor time beside HAProxy's (docs/performance.md)
+bench: $(BUILT)  ## processor time beside HAProxy's (docs/performance.md)
 	@test -x $(MEASURE) || { echo "the bench is not part of this repository: $(MEASURE) is not there" >&2; exit 2; }
 	$(MEASURE) --path-alias $(BENCH) -- "$(CURDIR)/$(BIN)/gollamas" --listen 127.0.0.1:{port} \
 		--proxy llama3.2=http://127.0.0.1:{upstream} --alias gpt-4o=llama3.2 --level error

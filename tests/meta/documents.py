@@ -72,9 +72,14 @@ def image_env() -> dict[str, str]:
     return dict(word.split("=", 1) for line in lines for word in line.split())
 
 
+def yaml_of_text(text: str) -> Any:
+    """Read YAML."""
+    return YAML(typ="safe", pure=True).load(text)
+
+
 def yaml_of(path: str) -> Any:
     """Read a YAML file of one document."""
-    return YAML(typ="safe", pure=True).load(text_of(path))
+    return yaml_of_text(text_of(path))
 
 
 def yaml_documents_of(path: str) -> list[Any]:

@@ -1,5 +1,10 @@
-"""The compose file and the Kubernetes manifest: variables start the program, parts fit together."""
+"""What starts the program elsewhere: the compose file, the Kubernetes manifest, the systemd unit."""
 
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +12,7 @@ import pytest
 from gollamas.config.load import load
 from gollamas.config.model import Config, Expose
 from gollamas.config.values import Size
-from tests.meta.documents import image_env, yaml_documents_of, yaml_of
+from tests.meta.documents import blocks_of, image_env, text_of, yaml_documents_of, yaml_of, yaml_of_text
 
 
 @pytest.fixture
@@ -111,3 +116,30 @@ def test_the_container_has_no_rights(kinds: dict[str, Any], container: Any, comp
     assert context["capabilities"]["drop"] == compose["cap_drop"] == ["ALL"]
     assert context["allowPrivilegeEscalation"] is False
     assert kinds["Deployment"]["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"] is True
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    """`systemd-analyze verify` has nothing to say; the program stands where this test has one."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not here")
+    unit = tmp_path / "gollamas.service"
+    text = text_of("deploy/gollamas.service")
+    assert text.count("/opt/gollamas/bin/gollamas ") == 1
+    unit.write_text(text.replace("/opt/gollamas/bin/gollamas ", f"{sys.executable} "))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", unit], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_unit_starts_what_the_page_installs() -> None:
+    """The page's places are the unit's, and the file that it shows is a configuration."""
+    page, unit = text_of("docs/boot.md"), text_of("deploy/gollamas.service")
+    for place in ("/opt/gollamas", "/etc/gollamas.yaml", "/etc/default/gollamas"):
+        assert place in page
+        assert place in unit
+    (text,) = [block.text for block in blocks_of("docs/boot.md") if block.language == "yaml"]
+    assert list(yaml_of_text(text)["servers"]) == ["pc-1", "pc-2"]
+    assert list(load(["--config", "gollamas.yaml"], {}, lambda _: text).servers) == ["pc-1", "pc-2"]
+    assert re.search(r"^DynamicUser=yes$", unit, re.MULTILINE)
+    assert re.search(r"^RestartPreventExitStatus=2$", unit, re.MULTILINE)

@@ -153,7 +153,7 @@ def test_a_planted_wrong_name_is_found(step: str) -> None:
     [
         "No name.",
         "`app.py` is a file.",
-        "`net/pool.py`: `Kept`, `Kept.take`, `Pool.dial`, `IDLE_SECONDS`, then `net/rounds.py`: `Round.run`.",
+        "`net/pool.py`: `Kept`, `Kept.take`, `Pool.of`, `IDLE_SECONDS`, then `net/rounds.py`: `Round.run`.",
         "`net/pool.py`: `Kept.round` is set by a method.",
         "`fleet/attempts.py`: `Step` is an alias, `Outcome.BUSY` a member, `Attempts._next` private.",
         "`config/model.py`: `Config.max_body` is a field.",

@@ -179,18 +179,22 @@ def test_every_target_of_the_pages_is_there() -> None:
 
 
 def test_setup_does_nothing_twice(tmp_path: Path) -> None:
-    """`make setup` installs by hash where the lock is newer than the environment, else nothing."""
-    for name in ("Makefile", "pyproject.toml", "setup.py", "requirements-dev.lock"):
+    """`make setup` installs by hash where a lock is newer than the environment, else nothing.
+
+    `make run` needs no linter and no test's package.
+    """
+    locks = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
+    for name in ("Makefile", "pyproject.toml", "setup.py", *locks):
         shutil.copy(ROOT / name, tmp_path)
     compiled = tmp_path / "src/gollamas/proxy/relay.py"
     compiled.parent.mkdir(parents=True)
     compiled.touch()
     (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv/.installed").touch()
-    (tmp_path / ".venv/.built").touch()
+    for name in (".installed", ".tools", ".built"):
+        (tmp_path / ".venv" / name).touch()
 
-    def setup(*variables: str) -> str:
-        command = ["make", "--dry-run", "setup", "GOLLAMAS_PURE=", *variables]
+    def setup(*variables: str, target: str = "setup") -> str:
+        command = ["make", "--dry-run", target, "GOLLAMAS_PURE=", *variables]
         return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
 
     assert "pip" not in setup()
@@ -201,6 +205,9 @@ def test_setup_does_nothing_twice(tmp_path: Path) -> None:
     assert "--require-hashes" not in setup()
     os.utime(tmp_path / "requirements-dev.lock", (newer, newer))
     assert "--require-hashes -r requirements-dev.lock" in setup()
+    assert "requirements-dev.lock" not in setup(target="run")
+    os.utime(tmp_path / "requirements.lock", (newer, newer))
+    assert "-r requirements.lock -r requirements-build.lock" in setup(target="run")
 
 
 def test_setup_takes_the_quickest_python_that_works(tmp_path: Path) -> None:

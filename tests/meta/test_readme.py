@@ -60,16 +60,20 @@ def run(command: str, **env: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_is_of_a_known_kind(page: str) -> None:
     """A block is run, taken apart, read as configuration, or no command at all."""
-    assert {block.language for block in blocks_of(page)} <= {"sh", "console", "yaml", "json", "nginx", ""}
+    known = {"sh", "console", "yaml", "json", "toml", "ini", "nginx", ""}
+    assert {block.language for block in blocks_of(page)} <= known
 
 
 def test_every_command_has_a_test() -> None:
     """Commands of a kind that nobody tries do not slip into the pages."""
     kinds = {
         "sh": r"(\w+=\S* )*gollamas( check)? |curl http://localhost:11434/|"
-        r"make (run|test|check)$|pip install \.$",
+        r"make (run|test|check)$|export \w+=|"
+        r"pipx install \.$|python3 -m venv |~/\.local/share/gollamas/bin/pip install \.$",
         "console": r"docker run |docker compose up -d$|kubectl apply -f |make (test-real|bench)\b|"
-        r"(\w+=\S+ )*gollamas check |python -X importtime -m gollamas --help$",
+        r"(\w+=\S+ )*gollamas (check|--listen) |python -X importtime -m gollamas --help$|"
+        r"journalctl -u gollamas |launchctl setenv |"
+        r"sudo (apt install|python3 -m venv|chmod|install|systemctl|/opt/gollamas/bin/\w+) ",
     }
     for language, known in kinds.items():
         for command in all_commands(language):
@@ -79,7 +83,7 @@ def test_every_command_has_a_test() -> None:
 @pytest.mark.parametrize("command", [line for line in all_commands("sh") if " check " in line])
 def test_checking_finds_no_fault(command: str) -> None:
     """A `gollamas check` of the pages prints a configuration and warns of nothing."""
-    done = run(command)
+    done = run(command, GOLLAMAS_LISTEN="127.0.0.1:0", GOLLAMAS_ADMIN="off")
     assert (done.returncode, done.stderr) == (0, "")
     assert "servers:" in done.stdout
 
@@ -91,13 +95,13 @@ def test_a_file_of_the_pages_is_accepted(text: str, tmp_path_factory: pytest.Tem
     path.write_text(text, encoding="utf-8")
     secrets = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), SECRET)
     assert secrets
-    done = run(f"gollamas check --config {path}", **secrets)
+    done = run(f"gollamas check --listen 127.0.0.1:0 --admin off --config {path}", **secrets)
     assert (done.returncode, done.stderr) == (0, "")
     assert SECRET not in done.stdout
 
 
 @pytest.mark.parametrize(
-    "command", [line for line in all_commands("console") if line.startswith("docker run")]
+    "command", [line for line in all_commands("console") if re.match("docker run .* gollamas/", line)]
 )
 def test_docker_run_starts_the_image(command: str) -> None:
     """The variables of a `docker run` are a configuration, its port and image are the image's own."""

@@ -54,7 +54,7 @@ def at_home(command: str, addresses: dict[str, str]) -> str:
     """Write the simulated servers in place of the reader's machines."""
     for theirs, ours in addresses.items():
         command = command.replace(theirs, ours)
-    return command
+    return command.replace("localhost:11433", next(iter(addresses.values())))
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def proxy(command: str, addresses: dict[str, str]) -> Iterator[str]:
     """Start the proxy by a command of README; give its address when both servers are known."""
     with started(f"exec {at_home(command, addresses)}", ENV) as program:
         address = program.until(LISTENING)[1]
-        for _ in addresses:
+        for _ in range(command.count("http://")):
             program.until(re.compile("server_up"))
         yield address
 
@@ -77,16 +77,17 @@ def ask(command: str) -> dict[str, object]:
 
 
 def test_plain_addresses_serve_all_that_servers_have(addresses: dict[str, str]) -> None:
-    """The first start command lists the models of both machines, each once."""
-    command = next(line for line in lines("sh", "gollamas http://"))
-    with proxy(command, addresses) as address:
-        models = ask(f"curl -s http://{address}/api/tags")["models"]
-    assert isinstance(models, list)
-    assert sorted(model["name"] for model in models) == [
-        "deepseek-r1:14b",
-        "llama3.2:latest",
-        "qwen2.5-coder:latest",
-    ]
+    """The start commands list the models of one machine, then of both, each once."""
+    *alone, _ = commands = lines("sh", "gollamas http://")
+    served = []
+    for command in commands:
+        with proxy(command, addresses) as address:
+            models = ask(f"curl -s http://{address}/api/tags")["models"]
+        assert isinstance(models, list)
+        served.append(sorted(model["name"] for model in models))
+    both = ["deepseek-r1:14b", "llama3.2:latest", "qwen2.5-coder:latest"]
+    assert served == [["llama3.2:latest", "qwen2.5-coder:latest"], both, both]
+    assert all("http://localhost:11433" in command for command in alone)
 
 
 def test_the_curl_lines_are_answered(addresses: dict[str, str]) -> None:
@@ -120,19 +121,19 @@ def test_make_run_starts_the_demo_and_control_c_ends_it() -> None:
 
 
 @pytest.mark.timeout(300)
-def test_pip_install_installs_the_command(tmp_path: Path) -> None:
-    """`pip install .` in a copy of the repository makes the command."""
+def test_the_lines_without_pipx_install_the_command(tmp_path: Path) -> None:
+    """README's virtual environment, made in a copy of the repository, has the command."""
     copy = tmp_path / "copy"
     shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy / name)
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     env = {
         name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "REQUESTS_"))
     }
     env["GOLLAMAS_PURE"] = "1"  # the image's test compiles
-    env |= {"PATH": f"{tmp_path}/venv/bin:/usr/bin:/bin", "HOME": os.environ.get("HOME", str(tmp_path))}
-    command = f"{lines('sh', 'pip install')[0]} && gollamas --version"
+    env |= {"PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
+    made, installed = *lines("sh", "python3 -m venv"), *lines("sh", "~/.local")
+    command = f"{made} && {installed} && ~/.local/share/gollamas/bin/gollamas --version"
     done = subprocess.run(
         ["/bin/sh", "-c", command], cwd=copy, env=env, check=False, capture_output=True, text=True
     )

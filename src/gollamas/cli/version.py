@@ -1,6 +1,7 @@
 """`gollamas version [--full]`."""
 
 import platform
+import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
 from typing import Final
@@ -10,7 +11,10 @@ from gollamas.cli.say import USAGE, complain, say
 from gollamas.config.faults import Unusable
 from gollamas.config.values import Switch
 
-_PACKAGES: Final = ("uvloop", "httptools", "msgspec", "ruamel.yaml", "prometheus-client", "aiohappyeyeballs")
+_PACKAGES: Final = (
+    "uvloop", "httptools", "msgspec", "ruamel.yaml", "prometheus-client", "aiohappyeyeballs",
+    *(("zstandard",) if sys.version_info < (3, 14) else ()),
+)  # fmt: skip
 
 
 def run(argv: Sequence[str]) -> int:

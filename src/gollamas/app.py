@@ -123,9 +123,9 @@ class App:
         self._listener = Listener(self._proxy, config, self._tasks, self._clock, self._round, crowd)
         await self._listener.start(sockets)
         if admin_sockets:
-            service = Responder(
-                Admin(self._exposition.page, self._why_not_ready).respond, refuse, MAX_BODY_BYTES
-            )
+            why_not_host = self._admin_gate(admin_sockets).why_not_host
+            admin = Admin(self._exposition.page, self._why_not_ready, why_not_host)
+            service = Responder(admin.respond, refuse, MAX_BODY_BYTES)
             crowd = Crowd(_ADMIN_CONNECTIONS)
             self._admin = Listener(service, config, self._tasks, self._clock, crowd=crowd)
             await self._admin.start(admin_sockets)
@@ -200,7 +200,19 @@ class App:
             config.origins,
             is_loopback=self._is_loopback,
             port=self.address.port,
-            hostname=self._hostname,
+            hostnames=(self._hostname,),
+            is_own=is_own_address,
+        )
+
+    def _admin_gate(self, sockets: list[socket.socket]) -> Gate:
+        """Judge Host on the second port as on the first, and let the name in that it listens by."""
+        address = self.admin_address
+        assert address is not None  # noqa: S101 - it was bound
+        return Gate(
+            (),
+            is_loopback=is_loopback(sockets),
+            port=address.port,
+            hostnames=(self._hostname, address.host),
             is_own=is_own_address,
         )
 

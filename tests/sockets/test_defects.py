@@ -349,7 +349,7 @@ class Main:
                 targets={server.id: Target(server, b"") for server in known},
                 connections={server.id: self.pool.of(server) for server in known},
             ),
-            Gate((), is_loopback=True, port=0, hostname="here", is_own=lambda _: True),
+            Gate((), is_loopback=True, port=0, hostnames=("here",), is_own=lambda _: True),
             Listings(tags=breaks_at_once, ps=breaks_at_once, version=breaks_at_once),
         )
 

@@ -1,14 +1,16 @@
 """Who may ask: foreign names and browsers of other sites, judged as Ollama judges them."""
 
+import json
 import socket
 
 import pytest
 
 from gollamas.config.model import Address
-from tests.sockets.proxying import one_server, runs
-from tests.sockets.raw import Message, answer, get, post, says
+from tests.sockets.proxying import Running, one_server, runs
+from tests.sockets.raw import Client, Message, answer, get, post, says
 
 BODY = b'{"model":"llama3.2"}'
+LOOPBACK = Address(host="127.0.0.1", port=0)
 EVERYWHERE = Address(host="0.0.0.0", port=0)  # noqa: S104 - what such a listener lets in is what is tried
 
 ALLOWED_HOSTS = (
@@ -66,6 +68,54 @@ async def test_listening_everywhere_any_name_is_served() -> None:
     async with one_server(listen=EVERYWHERE) as (_, proxy):
         for host in (*ALLOWED_HOSTS, *FOREIGN_HOSTS):
             assert (await proxy.ask(hosted(host, post("/api/chat", BODY)))).status == 200
+
+
+PAGES = ("/healthz", "/readyz", "/metrics", "/nothing")
+
+
+async def asked_of_operators(proxy: Running, data: bytes) -> Message:
+    """Ask the second port, on a connection of its own."""
+    assert proxy.app.admin_address is not None
+    client = await Client.connect(proxy.app.admin_address.port)
+    try:
+        return await client.ask(data)
+    finally:
+        client.close()
+
+
+@runs
+async def test_the_admin_port_on_loopback_refuses_a_foreign_name() -> None:
+    async with one_server(admin=LOOPBACK) as (_, proxy):
+        for host in FOREIGN_HOSTS:
+            for page in PAGES:
+                got = await asked_of_operators(proxy, hosted(host, get(page)))
+                assert got.status == 403
+                assert "is not allowed" in json.loads(got.body)["error"]
+
+
+@runs
+async def test_the_admin_port_on_loopback_serves_names_of_this_machine_and_none() -> None:
+    async with one_server(admin=LOOPBACK) as (_, proxy):
+        for host in (*ALLOWED_HOSTS, b""):
+            assert (await asked_of_operators(proxy, hosted(host, get("/healthz")))).status == 200
+        without = b"GET /healthz HTTP/1.0\r\n\r\n"
+        assert (await asked_of_operators(proxy, without)).status == 200
+
+
+@runs
+async def test_the_admin_port_on_every_address_serves_probes_and_prometheus() -> None:
+    """Kubernetes asks by the Pod's address, Prometheus by that or by a service's name."""
+    async with one_server(admin=EVERYWHERE) as (_, proxy):
+        for host in (b"10.42.0.17:11435", b"gollamas.default.svc:11435", b"203.0.113.9", *FOREIGN_HOSTS):
+            for page in ("/healthz", "/readyz", "/metrics"):
+                assert (await asked_of_operators(proxy, hosted(host, get(page)))).status == 200
+
+
+@runs
+async def test_the_admin_port_serves_the_name_that_it_listens_by() -> None:
+    async with one_server(admin=Address(host="127.1", port=0)) as (_, proxy):
+        assert (await asked_of_operators(proxy, hosted(b"127.1:1", get("/healthz")))).status == 200
+        assert (await asked_of_operators(proxy, hosted(b"127.2.example:1", get("/healthz")))).status == 403
 
 
 LOCAL_ORIGINS = (

@@ -1,6 +1,7 @@
 """The second port: metrics and health. Served by net/downstream like everything else.
 
-Owns its paths and their answers; what the metrics are is in `observe`, whether we are ready is asked.
+Owns its paths and their answers; what the metrics are is in `observe`, whether we are ready and whose Host
+is ours is asked.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from gollamas.wire.message import Answer, Fields, Request
 
 Page = Callable[[str], tuple[str, Iterator[bytes]]]
 Ready = Callable[[], str | None]
+WhyNotHost = Callable[[bytes | None], str | None]
 
 _JSON: Final = (b"Content-Type", b"application/json; charset=utf-8")
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
@@ -26,12 +28,13 @@ class Admin:
     """Answers requests of operators and their tools, behind a `Responder`.
 
     In: `metrics` gives the content type that an Accept field asks for and the page in parts; `ready` gives
-    None while requests can be served, else one sentence that says why not.
+    None while requests can be served, else one sentence that says why not; `why_not_host` does so of a Host.
     """
 
-    def __init__(self, metrics: Page, ready: Ready) -> None:
+    def __init__(self, metrics: Page, ready: Ready, why_not_host: WhyNotHost) -> None:
         self._page = metrics
         self._ready = ready
+        self._why_not_host = why_not_host
         self._pages: Mapping[bytes, Callable[[Request], Awaitable[Answer]]] = {
             b"/metrics": self._metrics,
             b"/healthz": self._health,
@@ -40,6 +43,9 @@ class Admin:
 
     async def respond(self, request: Request) -> Answer:
         """Answer one request; for HEAD the body is what GET would bring, and the connection leaves it out."""
+        reason = self._why_not_host(request.head.host)
+        if reason is not None:
+            return _error(403, reason)
         page = self._pages.get(request.head.path)
         if page is None:
             return _error(404, f"no such page here; there are {_names(self._pages)}")

@@ -59,7 +59,7 @@ class Gate:
     """The gate of one configuration.
 
     `origins` are added to Ollama's own; `is_loopback` says that only this machine can connect, which is when
-    Host is judged; `port` is the one that is listened on, `hostname` is the machine's, `is_own` tells its
+    Host is judged; `port` is the one that is listened on, `hostnames` are the machine's, `is_own` tells its
     addresses.
     """
 
@@ -69,13 +69,13 @@ class Gate:
         *,
         is_loopback: bool,
         port: int,
-        hostname: str,
+        hostnames: Iterable[str],
         is_own: Callable[[str], bool],
     ) -> None:
         self._is_any = "*" in origins
         self._patterns = [_pattern(origin) for origin in (*origins, *DEFAULT_ORIGINS)]
         self._is_loopback = is_loopback
-        self._hostname = hostname.lower()
+        self._hostnames = frozenset(("", "localhost", *(name.lower() for name in hostnames)))
         self._is_own = is_own
         # HOT: what nearly every client on this machine writes needs no reading of an address.
         self._own = frozenset(f"{host}:{port}".encode() for host in ("localhost", "127.0.0.1", "[::1]"))
@@ -90,12 +90,22 @@ class Gate:
         verdict = self._judge_origin(head, origin, host) if origin is not None else _PASS
         if verdict.status is not None or not self._is_loopback:
             return verdict
-        name_of_host = _without_port((host or b"").decode("latin-1"))
-        if not self.allows_host(name_of_host):
-            return _forbidden(f"Host {name_of_host} is not allowed: {_ONLY_OURS}")
-        if head.method == b"OPTIONS" and origin is None and not _is_address(name_of_host):
+        reason = self.why_not_host(host)
+        if reason is not None:
+            return _forbidden(reason)
+        if head.method == b"OPTIONS" and origin is None and not _is_address(_name_in(host)):
             return Verdict(204)
         return verdict
+
+    def why_not_host(self, host: bytes | None) -> str | None:
+        """Say why a Host is refused; None where it is not, as by whoever others can reach.
+
+        Else a page of another site could have its own name lead to this machine, and read what is here.
+        """
+        name = _name_in(host)
+        if not self._is_loopback or self.allows_host(name):
+            return None
+        return f"Host {name} is not allowed: {_ONLY_OURS}"
 
     def _judge_origin(self, head: Head, origin: bytes, host: bytes | None) -> Verdict:
         if host is not None and origin.lower() in (b"http://" + host.lower(), b"https://" + host.lower()):
@@ -122,7 +132,7 @@ class Gate:
     def allows_host(self, host: str) -> bool:
         """Whether Ollama on a loopback address would answer to this name or address (R:1803-1839)."""
         host = host.lower()
-        if host in ("", "localhost", self._hostname) or host.endswith(_ALLOWED_TLDS):
+        if host in self._hostnames or host.endswith(_ALLOWED_TLDS):
             return True
         try:
             address = ipaddress.ip_address(host.strip("[]"))
@@ -138,6 +148,11 @@ class Gate:
 
 def _forbidden(reason: str) -> Verdict:
     return Verdict(403, reason=reason)
+
+
+def _name_in(host: bytes | None) -> str:
+    """Give the name or address that a Host says, without its port; empty where there is none."""
+    return _without_port((host or b"").decode("latin-1"))
 
 
 def _without_port(host: str) -> str:

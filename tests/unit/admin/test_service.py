@@ -23,6 +23,11 @@ def page(accept: str) -> tuple[str, Iterator[bytes]]:
     return f"text/{accept or 'plain'}", iter((b"a_gauge 3\n", b"# EOF\n"))
 
 
+def why_not_host(host: bytes | None) -> str | None:
+    """Let in whoever does not call us evil."""
+    return "evil is not allowed" if host == b"evil" else None
+
+
 def ask(
     path: bytes,
     method: bytes = b"GET",
@@ -30,7 +35,7 @@ def ask(
     fields: tuple[tuple[bytes, bytes], ...] = (),
 ) -> Answer:
     head = make_head(method, path, list(fields), b"x=1")
-    admin = Admin(page, lambda: why_not)
+    admin = Admin(page, lambda: why_not, why_not_host)
     return asyncio.run(admin.respond(Request(head, b"", "127.0.0.1")))
 
 
@@ -63,7 +68,7 @@ def test_what_clients_wait_for_goes_on_between_two_parts() -> None:
             turns.append(name)
             yield b""
 
-    admin = Admin(lambda _: ("text/plain", parts()), lambda: None)
+    admin = Admin(lambda _: ("text/plain", parts()), lambda: None, why_not_host)
     asyncio.run(admin.respond(Request(make_head(b"GET", b"/metrics", []), b"", "127.0.0.1")))
     assert turns == ["first", "client", "second", "client"]
 
@@ -94,10 +99,17 @@ def test_other_methods_are_not_allowed(method: bytes) -> None:
     assert json.loads(text_of(answer))["error"]
 
 
+@pytest.mark.parametrize("path", [b"/metrics", b"/healthz", b"/nothing"])
+def test_a_host_that_is_not_ours_is_refused_whatever_it_asks_for(path: bytes) -> None:
+    answer = ask(path, fields=((b"Host", b"evil"),))
+    assert (answer.status, kind_of(answer)) == (403, "application/json; charset=utf-8")
+    assert json.loads(text_of(answer)) == {"error": "evil is not allowed"}
+
+
 async def exchanged(sent: bytes) -> bytes:
     """Send bytes to an admin port on a real socket; all that comes back until it closes."""
     loop = asyncio.get_running_loop()
-    admin = Admin(page, lambda: "no server is up")
+    admin = Admin(page, lambda: "no server is up", why_not_host)
     tasks: list[asyncio.Task[None]] = []
 
     def spawn(coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

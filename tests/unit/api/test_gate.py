@@ -18,7 +18,7 @@ def gate(origins: Iterable[str] = (), *, is_loopback: bool = True, own: Iterable
         tuple(origins),
         is_loopback=is_loopback,
         port=11434,
-        hostname="Desk",
+        hostnames=("Desk",),
         is_own=lambda one: one in addresses,
     )
 
@@ -196,6 +196,14 @@ def test_on_a_loopback_address_other_names_are_forbidden(host: str) -> None:
 @pytest.mark.parametrize("host", ["example.com", "8.8.8.8", "anything:1"])
 def test_on_any_other_address_host_is_not_judged(host: str) -> None:
     assert gate(is_loopback=False).judge(head(host)).status is None
+    assert gate(is_loopback=False).why_not_host(host.encode()) is None
+    assert gate().why_not_host(host.encode()) is not None
+
+
+def test_a_machine_may_have_several_names() -> None:
+    filter_ = Gate((), is_loopback=True, port=1, hostnames=("desk", "Ops.Example"), is_own=lambda _: False)
+    assert [filter_.why_not_host(host) for host in (None, b"", b"desk:1", b"ops.example:9")] == [None] * 4
+    assert filter_.why_not_host(b"ops.example.com")
 
 
 def test_an_address_of_this_machine_passes() -> None:

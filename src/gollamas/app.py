@@ -32,6 +32,8 @@ from gollamas.observe.exposition import Exposition
 from gollamas.observe.gauges import Gauges
 from gollamas.observe.metrics import Metrics
 from gollamas.observe.observers import Observers
+from gollamas.observe.state import Moment, OpenRequest, StatePage
+from gollamas.proxy.inflight import open_requests
 from gollamas.proxy.own import Listings
 from gollamas.proxy.service import Proxy
 from gollamas.proxy.turn import Context, Snapshot
@@ -69,6 +71,9 @@ class App:
         self.view = View(self._emit)
         self.gauges = Gauges(self.view, config, self._connections)
         self._exposition = Exposition(metrics, self.gauges, __version__)
+        self._state = StatePage(
+            __version__, self.view, self._moment, lambda: self._config, self._requests, self._why_not_ready
+        )
         self._ask = Ask(config.connect_timeout, f"gollamas/{__version__}")
         self._timers = Timers()
         self._prober = Prober(
@@ -124,7 +129,7 @@ class App:
         await self._listener.start(sockets)
         if admin_sockets:
             why_not_host = self._admin_gate(admin_sockets).why_not_host
-            admin = Admin(self._exposition.page, self._why_not_ready, why_not_host)
+            admin = Admin(self._exposition.page, self._state.parts, self._why_not_ready, why_not_host)
             service = Responder(admin.respond, refuse, MAX_BODY_BYTES)
             crowd = Crowd(_ADMIN_CONNECTIONS)
             self._admin = Listener(service, config, self._tasks, self._clock, crowd=crowd)
@@ -278,6 +283,13 @@ class App:
         """Give each side's open connections."""
         yield "client", len(self._listener.clients.live) if self._listener is not None else 0
         yield "server", len(self._pool.open)
+
+    def _requests(self) -> Iterable[OpenRequest]:
+        """Give the requests that are being answered."""
+        return open_requests(self._listener.clients.live, self._clock) if self._listener is not None else ()
+
+    def _moment(self) -> Moment:
+        return Moment(self._clock(), time.time())
 
     def _count_connections(self) -> int:
         """How many descriptors are connections, of clients, operators, requests and probes."""

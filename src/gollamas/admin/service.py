@@ -1,7 +1,7 @@
-"""The second port: metrics and health. Served by net/downstream like everything else.
+"""The second port: metrics, health and state. Served by net/downstream like everything else.
 
-Owns its paths and their answers; what the metrics are is in `observe`, whether we are ready and whose Host
-is ours is asked.
+Owns its paths and their answers; what metrics and state are is in `observe`, whether we are ready and whose
+Host is ours is asked.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from gollamas.errors import ProxyError
 from gollamas.wire.message import Answer, Fields, Request
 
 Page = Callable[[str], tuple[str, Iterator[bytes]]]
+State = Callable[[], Iterator[bytes]]
 Ready = Callable[[], str | None]
 WhyNotHost = Callable[[bytes | None], str | None]
 
@@ -27,18 +28,21 @@ _ALLOW: Final = (b"Allow", b"GET, HEAD")
 class Admin:
     """Answers requests of operators and their tools, behind a `Responder`.
 
-    In: `metrics` gives the content type that an Accept field asks for and the page in parts; `ready` gives
-    None while requests can be served, else one sentence that says why not; `why_not_host` does so of a Host.
+    In: `metrics` gives the content type that an Accept field asks for and the page in parts; `state` gives
+    its page in parts; `ready` gives None while requests can be served, else one sentence that says why not;
+    `why_not_host` does so of a Host.
     """
 
-    def __init__(self, metrics: Page, ready: Ready, why_not_host: WhyNotHost) -> None:
+    def __init__(self, metrics: Page, state: State, ready: Ready, why_not_host: WhyNotHost) -> None:
         self._page = metrics
+        self._parts_of_state = state
         self._ready = ready
         self._why_not_host = why_not_host
         self._pages: Mapping[bytes, Callable[[Request], Awaitable[Answer]]] = {
             b"/metrics": self._metrics,
             b"/healthz": self._health,
             b"/readyz": self._readiness,
+            b"/state": self._state,
         }
 
     async def respond(self, request: Request) -> Answer:
@@ -54,14 +58,15 @@ class Admin:
         return await page(request)
 
     async def _metrics(self, request: Request) -> Answer:
-        """Tell all metrics; what clients wait for goes on between two parts of a long page."""
+        """Tell all metrics."""
         accept = (request.head.get(b"accept") or b"").decode("latin-1")
         content_type, parts = self._page(accept)
-        page = []
-        for part in parts:
-            page.append(part)
-            await asyncio.sleep(0)
-        return Answer(200, [(b"Content-Type", content_type.encode())], b"".join(page))
+        return Answer(200, [(b"Content-Type", content_type.encode())], await _joined(parts))
+
+    async def _state(self, request: Request) -> Answer:
+        """Tell how servers are, and what is being answered."""
+        del request
+        return Answer(200, [_JSON, _FRESH], await _joined(self._parts_of_state()))
 
     async def _health(self, request: Request) -> Answer:
         """Say that the process answers; whether it is of use is `/readyz`."""
@@ -78,6 +83,15 @@ def refuse(error: ProxyError) -> Answer:
     """Say why a request was not read to its end."""
     retry = () if error.retry_after is None else ((b"Retry-After", b"%d" % error.retry_after),)
     return _error(error.status, error.text, *retry)
+
+
+async def _joined(parts: Iterator[bytes]) -> bytes:
+    """Make a page of its parts; what clients wait for goes on between two of them."""
+    page = []
+    for part in parts:
+        page.append(part)
+        await asyncio.sleep(0)
+    return b"".join(page)
 
 
 def _names(pages: Mapping[bytes, object]) -> str:

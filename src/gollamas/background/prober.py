@@ -294,15 +294,15 @@ class Prober:
         if not self._is_current(server):
             return False
         if isinstance(reply, str):
-            self._view.silent(server.id, reply)
+            self._view.silent(server.id, reply, _now())
             return False
         try:
             version = judging.version_in(server, reply)
         except NotOllama as other:
             if other.may_pass:
-                self._view.silent(server.id, other.text)
+                self._view.silent(server.id, other.text, _now())
             else:
-                self._view.answered_otherwise(server.id, other.text)
+                self._view.answered_otherwise(server.id, other.text, _now())
             return False
         self._view.answered(server.id, version, _now())
         return True

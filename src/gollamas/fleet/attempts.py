@@ -138,11 +138,11 @@ class Attempts:
         error = cannot_tell(self._view)
         return self._unknown() if error is None else Fail(error)
 
-    def refused(self, why: str) -> Step:
+    def refused(self, why: str, now: float) -> Step:
         """Go on to another server: the one that gave no connection is down until a probe succeeds."""
         lease = self.lease
         assert lease is not None  # noqa: S101 - as below
-        self._view.connect_failed(lease.server, why)
+        self._view.connect_failed(lease.server, why, now)
         return self._move_on()
 
     def after(self, outcome: Outcome, why: str, *, is_kept: bool, has_begun: bool) -> Step:

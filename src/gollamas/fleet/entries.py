@@ -71,6 +71,19 @@ class Entry:
         return msgspec.json.encode(members)
 
 
+def numbers(entry: Entry, *members: str) -> Sequence[int | None]:
+    """Read whole numbers of an entry; None for each that is not there, or is none."""
+    found = msgspec.json.decode(entry.json, type=dict[str, msgspec.Raw])
+    return [_number(found.get(member)) for member in members]
+
+
+def _number(raw: msgspec.Raw | None) -> int | None:
+    try:
+        return None if raw is None else msgspec.json.decode(raw, type=int | None)
+    except msgspec.DecodeError:
+        return None
+
+
 def read(body: bytes, time_member: str) -> Sequence[Entry]:
     """Read the body of `/api/tags` (`modified_at`) or `/api/ps` (`expires_at`), in the server's order.
 

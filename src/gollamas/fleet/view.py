@@ -51,10 +51,12 @@ class ServerView:
         "in_flight",
         "in_flight_by_model",
         "installed",
+        "instances",
         "is_well",
         "missing",
         "running",
         "server",
+        "since",
         "standing",
         "version",
         "version_at",
@@ -66,6 +68,7 @@ class ServerView:
         self.server = server
         self.health = Health.UNKNOWN
         self.standing = STANDING[Health.UNKNOWN]
+        self.since: float | None = None  # when `health` came to be what it is
         self.is_well = False  # it answered last: no probe was in vain since
         self.why_down = ""  # what went wrong last, empty while all is well
         self.version: str | None = None  # the last that it said
@@ -73,7 +76,8 @@ class ServerView:
         self.installed: dict[str, Entry] = {}  # by key, in the server's order
         self.has_listed = False  # what it has installed, at least once
         self.missing: frozenset[str] = frozenset()  # keys that it is to run, cloud ones apart, and lacks
-        self.running: dict[str, Entry] = {}
+        self.running: dict[str, Entry] = {}  # by key, the first of each
+        self.instances: tuple[Entry, ...] = ()  # all that it has loaded, one name perhaps more than once
         self.in_flight = 0
         self.in_flight_by_model: dict[str, int] = {}  # by key, no zeros
         # HOT: made once, so that a choice allocates nothing.
@@ -137,7 +141,7 @@ class View:
             return
         was_up = server.is_up
         server.version, server.version_at, server.why_down = version or server.version, now, ""
-        self._saw(server, Saw.ANSWER)
+        self._saw(server, Saw.ANSWER, now)
         if not was_up:
             self._emit(ServerWentUp(server_id, server.version or "unknown"))
 
@@ -146,17 +150,17 @@ class View:
         if self.servers.get(server.id) is server:
             self.answered(server.id, None, now)
 
-    def silent(self, server_id: str, why: str) -> None:
+    def silent(self, server_id: str, why: str, now: float) -> None:
         """Note that a probe of `/api/version` failed; `why` is for people and holds no secret."""
-        self._failed(server_id, why, Saw.SILENCE)
+        self._failed(server_id, why, Saw.SILENCE, now)
 
-    def answered_otherwise(self, server_id: str, why: str) -> None:
+    def answered_otherwise(self, server_id: str, why: str, now: float) -> None:
         """Note that a probe was answered, but not as Ollama does."""
-        self._failed(server_id, why, Saw.OTHER)
+        self._failed(server_id, why, Saw.OTHER, now)
 
-    def connect_failed(self, server_id: str, why: str) -> None:
+    def connect_failed(self, server_id: str, why: str, now: float) -> None:
         """Note that a request could not connect: the server is not used until a probe succeeds."""
-        self._failed(server_id, why, Saw.REFUSAL)
+        self._failed(server_id, why, Saw.REFUSAL, now)
 
     def listed(self, server_id: str, entries: Iterable[Entry]) -> None:
         """Note that `/api/tags` was answered."""
@@ -180,7 +184,8 @@ class View:
         if server is None:
             return
         before = server.running
-        server.running = _by_key(entries)
+        server.instances = tuple(entries)
+        server.running = _by_key(server.instances)
         self._index(self._running_on, _running, before.keys() ^ server.running.keys())
 
     def installed_on(self, key: str) -> tuple[str, ...]:
@@ -227,18 +232,21 @@ class View:
         """Whether a request could be answered at all."""
         return any(server.is_up for server in self.servers.values())
 
-    def _failed(self, server_id: str, why: str, saw: Saw) -> None:
+    def _failed(self, server_id: str, why: str, saw: Saw, now: float) -> None:
         server = self.servers.get(server_id)
         if server is None:
             return
         was_told = server.health in TOLD_DOWN
         server.why_down = why
-        self._saw(server, saw)
+        self._saw(server, saw, now)
         if server.health in TOLD_DOWN and not was_told:
             self._emit(ServerWentDown(server_id, why))
 
-    def _saw(self, server: ServerView, saw: Saw) -> None:
-        server.health = after(server.health, saw)
+    def _saw(self, server: ServerView, saw: Saw, now: float) -> None:
+        before = server.health
+        server.health = after(before, saw)
+        if server.health is not before:
+            server.since = now
         server.standing = STANDING[server.health]
         server.is_well = server.health is Health.UP
 

@@ -30,8 +30,8 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_clients", "_is_draining", "_on_head", "_reader", "_running", "_stamp", "_state", "_transport",
-        "_turn", "_unread", "_unsent", "address", "complete_at", "fin_means_left", "forwarded_line",
-        "has_ended", "is_paused", "keep_alive", "now", "round", "source",
+        "_unread", "_unsent", "address", "complete_at", "fin_means_left", "forwarded_line", "has_ended",
+        "is_paused", "keep_alive", "now", "round", "source", "turn",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -44,7 +44,7 @@ class ClientConnection(asyncio.Protocol):
         self._on_head = clients.service.on_head
         self._state = states.IDLE
         self._unread = b""  # what came and is not parsed yet
-        self._turn: Judged | None = None  # what answers the request whose head has come
+        self.turn: Judged | None = None  # what answers the request whose head has come
         self._running: Cancellable | None = None
         self._unsent = 0
         self.complete_at = 0.0  # when the request that is being answered was complete
@@ -142,7 +142,7 @@ class ClientConnection(asyncio.Protocol):
         """Find out who answers a request, which says how much of its body is read."""
         if self._state == states.HEAD:
             self._clients.hold_head(self, 0)
-        turn = self._turn = self._on_head(self, head)
+        turn = self.turn = self._on_head(self, head)
         return turn.room
 
     def _reading_failed(self, error: Exception) -> None:
@@ -173,7 +173,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _give_up_request(self) -> None:
         """Read no more of a request, and hold nothing of it."""
-        self._turn, self._reader.body = None, b""
+        self.turn, self._reader.body = None, b""
         self._reader.give_up()
         self._clients.hold_head(self, 0)
 
@@ -182,12 +182,13 @@ class ClientConnection(asyncio.Protocol):
         head = self._reader.head
         is_coded = head is not None and not head.is_plain and b"content-encoding" in head.names
         if is_coded or len(self._reader.body) > LARGE_BYTES:
+            self.complete_at = self.now()
             self.round.one_a_turn(self._begin)
         else:
             self._begin()
 
     def _begin(self) -> None:
-        reader, turn = self._reader, self._turn
+        reader, turn = self._reader, self.turn
         head = reader.head
         if turn is None or head is None:  # it was given up before its turn of the loop
             self.round.open -= 1
@@ -218,7 +219,7 @@ class ClientConnection(asyncio.Protocol):
     def request_done(self, now: float | None = None) -> None:
         """The answer has gone out, or never will: read the next request, or end. `now` where it is known."""
         self.round.open -= 1
-        self.source = self._turn = None
+        self.source = self.turn = None
         self.fin_means_left = False
         self._stamp = self.now() if now is None else now
         self._state = states.WAS_ANSWERED[self._state]
@@ -264,8 +265,8 @@ class ClientConnection(asyncio.Protocol):
     def refuse(self, error: ProxyError) -> None:
         """Answer a request that is not read to its end, and let the client read why."""
         self.keep_alive = False
-        if self._turn is not None:
-            self._turn.refuse(error)
+        if self.turn is not None:
+            self.turn.refuse(error)
         else:
             self._clients.service.refuse(self, error, self._reader.asked)
         self._give_up_request()
@@ -294,11 +295,10 @@ class ClientConnection(asyncio.Protocol):
 
     def writer(self) -> AnswerWriter:
         """Make the writer of the answer that is about to begin."""
-        reader = self._reader
-        head = reader.head
+        head = self._reader.head
         return AnswerWriter(
             is_http10=head is not None and head.is_http10,
-            to_head=reader.method == b"HEAD",
+            to_head=self._reader.method == b"HEAD",
             keeps_alive=self.keep_alive and not self._is_draining,
         )
 

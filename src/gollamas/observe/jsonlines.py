@@ -81,10 +81,10 @@ _FILLERS: Final = {event: _filler(event) for event in KINDS}
 
 def line(event: events.Event, time: str) -> bytes:
     """Write an event, without a line end."""
-    return _plain(_FILLERS[type(event)](event, time))
+    return encoded(_FILLERS[type(event)](event, time))
 
 
-def _plain(value: object) -> bytes:
+def encoded(value: object) -> bytes:
     """Encode, with everything escaped that a terminal or a line reader would take for a command."""
     try:
         text = _encode(value)

@@ -138,7 +138,7 @@ class Exchange(Call):
     def refused(self, why: str) -> Step | None:
         """Go on without a connection to the server."""
         lease = self._attempts.lease
-        step = self._attempts.refused(why)
+        step = self._attempts.refused(why, self.context.clock())
         return self._go_on(step, lease, Cause.CONNECT, why)
 
     def connected(self, connection: ServerConnection) -> None:

@@ -23,6 +23,11 @@ def page(accept: str) -> tuple[str, Iterator[bytes]]:
     return f"text/{accept or 'plain'}", iter((b"a_gauge 3\n", b"# EOF\n"))
 
 
+def state() -> Iterator[bytes]:
+    """Give a page of two parts."""
+    return iter((b'{"servers":[', b"]}\n"))
+
+
 def why_not_host(host: bytes | None) -> str | None:
     """Let in whoever does not call us evil."""
     return "evil is not allowed" if host == b"evil" else None
@@ -35,7 +40,7 @@ def ask(
     fields: tuple[tuple[bytes, bytes], ...] = (),
 ) -> Answer:
     head = make_head(method, path, list(fields), b"x=1")
-    admin = Admin(page, lambda: why_not, why_not_host)
+    admin = Admin(page, state, lambda: why_not, why_not_host)
     return asyncio.run(admin.respond(Request(head, b"", "127.0.0.1")))
 
 
@@ -59,7 +64,8 @@ def test_metrics_come_as_the_accept_field_asks() -> None:
     assert kind_of(ask(b"/metrics", fields=((b"Accept", b"else"),))) == "text/else"
 
 
-def test_what_clients_wait_for_goes_on_between_two_parts() -> None:
+@pytest.mark.parametrize("path", [b"/metrics", b"/state"])
+def test_what_clients_wait_for_goes_on_between_two_parts(path: bytes) -> None:
     turns: list[str] = []
 
     def parts() -> Iterator[bytes]:
@@ -68,9 +74,16 @@ def test_what_clients_wait_for_goes_on_between_two_parts() -> None:
             turns.append(name)
             yield b""
 
-    admin = Admin(lambda _: ("text/plain", parts()), lambda: None, why_not_host)
-    asyncio.run(admin.respond(Request(make_head(b"GET", b"/metrics", []), b"", "127.0.0.1")))
+    admin = Admin(lambda _: ("text/plain", parts()), parts, lambda: None, why_not_host)
+    asyncio.run(admin.respond(Request(make_head(b"GET", path, []), b"", "127.0.0.1")))
     assert turns == ["first", "client", "second", "client"]
+
+
+def test_state_is_json_of_all_its_parts_and_never_kept() -> None:
+    answer = ask(b"/state", why_not="no server is up")
+    assert (answer.status, kind_of(answer)) == (200, "application/json; charset=utf-8")
+    assert dict(answer.fields)[b"Cache-Control"] == b"no-store"
+    assert text_of(answer) == '{"servers":[]}\n'
 
 
 def test_health_is_ok_even_when_nothing_is_ready() -> None:
@@ -88,7 +101,7 @@ def test_readiness_says_why_not() -> None:
 def test_other_paths_are_not_found(path: bytes) -> None:
     answer = ask(path)
     assert (answer.status, kind_of(answer)) == (404, "application/json; charset=utf-8")
-    assert "/metrics, /healthz, /readyz" in json.loads(text_of(answer))["error"]
+    assert "/metrics, /healthz, /readyz, /state" in json.loads(text_of(answer))["error"]
 
 
 @pytest.mark.parametrize("method", [b"POST", b"DELETE", b"OPTIONS", b"get"])
@@ -109,7 +122,7 @@ def test_a_host_that_is_not_ours_is_refused_whatever_it_asks_for(path: bytes) ->
 async def exchanged(sent: bytes) -> bytes:
     """Send bytes to an admin port on a real socket; all that comes back until it closes."""
     loop = asyncio.get_running_loop()
-    admin = Admin(page, lambda: "no server is up", why_not_host)
+    admin = Admin(page, state, lambda: "no server is up", why_not_host)
     tasks: list[asyncio.Task[None]] = []
 
     def spawn(coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

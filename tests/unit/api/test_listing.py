@@ -191,9 +191,9 @@ def test_ps_shows_each_copy_on_the_servers_of_its_model() -> None:
     see(view, "b", ps=loaded("M:latest", "2319-01-01T10:00:00Z"))
     see(view, "c", ps=loaded("m:latest", "2026-01-01T10:00:00Z"))
     see(view, "d", ps=loaded("m:latest", "2026-01-01T10:00:00Z"))
-    view.connect_failed("c", "refused")
+    view.connect_failed("c", "refused", 1.0)
     assert shown(listing.ps(made, view)) == ["M:latest", "m:latest"]
-    view.silent("b", "slow")
+    view.silent("b", "slow", 1.0)
     assert shown(listing.ps(made, view)) == ["M:latest", "m:latest"]
 
 
@@ -202,7 +202,7 @@ def test_a_dead_server_keeps_its_models_listed() -> None:
     made = config({"old": ["a"]})
     view = view_of(made)
     see(view, "a", tags_body(*A))
-    view.connect_failed("a", "refused")
+    view.connect_failed("a", "refused", 1.0)
     assert shown(listing.tags(made, view)) == ["old:latest"]
 
 
@@ -214,7 +214,7 @@ def test_the_version_is_the_lowest_of_those_up() -> None:
     view.answered("a", "0.9.6", 1.0)
     view.answered("b", "0.10.0", 1.0)
     assert listing.version(view).body == b'{"version":"0.9.6"}'
-    view.connect_failed("a", "refused")
+    view.connect_failed("a", "refused", 1.0)
     assert listing.version(view).body == b'{"version":"0.10.0"}'
-    view.connect_failed("b", "refused")
+    view.connect_failed("b", "refused", 1.0)
     assert listing.version(view).body == b'{"version":"0.9.6"}'

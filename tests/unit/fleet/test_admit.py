@@ -26,7 +26,7 @@ def test_a_lease_counts_until_it_is_given_back() -> None:
 def test_a_refusal_names_the_model_the_server_and_the_reason() -> None:
     """When every server is down the client reads which model, which server and why."""
     view = view_of(config({"llama3.2": ["gpu-1"]}))
-    view.connect_failed("gpu-1", "connection refused")
+    view.connect_failed("gpu-1", "connection refused", 1.0)
     went = Admission(view).admit("Llama3.2", found("llama3.2", "gpu-1"), ())
     assert isinstance(went, NoServerLeft)
     for word in ("Llama3.2", "gpu-1", "connection refused"):
@@ -37,7 +37,7 @@ def test_a_server_that_is_up_and_was_tried_gave_no_answer() -> None:
     """It is reachable, so nothing else is said of it."""
     view = view_of(config({"llama3.2": ["a", "b"]}))
     view.answered("a", "0.34.3", 0.0)
-    view.connect_failed("b", "connection refused")
+    view.connect_failed("b", "connection refused", 1.0)
     went = Admission(view).admit("llama3.2", found("llama3.2", "a", "b"), {"a", "b"})
     assert isinstance(went, NoServerLeft)
     assert went.text.endswith("(a: it gave no answer; b: connection refused)")

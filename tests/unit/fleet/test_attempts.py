@@ -104,16 +104,16 @@ def test_a_name_that_nobody_listed_is_looked_up_once() -> None:
 def test_a_name_can_t_be_looked_up_where_no_server_is_up() -> None:
     made = config({}, servers=["a"], expose=Expose.INSTALLED)
     attempts, view = attempts_of(made)
-    view.connect_failed("a", "refused")
+    view.connect_failed("a", "refused", 1.0)
     assert isinstance(error_of(attempts.looked_up(is_known=False)), NoServerLeft)
 
 
 def test_a_server_that_gives_no_connection_is_down_and_the_next_one_is_tried() -> None:
     attempts, view = attempts_of(on("a", "b"))
     assert server_of(attempts.first()) == "a"
-    assert server_of(attempts.refused("connection refused")) == "b"
+    assert server_of(attempts.refused("connection refused", 1.0)) == "b"
     assert (view.servers["a"].is_down, in_flight(view)) == (True, 1)
-    error = error_of(attempts.refused("connection refused"))
+    error = error_of(attempts.refused("connection refused", 1.0))
     assert isinstance(error, NoServerLeft)
     assert "a: connection refused; b: connection refused" in error.text
     assert in_flight(view) == 0
@@ -209,9 +209,9 @@ def change(view: View, what: str, server_id: str) -> None:
         case "up":
             view.answered(server_id, "0.34.3", 1.0)
         case "silent":
-            view.silent(server_id, "no answer")
+            view.silent(server_id, "no answer", 1.0)
         case "refuse":
-            view.connect_failed(server_id, "refused")
+            view.connect_failed(server_id, "refused", 1.0)
         case "list":
             view.listed(server_id, [entry(MODEL)])
         case _:
@@ -242,7 +242,7 @@ def test_any_sequence_ends_holds_no_lease_and_tries_no_server_twice(
         assert in_flight(view) == 1
         assert attempts.lease is step.lease
         if became is None:
-            step = attempts.refused("refused")
+            step = attempts.refused("refused", 1.0)
             continue
         outcome, is_kept, is_held = became
         attempts.has_held = attempts.has_held or (is_held and outcome is Outcome.BUSY)

@@ -28,7 +28,7 @@ def test_the_only_server_is_taken_while_it_is_not_down() -> None:
     view = view_of(config({MODEL: ["a"]}))
     assert choose(view, ("a",), KEY, ()) == ("a", ONLY)
     assert choose(view, ("a",), KEY, {"a"}) is None
-    view.connect_failed("a", "refused")
+    view.connect_failed("a", "refused", 1.0)
     assert choose(view, ("a",), KEY, ()) is None
     assert choose(view, ("gone",), KEY, ()) is None
 
@@ -171,9 +171,9 @@ def test_the_choice_is_the_first_by_all_criteria(
         if known.health != "unknown":
             view.answered(server_id, "0.1.0", 0.0)
         if known.health == "suspect":
-            view.silent(server_id, "slow")
+            view.silent(server_id, "slow", 1.0)
         if known.health == "down":
-            view.connect_failed(server_id, "refused")
+            view.connect_failed(server_id, "refused", 1.0)
         if known.has != "unlisted":
             view.listed(server_id, [entry("other" if known.has == "lacks" else MODEL)])
         if known.has == "loaded":

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gollamas.fleet.entries import ZERO_TIME, nanoseconds, read
+from gollamas.fleet.entries import ZERO_TIME, nanoseconds, numbers, read
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,8 @@ def test_no_body_is_a_crash(body: bytes) -> None:
     except ValueError:
         return
     assert all(entry.key for entry in entries)
+
+
+def test_numbers_of_an_entry_are_none_where_they_are_none() -> None:
+    (entry,) = read(b'{"models":[{"name":"m","a":4096,"b":0,"c":"7","d":1.5,"e":null,"f":[]}]}', "expires_at")
+    assert list(numbers(entry, "a", "b", "c", "d", "e", "f", "g")) == [4096, 0, None, None, None, None, None]

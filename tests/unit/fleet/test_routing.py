@@ -117,7 +117,7 @@ def test_the_spelling_of_the_server_is_used_where_case_counts() -> None:
 def test_nothing_is_called_unknown_while_nobody_can_be_asked() -> None:
     """With every server away there is an error that names them; with one up there is none."""
     view = view_of(MADE)
-    view.connect_failed("a", "connection refused")
+    view.connect_failed("a", "connection refused", 1.0)
     error = cannot_tell(view)
     assert error is not None
     assert "a: connection refused" in error.text

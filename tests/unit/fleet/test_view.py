@@ -1,5 +1,6 @@
 """The view says once what changed, and keeps what is known over a new configuration."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from gollamas.config.model import Expose
@@ -25,11 +26,11 @@ def test_up_and_down_are_said_once_each() -> None:
     view = view_of(config({"m": ["a"]}), events)
     view.answered("a", "0.1.0", 1.0)
     view.answered("a", None, 2.0)
-    view.silent("a", "slow")
+    view.silent("a", "slow", 1.0)
     assert view.any_up
-    view.silent("a", "slower")
-    view.silent("a", "slowest")
-    view.connect_failed("a", "refused")
+    view.silent("a", "slower", 1.0)
+    view.silent("a", "slowest", 1.0)
+    view.connect_failed("a", "refused", 1.0)
     assert not view.any_up
     view.answered("a", None, 4.0)
     assert events == [
@@ -40,12 +41,45 @@ def test_up_and_down_are_said_once_each() -> None:
     assert (view.servers["a"].version_at, view.servers["a"].why_down) == (4.0, "")
 
 
+def test_since_when_a_server_is_what_it_is_changes_with_its_health_alone() -> None:
+    view = view_of(config({"m": ["a"]}))
+    a = view.servers["a"]
+    began: object = a.since
+    assert began is None
+    steps: list[tuple[Callable[[float], None], float]] = [
+        (lambda now: view.answered("a", "0.1.0", now), 1.0),
+        (lambda now: view.answered("a", None, now), 2.0),
+        (lambda now: view.silent("a", "slow", now), 3.0),
+        (lambda now: view.silent("a", "slow", now), 4.0),
+        (lambda now: view.answered_otherwise("a", "404", now), 5.0),
+        (lambda now: view.connect_failed("a", "refused", now), 6.0),
+        (lambda now: view.proved(a, now), 7.0),
+        (lambda now: view.connect_failed("a", "refused", now), 8.0),
+    ]
+    seen = []
+    for step, at in steps:
+        step(at)
+        seen.append((a.health.value, a.since))
+    assert seen == [
+        ("up", 1.0), ("up", 1.0), ("suspect", 3.0), ("down", 4.0), ("down", 4.0), ("down", 4.0),
+        ("up", 7.0), ("down", 8.0),
+    ]  # fmt: skip
+
+
+def test_each_loaded_instance_is_known_also_two_of_one_name() -> None:
+    view = view_of(config({"m": ["a"]}))
+    twins = [entry("m", "a" * 64), entry("M:latest", "b" * 64)]
+    view.ran("a", iter(twins))
+    assert view.servers["a"].instances == tuple(twins)
+    assert list(view.servers["a"].running.values()) == twins[:1]
+
+
 def test_a_server_that_is_down_at_the_start_is_said_to_be_down_once() -> None:
     """Its first failed probe is enough, and no other line speaks of it."""
     events: list[Event] = []
     view = view_of(config({"m": ["a"]}), events)
     for _ in range(3):
-        view.silent("a", "connection refused")
+        view.silent("a", "connection refused", 1.0)
         assert events == [ServerWentDown("a", "connection refused")]
         assert not view.any_up
     assert view.servers["a"].is_down
@@ -57,8 +91,8 @@ def test_what_is_no_ollama_is_down_at_once_at_the_start() -> None:
     """No request is sent to it, and the reason is kept."""
     events: list[Event] = []
     view = view_of(config({"m": ["a"]}), events)
-    view.answered_otherwise("a", "404")
-    view.answered_otherwise("a", "401")
+    view.answered_otherwise("a", "404", 1.0)
+    view.answered_otherwise("a", "401", 1.0)
     assert events == [ServerWentDown("a", "404")]
     assert (view.servers["a"].is_down, view.troubles) == (True, "a: 401")
 
@@ -71,12 +105,12 @@ def test_an_answer_that_only_ollama_gives_counts_as_a_probes() -> None:
     server = view.servers["a"]
     view.proved(server, 1.0)
     assert (server.is_up, server.is_well) == (True, True)
-    view.silent("a", "slow")
+    view.silent("a", "slow", 1.0)
     assert (server.is_up, server.is_well) == (True, False)
     view.proved(server, 2.0)
-    view.silent("a", "slow")
+    view.silent("a", "slow", 1.0)
     assert server.is_up
-    view.silent("a", "slow")
+    view.silent("a", "slow", 1.0)
     view.proved(server, 3.0)
     assert [type(event) for event in events] == [ServerWentUp, ServerWentDown, ServerWentUp]
     view.apply(replace(before, servers={"a": replace(before.servers["a"], port=1)}))
@@ -110,11 +144,11 @@ def test_a_server_that_goes_and_comes_repeats_nothing_about_its_models() -> None
     events: list[Event] = []
     view = view_of(config({"m": ["a"]}), events)
     view.listed("a", [])
-    view.connect_failed("a", "refused")
+    view.connect_failed("a", "refused", 1.0)
     view.answered("a", "0.1.0", 2.0)
     view.listed("a", [])
     assert missing_and_found(events) == [ModelMissing("m", "a")]
-    view.connect_failed("a", "refused")
+    view.connect_failed("a", "refused", 1.0)
     view.listed("a", [entry("m")])
     assert missing_and_found(events)[1:] == [ModelFound("m", "a")]
 
@@ -143,7 +177,7 @@ def test_an_empty_list_is_explained_once_while_no_server_was_reached() -> None:
     """With what is wrong with each; once one has answered, an empty list is what servers have."""
     events: list[Event] = []
     view = view_of(config({"m": ["a", "b"]}), events)
-    view.silent("a", "connection refused")
+    view.silent("a", "connection refused", 1.0)
     view.explain_empty()
     view.explain_empty()
     assert events[1:] == [
@@ -154,7 +188,7 @@ def test_an_empty_list_is_explained_once_while_no_server_was_reached() -> None:
     ]
     view = view_of(config({"m": ["a"]}), events)
     view.answered("a", "0.1.0", 1.0)
-    view.connect_failed("a", "connection refused")
+    view.connect_failed("a", "connection refused", 1.0)
     view.explain_empty()
     view = view_of(config({"m": ["a"]}), events)
     view.listed("a", [entry("m")])  # though its version is not known yet
@@ -167,9 +201,9 @@ def test_a_server_that_is_gone_changes_nothing() -> None:
     events: list[Event] = []
     view = view_of(config({"m": ["a"]}), events)
     view.answered("b", "0.1.0", 1.0)
-    view.silent("b", "slow")
-    view.answered_otherwise("b", "404")
-    view.connect_failed("b", "refused")
+    view.silent("b", "slow", 1.0)
+    view.answered_otherwise("b", "404", 1.0)
+    view.connect_failed("b", "refused", 1.0)
     view.listed("b", [entry("m")])
     view.ran("b", [entry("m")])
     assert (events, view.installed_on(KEY), view.running_on(KEY)) == ([], (), ())

@@ -27,7 +27,7 @@ def test_a_configured_model_is_loaded_or_not_on_each_server_of_its_route() -> No
 def test_on_a_server_that_is_down_nothing_is_loaded() -> None:
     view, found = gauges(config({"m": ["a"]}))
     view.ran("a", [entry("m")])
-    view.connect_failed("a", "refused")
+    view.connect_failed("a", "refused", 1.0)
     assert list(found.loaded()) == [("m", "a", False)]
 
 
@@ -92,6 +92,6 @@ def test_no_series_stands_twice() -> None:
 
 def test_servers_are_up_or_not() -> None:
     view, found = gauges(config({"m": ["a", "b"]}))
-    view.connect_failed("b", "refused")
+    view.connect_failed("b", "refused", 1.0)
     assert list(found.servers()) == [("a", True), ("b", False)]
     assert list(found.connections()) == [("client", 1)]

@@ -1,0 +1,189 @@
+"""What `/state` tells: the servers and the requests as they are now, for people and their programs.
+
+Owns the keys, which docs/state.md describes one by one, and what is left out: no secret, nothing of what was
+asked or answered. It changes nothing and asks no server; `gollamas status` reads what is written here.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Final, NamedTuple
+
+import msgspec
+
+from gollamas.config.model import Config
+from gollamas.events import RequestEnded
+from gollamas.fleet.entries import ZERO_TIME, Entry, numbers
+from gollamas.fleet.view import ServerView, View
+from gollamas.observe.jsonlines import encoded
+from gollamas.observe.safe import cut, without_user_info
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_IN_A_PART: Final = 64  # requests that are written before others are served
+
+
+class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """An instance of a model in a server's memory, in the terms of its `/api/ps`."""
+
+    model: str
+    context_length: int | None
+    size: int | None
+    size_vram: int | None
+    expires_at: str | None
+
+
+class ServerState(msgspec.Struct, frozen=True, kw_only=True):
+    """One server."""
+
+    id: str
+    url: str
+    health: str
+    why: str | None
+    since: str | None
+    version: str | None
+    in_flight: int
+    models: list[str] | None
+    missing: list[str]
+    loaded: list[LoadedModel]
+
+
+class RequestState(msgspec.Struct, frozen=True, kw_only=True):
+    """One request that is being answered."""
+
+    id: str
+    age_s: float
+    client: str
+    method: str
+    route: str
+    model: str | None
+    model_used: str | None
+    server: str | None
+    status: int | None
+
+
+class FleetState(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole page."""
+
+    gollamas: str
+    time: str
+    started_at: str
+    not_ready: str | None
+    servers: list[ServerState]
+    requests: list[RequestState]
+
+
+class OpenRequest(NamedTuple):
+    """A request that is being answered: what will be its event, the server that it is with, its age."""
+
+    event: RequestEnded
+    server: str | None
+    age_s: float
+
+
+class Moment(NamedTuple):
+    """One moment by two clocks: seconds of the monotonic one, and since 1970."""
+
+    monotonic: float
+    since_epoch: float
+
+    def when(self, monotonic: float) -> str:
+        """Write another moment of the monotonic clock as a time."""
+        return written(round((self.since_epoch - self.monotonic + monotonic) * 1000)) or ""
+
+
+class StatePage:
+    """Writes the page of one view.
+
+    `now` tells the time by both clocks, `config` what is served by, `requests` gives those that are being
+    answered, `not_ready` says why none can be, or None.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        view: View,
+        now: Callable[[], Moment],
+        config: Callable[[], Config],
+        requests: Callable[[], Iterable[OpenRequest]],
+        not_ready: Callable[[], str | None],
+    ) -> None:
+        self._version = version
+        self._view = view
+        self._now = now
+        self._config = config
+        self._requests = requests
+        self._not_ready = not_ready
+        self._began_at = now().monotonic
+
+    def parts(self) -> Iterator[bytes]:
+        """Write the page, a part for each server and for some requests each; they are as they are then."""
+        now, config = self._now(), self._config()
+        began = FleetState(
+            gollamas=self._version,
+            time=now.when(now.monotonic),
+            started_at=now.when(self._began_at),
+            not_ready=self._not_ready(),
+            servers=[],
+            requests=[],
+        )
+        yield encoded(began).removesuffix(b'[],"requests":[]}') + b"["
+        for number, server in enumerate(tuple(self._view.servers.values())):
+            yield (b"," if number else b"") + encoded(_server(server, config, now))
+        yield b'],"requests":['
+        requests = iter(self._requests())
+        comma = b""
+        while some := [encoded(_request(one)) for one in islice(requests, _IN_A_PART)]:
+            yield comma + b",".join(some)
+            comma = b","
+        yield b"]}\n"
+
+
+def written(milliseconds: int) -> str | None:
+    """Write a Unix time as RFC 3339 in UTC; None where no calendar has it."""
+    try:
+        moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _server(server: ServerView, config: Config, now: Moment) -> ServerState:
+    return ServerState(
+        id=server.id,
+        url=without_user_info(server.server.url),
+        health=server.health.value,
+        why=cut(without_user_info(server.why_down)) or None,
+        since=None if server.since is None else now.when(server.since),
+        version=server.version,
+        in_flight=server.in_flight,
+        models=[entry.name for entry in server.installed.values()] if server.has_listed else None,
+        missing=[model.name for model in config.models.values() if model.key in server.missing],
+        # What one that is down said last is of no use to anybody.
+        loaded=[] if server.is_down else [_loaded(entry) for entry in server.instances],
+    )
+
+
+def _loaded(entry: Entry) -> LoadedModel:
+    context_length, size, size_vram = numbers(entry, "context_length", "size", "size_vram")
+    return LoadedModel(
+        model=entry.name,
+        context_length=context_length,
+        size=size,
+        size_vram=size_vram,
+        expires_at=None if entry.time_ns == ZERO_TIME else written(entry.time_ns // 1_000_000),
+    )
+
+
+def _request(request: OpenRequest) -> RequestState:
+    event = request.event
+    return RequestState(
+        id=event.request_id,
+        age_s=round(request.age_s, 3),
+        client=event.client,
+        method=event.method,
+        route=event.route,
+        model=None if event.model is None else cut(event.model),
+        model_used=event.model_used,
+        server=request.server,
+        status=event.status,
+    )

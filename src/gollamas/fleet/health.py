@@ -69,6 +69,15 @@ STANDING: Final = {
 # What the log calls down: said once, when a server comes to be one of these.
 TOLD_DOWN: Final = frozenset({Health.DOUBTED, Health.DOWN})
 
+# What people are told at `/state`: down is what the log calls so.
+TOLD_AS: Final = {
+    Health.UNKNOWN: "unknown",
+    Health.DOUBTED: "down",
+    Health.UP: "up",
+    Health.SUSPECT: "suspect",
+    Health.DOWN: "down",
+}
+
 
 def after(health: Health, saw: Saw) -> Health:
     """Return the state that follows a signal."""

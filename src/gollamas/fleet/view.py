@@ -21,7 +21,7 @@ from gollamas.events import (
     Warned,
 )
 from gollamas.fleet.entries import Entry
-from gollamas.fleet.health import DOWN_STANDING, STANDING, TOLD_DOWN, UP_STANDING, Health, Saw, after
+from gollamas.fleet.health import DOWN_STANDING, STANDING, TOLD_AS, TOLD_DOWN, UP_STANDING, Health, Saw, after
 
 ONLY: Final = "only server"
 UP: Final = "server is up"
@@ -68,7 +68,7 @@ class ServerView:
         self.server = server
         self.health = Health.UNKNOWN
         self.standing = STANDING[Health.UNKNOWN]
-        self.since: float | None = None  # when `health` came to be what it is
+        self.since: float | None = None  # when it came to be what people are told that it is
         self.is_well = False  # it answered last: no probe was in vain since
         self.why_down = ""  # what went wrong last, empty while all is well
         self.version: str | None = None  # the last that it said
@@ -245,7 +245,7 @@ class View:
     def _saw(self, server: ServerView, saw: Saw, now: float) -> None:
         before = server.health
         server.health = after(before, saw)
-        if server.health is not before:
+        if TOLD_AS[server.health] != TOLD_AS[before]:
             server.since = now
         server.standing = STANDING[server.health]
         server.is_well = server.health is Health.UP

@@ -14,6 +14,7 @@ import msgspec
 from gollamas.config.model import Config
 from gollamas.events import RequestEnded
 from gollamas.fleet.entries import ZERO_TIME, Entry, numbers
+from gollamas.fleet.health import TOLD_AS
 from gollamas.fleet.view import ServerView, View
 from gollamas.observe.jsonlines import encoded
 from gollamas.observe.safe import cut, without_user_info
@@ -151,7 +152,7 @@ def _server(server: ServerView, config: Config, now: Moment) -> ServerState:
     return ServerState(
         id=server.id,
         url=without_user_info(server.server.url),
-        health=server.health.value,
+        health=TOLD_AS[server.health],
         why=cut(without_user_info(server.why_down)) or None,
         since=None if server.since is None else now.when(server.since),
         version=server.version,

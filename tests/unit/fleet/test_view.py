@@ -66,6 +66,13 @@ def test_since_when_a_server_is_what_it_is_changes_with_its_health_alone() -> No
     ]  # fmt: skip
 
 
+def test_a_server_that_never_answered_is_down_since_its_first_silence() -> None:
+    view = view_of(config({"m": ["a"]}))
+    for now in (2.0, 3.0, 4.0):
+        view.silent("a", "slow", now)
+        assert view.servers["a"].since == 2.0
+
+
 def test_each_loaded_instance_is_known_also_two_of_one_name() -> None:
     view = view_of(config({"m": ["a"]}))
     twins = [entry("m", "a" * 64), entry("M:latest", "b" * 64)]

@@ -104,6 +104,16 @@ def test_of_a_server_that_was_not_asked_to_an_end_nothing_is_known() -> None:
     assert (server["models"], server["missing"], server["loaded"]) == (None, [], [])
 
 
+def test_a_server_is_told_to_be_down_as_soon_as_the_log_says_so() -> None:
+    made = config({"m": ["a"]})
+    view = view_of(made)
+    for saw in range(2):
+        view.silent("a", f"refused {saw}", 70.0 + saw)
+        (server,) = told(view, made)["servers"]
+        assert (server["health"], server["why"]) == ("down", f"refused {saw}")
+        assert server["since"] == "2026-11-30T11:59:30.000Z"
+
+
 def test_a_server_that_is_down_says_why_and_has_nothing_loaded() -> None:
     made = config({"m": ["a"]})
     view = view_of(made)

@@ -3,17 +3,14 @@
 Finds the admin address as `serve` does and looks at nothing else of the configuration.
 """
 
-import http.client
 import os
 from collections.abc import Sequence
-from typing import Final
 
+from gollamas.cli.asking import Unanswered, ask
 from gollamas.cli.say import USAGE, complain, complain_of, say
 from gollamas.config.faults import Faults
 from gollamas.config.load import load_values
 from gollamas.config.model import Address
-
-_TIMEOUT: Final = 5.0
 
 
 def run(argv: Sequence[str]) -> int:
@@ -24,9 +21,9 @@ def run(argv: Sequence[str]) -> int:
         complain_of(faults)
         return USAGE
     if config.admin is None:
-        problem, asked = ask(config.listen, "/"), f"http://{config.listen}/ (administration is off)"
+        problem, asked = _problem(config.listen, "/"), f"http://{config.listen}/ (administration is off)"
     else:
-        problem, asked = ask(config.admin, "/healthz"), f"http://{config.admin}/healthz"
+        problem, asked = _problem(config.admin, "/healthz"), f"http://{config.admin}/healthz"
     if problem:
         complain(f"not well: {asked}: {problem}")
         return 1
@@ -34,14 +31,10 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def ask(address: Address, path: str) -> str | None:
-    """Ask a running proxy; None when it says 200, else what is wrong. Five seconds at most per step."""
-    connection = http.client.HTTPConnection(address.for_clients.host, address.port, timeout=_TIMEOUT)
+def _problem(address: Address, path: str) -> str | None:
+    """Say what is wrong where a running proxy does not answer 200."""
     try:
-        connection.request("GET", path)
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        return getattr(error, "strerror", None) or str(error) or type(error).__name__
-    finally:
-        connection.close()
+        status = ask(address, path).status
+    except Unanswered as why:
+        return str(why)
     return None if status == 200 else f"status {status}"

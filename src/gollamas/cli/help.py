@@ -16,6 +16,13 @@ Asks http://ADMIN/healthz of a running proxy, exits 0 when it is well and 1 when
 found as `serve` finds it: flag, GOLLAMAS_ADMIN, file, 127.0.0.1:11435. Where administration is off, the
 address for clients is asked instead.
 """,
+    "status": """Usage: gollamas status [--json] [--admin ADDRESS] [--config FILE]
+
+Shows what a running proxy says at http://ADMIN/state: its servers with their health and models, what is
+loaded where, and the requests that are being answered. Tables on a terminal, plain text elsewhere; --json
+prints the JSON as it came. ADMIN is found as by `health`. Exits 1 where no gollamas answers, or where
+administration is off.
+""",
     "version": """Usage: gollamas version [--full]
 
 Prints the version; with --full also those of Python, the system and the packages below it.

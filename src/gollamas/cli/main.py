@@ -14,7 +14,7 @@ from gollamas.cli.streams import open_missing
 from gollamas.config.flags import HELP_FLAGS, VERB_ALIASES, VERBS, VERSION_FLAGS, first_word, is_one_of
 
 # These take the flags of `serve`, so `--help` among them is ours to answer.
-_OURS: Final = frozenset({"serve", "check", "health", "version", "help"})
+_OURS: Final = frozenset({"serve", "check", "health", "status", "version", "help"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """What the verbs print: results to standard output, faults and warnings to standard error."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from gollamas.cli.streams import silence
@@ -20,8 +20,17 @@ class NotSaid(Exception):
 
 def say(text: str) -> None:
     """Print a result; raises NotSaid."""
+    _write(lambda: sys.stdout.write(f"{text}\n"))
+
+
+def say_bytes(data: bytes) -> None:
+    """Print a result as it came, in whatever letters the console has; raises NotSaid."""
+    _write(lambda: sys.stdout.buffer.write(data))
+
+
+def _write(write: Callable[[], object]) -> None:
     try:
-        sys.stdout.write(f"{text}\n")
+        write()
         sys.stdout.flush()
     except OSError as error:
         silence(sys.stdout)

@@ -12,7 +12,7 @@ from gollamas.config.faults import Unusable
 from gollamas.config.values import Switch
 
 _PACKAGES: Final = (
-    "uvloop", "httptools", "msgspec", "ruamel.yaml", "prometheus-client", "aiohappyeyeballs",
+    "uvloop", "httptools", "msgspec", "ruamel.yaml", "prometheus-client", "aiohappyeyeballs", "rich",
     *(("zstandard",) if sys.version_info < (3, 14) else ()),
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ VERBS: Final = {
     "demo": "try it without Ollama: three simulated servers and the proxy",
     "simulate": "run one simulated Ollama server",
     "health": "ask a running proxy whether it is well: exit 0 or 1",
+    "status": "show a running proxy's servers, loaded models and requests; --json for programs",
     "version": "print the version; with --full, what it is built on",
     "help": "print this, or the help of a verb",
 }
@@ -28,7 +29,8 @@ VERB_ALIASES: Final = {"v": "version", "h": "help"}
 VERB_SYNONYMS: Final = {
     **dict.fromkeys(("start", "run", "up", "server", "proxy"), "serve"),
     **dict.fromkeys(("validate", "verify", "test", "lint", "config"), "check"),
-    **dict.fromkeys(("status", "ping", "healthcheck"), "health"),
+    **dict.fromkeys(("ping", "healthcheck"), "health"),
+    **dict.fromkeys(("state", "ps", "top", "list", "ls", "stats"), "status"),
 }
 # Flags that the command line answers itself, and those that only another verb has.
 HELP_FLAGS: Final = ("--help", "-h")

@@ -222,7 +222,14 @@ def test_an_address_that_is_to_be_off_names_off(word: str) -> None:
 
 @pytest.mark.parametrize(
     ("word", "verb"),
-    [("start", "serve"), ("run", "serve"), ("validate", "check"), ("test", "check"), ("status", "health")],
+    [
+        ("start", "serve"),
+        ("run", "serve"),
+        ("validate", "check"),
+        ("test", "check"),
+        ("ping", "health"),
+        ("ps", "status"),
+    ],
 )
 def test_a_verb_of_another_program_names_ours(word: str, verb: str) -> None:
     """Before the nearest spelling."""

@@ -1,0 +1,146 @@
+"""The state of a running proxy as tables, and these as plain text.
+
+Owns what a person reads of it and in which words. Text of others is made fit for a terminal here.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from gollamas.observe.safe import escaped
+from gollamas.observe.state import FleetState, LoadedModel, RequestState, ServerState
+
+_UNITS: Final = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
+_FOREVER: Final = 20 * 365 * 86400  # what `ollama ps` calls so
+_NOTHING: Final = "-"
+
+
+class Table(NamedTuple):
+    """A titled table; `empty` is said where it has no rows."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    empty: str
+
+
+def tables_of(state: FleetState) -> list[Table]:
+    """Say in tables how servers are, who has which model, what is loaded and what is being answered."""
+    on: dict[str, list[str]] = {}
+    for server in state.servers:
+        for model in dict.fromkeys(server.models or ()):
+            on.setdefault(model, []).append(server.id + (" (down)" if server.health == "down" else ""))
+    return [
+        Table(
+            "SERVERS",
+            ("SERVER", "HEALTH", "SINCE", "VERSION", "MODELS", "LOADED", "REQUESTS", "WHY"),
+            [_cells(_server(server, state.time)) for server in state.servers],
+            "no server is configured",
+        ),
+        Table(
+            "MODELS",
+            ("MODEL", "SERVERS"),
+            [_cells((model, ", ".join(servers))) for model, servers in sorted(on.items())],
+            "no server has said that it has a model",
+        ),
+        Table(
+            "LOADED",
+            ("MODEL", "SERVER", "CONTEXT", "SIZE", "GPU", "EXPIRES"),
+            [
+                _cells(_loaded(server.id, one, state.time))
+                for server in state.servers
+                for one in server.loaded
+            ],
+            "no model is loaded",
+        ),
+        Table(
+            "REQUESTS",
+            ("AGE", "MODEL", "SERVER", "ROUTE", "STATUS", "CLIENT", "ID"),
+            [_cells(_request(one)) for one in state.requests],
+            "nothing is being answered",
+        ),
+    ]
+
+
+def heading_of(state: FleetState) -> str:
+    """Say which proxy it is, and whether it can be of use."""
+    text = f"gollamas {state.gollamas}, up for {span(_seconds(state.started_at, state.time))}"
+    return escaped(f"{text}: {state.not_ready}" if state.not_ready else text)
+
+
+def as_text(heading: str, tables: Iterable[Table]) -> str:
+    """Write tables for a pipe or a file: columns as wide as they must be, no colour, no lines."""
+    return "\n\n".join([heading, *("\n".join(_lines(table)) for table in tables)])
+
+
+def _lines(table: Table) -> Iterable[str]:
+    yield table.title
+    if not table.rows:
+        yield table.empty
+        return
+    lines = [table.columns, *table.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def span(seconds: float) -> str:
+    """Write a time span by its two largest units."""
+    seconds = max(seconds, 0.0)
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    for size, unit, below, name in _UNITS:
+        if seconds >= size:
+            rest = int(seconds % size) // below
+            return f"{int(seconds) // size}{unit}{rest}{name}" if rest else f"{int(seconds) // size}{unit}"
+    return f"{int(seconds)}s"
+
+
+def _server(server: ServerState, now: str) -> Sequence[object]:
+    why = [server.why] if server.why else []
+    if server.missing:
+        why.append(f"lacks {', '.join(server.missing)}")
+    return (
+        server.id,
+        server.health,
+        None if server.since is None else span(_seconds(server.since, now)),
+        server.version,
+        None if server.models is None else len(server.models),
+        len(server.loaded),
+        server.in_flight,
+        "; ".join(why),
+    )
+
+
+def _loaded(server: str, one: LoadedModel, now: str) -> Sequence[object]:
+    gpu = f"{one.size_vram / one.size:.0%}" if one.size and one.size_vram is not None else None
+    return one.model, server, one.context_length, _size(one.size), gpu, _expiry(one.expires_at, now)
+
+
+def _request(one: RequestState) -> Sequence[object]:
+    return span(one.age_s), one.model, one.server, one.route, one.status, one.client, one.id
+
+
+def _size(number: int | None) -> str | None:
+    if number is None:
+        return None
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"  # as Ollama counts them
+
+
+def _expiry(time: str | None, now: str) -> str | None:
+    if time is None:
+        return None
+    left = _seconds(now, time)
+    if left > _FOREVER:
+        return "never"
+    return f"in {span(left)}" if left > 0 else "now, or after its request"
+
+
+def _seconds(begin: str, end: str) -> float:
+    """Say how long it is from one time to another; raises ValueError where one is none."""
+    first, last = (datetime.fromisoformat(time).astimezone(UTC) for time in (begin, end))
+    return (last - first).total_seconds()
+
+
+def _cells(values: Sequence[object]) -> tuple[str, ...]:
+    return tuple(_NOTHING if value in (None, "") else escaped(str(value)) for value in values)

@@ -1,0 +1,42 @@
+"""Tables on a terminal, drawn by rich: the one place that imports it.
+
+Whether there are colours decides rich, by NO_COLOR and TERM.
+"""
+
+from collections.abc import Iterable
+from typing import Final, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as Drawing
+from rich.text import Text
+
+from gollamas.cli.tables import Table
+
+_STYLES: Final = {"up": "green", "suspect": "yellow", "unknown": "yellow", "down": "red"}
+
+
+def drawn(heading: str, tables: Iterable[Table], terminal: TextIO) -> str:
+    """Draw tables for a terminal, as wide as it is."""
+    console = Console(file=terminal, highlight=False)
+    with console.capture() as capture:
+        console.print(Text(heading))
+        for table in tables:
+            console.print()
+            console.print(_drawing(table) if table.rows else Text(f"{table.title}: {table.empty}"))
+    return capture.get().rstrip("\n")
+
+
+def _drawing(table: Table) -> Drawing:
+    drawing = Drawing(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
+    for column in table.columns:
+        drawing.add_column(column, overflow="fold")
+    for row in table.rows:
+        # Text, not str: in that rich would read markup.
+        drawing.add_row(
+            *(
+                Text(cell, style=_STYLES.get(cell, "") if column == "HEALTH" else "")
+                for column, cell in zip(table.columns, row, strict=True)
+            )
+        )
+    return drawing

@@ -1,0 +1,226 @@
+"""The tables of `gollamas status`: what a person reads of the state, as plain text and drawn."""
+
+import io
+from typing import Any
+
+import pytest
+
+from gollamas.cli.tables import as_text, heading_of, span, tables_of
+from gollamas.cli.terminal import drawn
+from gollamas.observe.state import FleetState, LoadedModel, RequestState, ServerState
+
+NOW = "2026-11-30T12:00:00.000Z"
+SERVERS = [
+    ServerState(
+        id="gpu-1",
+        url="http://gpu-1:11434",
+        health="up",
+        why=None,
+        since="2026-11-30T09:58:00.000Z",
+        version="0.34.3",
+        in_flight=1,
+        models=["llama3.2:latest", "qwen3:4b"],
+        missing=[],
+        loaded=[
+            LoadedModel(
+                model="llama3.2:latest",
+                context_length=8192,
+                size=4_000_000_000,
+                size_vram=3_000_000_000,
+                expires_at="2026-11-30T12:04:30.000Z",
+            )
+        ],
+    ),
+    ServerState(
+        id="gpu-2",
+        url="http://gpu-2:11434",
+        health="down",
+        why="connection refused",
+        since="2026-11-30T11:59:15.000Z",
+        version=None,
+        in_flight=0,
+        models=["llama3.2:latest"],
+        missing=["gemma3"],
+        loaded=[],
+    ),
+    ServerState(
+        id="gpu-3",
+        url="http://gpu-3:11434",
+        health="unknown",
+        why=None,
+        since=None,
+        version=None,
+        in_flight=0,
+        models=None,
+        missing=[],
+        loaded=[],
+    ),
+]
+REQUEST = RequestState(
+    id="r-1",
+    age_s=75.0,
+    client="10.0.0.9",
+    method="POST",
+    route="/api/chat",
+    model="gpt-4o",
+    model_used="llama3.2",
+    server="gpu-1",
+    status=200,
+)
+
+
+def state(**changed: Any) -> FleetState:
+    members = {
+        "gollamas": "1.1.0",
+        "time": NOW,
+        "started_at": "2026-11-30T11:00:00.000Z",
+        "not_ready": None,
+        "servers": SERVERS,
+        "requests": [REQUEST],
+        **changed,
+    }
+    return FleetState(**members)
+
+
+def text_of(made: FleetState) -> str:
+    return as_text(heading_of(made), tables_of(made))
+
+
+def test_the_whole_state_as_plain_text() -> None:
+    assert text_of(state()).splitlines() == [
+        "gollamas 1.1.0, up for 1h",
+        "",
+        "SERVERS",
+        "SERVER  HEALTH   SINCE  VERSION  MODELS  LOADED  REQUESTS  WHY",
+        "gpu-1   up       2h2m   0.34.3   2       1       1         -",
+        "gpu-2   down     45s    -        1       0       0         connection refused; lacks gemma3",
+        "gpu-3   unknown  -      -        -       0       0         -",
+        "",
+        "MODELS",
+        "MODEL            SERVERS",
+        "llama3.2:latest  gpu-1, gpu-2 (down)",
+        "qwen3:4b         gpu-1",
+        "",
+        "LOADED",
+        "MODEL            SERVER  CONTEXT  SIZE    GPU  EXPIRES",
+        "llama3.2:latest  gpu-1   8192     4.0 GB  75%  in 4m30s",
+        "",
+        "REQUESTS",
+        "AGE    MODEL   SERVER  ROUTE      STATUS  CLIENT    ID",
+        "1m15s  gpt-4o  gpu-1   /api/chat  200     10.0.0.9  r-1",
+    ]
+
+
+def test_a_fleet_without_anything_says_so() -> None:
+    made = state(servers=[], requests=[], not_ready="no Ollama server is up")
+    assert text_of(made).splitlines() == [
+        "gollamas 1.1.0, up for 1h: no Ollama server is up",
+        "",
+        "SERVERS",
+        "no server is configured",
+        "",
+        "MODELS",
+        "no server has said that it has a model",
+        "",
+        "LOADED",
+        "no model is loaded",
+        "",
+        "REQUESTS",
+        "nothing is being answered",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0.0s"), (0.04, "0.0s"), (9.94, "9.9s"), (10, "10s"), (59.9, "59s"), (60, "1m"), (61, "1m1s"),
+        (3599, "59m59s"), (3600, "1h"), (7260, "2h1m"), (86400, "1d"), (90000, "1d1h"), (864000, "10d"),
+    ],
+)  # fmt: skip
+def test_a_span_has_its_two_largest_units(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "vram", "expires_at", "cells"),
+    [
+        (None, None, None, ("-", "-", "-")),
+        (4_000_000, 0, "2318-01-01T00:00:00.000Z", ("4 MB", "0%", "never")),
+        (8_000_000_000, 8_000_000_000, NOW, ("8.0 GB", "100%", "now, or after its request")),
+        (0, 0, "2026-11-30T12:00:05.500Z", ("0 MB", "-", "in 5.5s")),
+    ],
+)
+def test_what_is_loaded_says_its_size_and_when_it_goes(
+    size: int | None, vram: int | None, expires_at: str | None, cells: tuple[str, ...]
+) -> None:
+    one = LoadedModel(model="m", context_length=None, size=size, size_vram=vram, expires_at=expires_at)
+    server = ServerState(
+        **{name: getattr(SERVERS[0], name) for name in ServerState.__struct_fields__} | {"loaded": [one]}
+    )
+    assert tables_of(state(servers=[server]))[2].rows == [("m", "gpu-1", "-", *cells)]
+
+
+HOSTILE = "\x1b[31m[bold]m\u202e"
+
+
+def with_a_hostile_name() -> FleetState:
+    members = {name: getattr(REQUEST, name) for name in RequestState.__struct_fields__}
+    return state(servers=[], requests=[RequestState(**members | {"model": HOSTILE})])
+
+
+def test_a_name_that_a_client_made_up_commands_no_terminal() -> None:
+    assert r"\x1b[31m[bold]m\u202e" in text_of(with_a_hostile_name())
+
+
+class Terminal(io.StringIO):
+    """A terminal of 100 columns that can show all letters."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+    return Terminal()
+
+
+def test_a_terminal_gets_the_same_cells_drawn_in_colours(terminal: Terminal) -> None:
+    made = state()
+    text = drawn(heading_of(made), tables_of(made), terminal)
+    for table in tables_of(made):
+        assert table.title in text
+        assert all(word in text for row in table.rows for cell in row for word in cell.split())
+    assert "\x1b[32mup" in text
+    assert "\x1b[31mdown" in text
+    assert "─" in text
+    assert terminal.getvalue() == ""
+
+
+def test_a_terminal_without_colours_gets_none(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    made = state()
+    text = drawn(heading_of(made), tables_of(made), terminal)
+    assert not {"\x1b[32m", "\x1b[31m"} & set(text)
+    assert "[3" not in text
+    assert "─" in text
+
+
+def test_on_a_terminal_too_a_name_is_no_command_and_no_markup(terminal: Terminal) -> None:
+    made = with_a_hostile_name()
+    text = drawn(heading_of(made), tables_of(made), terminal)
+    assert r"\x1b[31m[bold]m\u202e" in text
+    assert "SERVERS: no server is configured" in text
+
+
+def test_no_line_is_wider_than_the_terminal(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    made = state()
+    assert all(len(line) <= 60 for line in drawn(heading_of(made), tables_of(made), terminal).splitlines())

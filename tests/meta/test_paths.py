@@ -8,8 +8,9 @@ import pytest
 
 from tests.meta.building import PACKAGE
 
-# The table itself, what a probe asks, and the stand-in server, which has a table of its own.
-_NAMES_PATHS: Final = ("api/routes.py", "fleet/judging.py", "simulate/")
+# The table itself, what a probe asks, the option that adds paths (it stands below the table; a test compares
+# the two), and the stand-in server, which has a table of its own.
+_NAMES_PATHS: Final = ("api/routes.py", "fleet/judging.py", "config/paths.py", "simulate/")
 
 
 def paths_in(source: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from gollamas import names
 from gollamas.api import form as forms
 from gollamas.api.dialects import Dialect
 from gollamas.api.form import Form
-from gollamas.api.routes import Kind, Route, parameter
+from gollamas.api.routes import Kind, Route, media_type, parameter
 from gollamas.errors import BadRequest, BodyTooLarge, ModelNotFound, ProxyError
 from gollamas.wire import body as bodies
 from gollamas.wire.body import BadBody, Members, Pieces
@@ -93,7 +93,10 @@ def _is_zero(keep_alive: msgspec.Raw) -> bool:
 def read(route: Route, head: Head, body: Body) -> NamedModel:
     """Find the model that a request names; raises a ProxyError in Ollama's words."""
     if route.kind is not _BODY:
-        return _read_form(route, head, body) if route.kind is Kind.FORM else _read_path(route, head)
+        if route.kind is Kind.PATH:
+            return NamedModel(route, parameter(head.path))
+        if is_form(route, head):
+            return _read_form(route, head, body)
     if not head.is_plain and b"content-encoding" in head.names:
         body = _plain(route, head, bytes(body))
     try:
@@ -110,8 +113,11 @@ def read(route: Route, head: Head, body: Body) -> NamedModel:
     return named
 
 
-def _read_path(route: Route, head: Head) -> NamedModel:
-    return NamedModel(route, parameter(head.path))
+def is_form(route: Route, head: Head) -> bool:
+    """Whether the model is named in a part of a form."""
+    if route.kind is not Kind.EITHER:
+        return route.kind is Kind.FORM
+    return media_type(head.get(b"content-type") or b"") == b"multipart/form-data"
 
 
 def _find_name(route: Route, members: Members) -> NamedModel:

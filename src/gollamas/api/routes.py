@@ -1,10 +1,11 @@
-"""What every URL means: one table of Ollama's routes (0.34.3), and the answers for all that is none.
+"""What every URL means: one table of Ollama's routes (0.34.3 and some of later), and of what is none.
 
 Owns paths, methods, where the model's name is and what an answer looks like; knows nothing of servers. The
 path that a server is asked comes from here, never from a client's bytes. Nobody else compares a path: what
 is done on one route and not on another is a column.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
@@ -20,6 +21,7 @@ class Kind(Enum):
 
     BODY = auto()  # by the model in its JSON body
     FORM = auto()  # by the model in a part of its form
+    EITHER = auto()  # by the model in its body, which is a form where its Content-Type says so, else JSON
     PATH = auto()  # by the model in its path
     TAGS = auto()
     PS = auto()
@@ -28,6 +30,9 @@ class Kind(Enum):
     STATUS = auto()
     ROOT = auto()
     LATER = auto()  # known to Ollama, not served yet
+
+
+_ROUTED: Final = (Kind.BODY, Kind.FORM, Kind.EITHER, Kind.PATH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,6 +59,9 @@ class Route:
     whole: Shape | None = None  # how an answer in one body carries the model's name
     streamed: Shape | None = None  # how one in lines or events does, where that differs
     names_only_to: bytes = b""  # clients whose answers carry it, by the start of their User-Agent
+    answers_anything: bool = (
+        False  # bytes of any kind: an answer carries the name only where its type says JSON
+    )
 
     # Derived, since every request asks.
     allowed: tuple[bytes, ...] = field(init=False)  # HOT: a tuple, for none of them is hashed
@@ -64,7 +72,7 @@ class Route:
         """Derive what every request asks."""
         object.__setattr__(self, "allowed", tuple(method.encode() for method in self.methods))
         object.__setattr__(self, "upstream", self.path.encode())
-        object.__setattr__(self, "is_routed", self.kind in (Kind.BODY, Kind.FORM, Kind.PATH))
+        object.__setattr__(self, "is_routed", self.kind in _ROUTED)
 
     @property
     def allow(self) -> bytes:
@@ -211,6 +219,23 @@ ROUTES: Final = (
         loads=True,
         own_types=_JSON_OR_LINES,  # it is a stream inside, and says so
     ),
+    # Since 0.40.8 and 0.35: what they answer was not seen yet, so none of it proves that an Ollama is there.
+    Route(
+        path="/v1/audio/speech",
+        kind=Kind.BODY,
+        dialect=Dialect.OPENAI,
+        takes_zstd=True,
+        loads=True,
+        answers_anything=True,
+    ),
+    Route(
+        path="/v1/systemone",
+        kind=Kind.BODY,
+        dialect=Dialect.OPENAI,
+        takes_zstd=True,
+        loads=True,
+        answers_anything=True,
+    ),
     Route(
         path="/v1/models/:model",
         kind=Kind.PATH,
@@ -247,11 +272,38 @@ BY_PATH: Final = {r.path.encode(): r for r in ROUTES if ":" not in r.path}
 _MODEL: Final = next(r for r in ROUTES if r.kind is Kind.PATH)
 _BLOB: Final = next(r for r in ROUTES if r.path == "/api/blobs/:digest")
 _PREFIXES: Final = ((b"/v1/models/", _MODEL), (b"/api/blobs/", _BLOB))
+# How an answer of any kind carries the name, where it does.
+_BY_TYPE: Final = {
+    b"application/json": Shape.WHOLE,
+    b"application/x-ndjson": Shape.NATIVE_LINES,
+    b"text/event-stream": Shape.CHAT_EVENTS,  # whatever the order of the members
+}
+
+
+def table(configured: Iterable[str]) -> dict[bytes, Route]:
+    """`BY_PATH` with the routes that a configuration adds, of which no more is known than their path."""
+    added = {
+        path.encode(): Route(
+            path=path,
+            kind=Kind.EITHER,
+            dialect=Dialect.OPENAI,
+            takes_zstd=True,
+            loads=True,
+            answers_anything=True,
+        )
+        for path in configured
+    }
+    return {**BY_PATH, **added} if added else BY_PATH
 
 
 def is_own_answer(route: Route, status: int, content_type: bytes) -> bool:
     """Whether an answer to inference is one that only Ollama gives: a 2xx in the route's own type."""
-    return 200 <= status < 300 and content_type.partition(b";")[0].strip().lower() in route.own_types
+    return 200 <= status < 300 and media_type(content_type) in route.own_types
+
+
+def media_type(content_type: bytes) -> bytes:
+    """The type alone, in lower case."""
+    return content_type.partition(b";")[0].strip().lower()
 
 
 def shape_of(route: Route, content_type: bytes, user_agent: bytes = b"") -> Shape | None:
@@ -259,6 +311,8 @@ def shape_of(route: Route, content_type: bytes, user_agent: bytes = b"") -> Shap
 
     A reply to `stream: true` can be one body: a load or unload. So its Content-Type decides.
     """
+    if route.answers_anything:
+        return _BY_TYPE.get(media_type(content_type))
     if not user_agent.startswith(route.names_only_to):
         return None
     if content_type[:20].lower().startswith((b"application/x-ndjson", b"text/event-stream")):
@@ -266,15 +320,15 @@ def shape_of(route: Route, content_type: bytes, user_agent: bytes = b"") -> Shap
     return route.whole
 
 
-def find(path: bytes) -> Route | None:
-    """The route of a path, still percent-encoded; None where Ollama has none there."""
-    route = BY_PATH.get(path)
+def find(path: bytes, by_path: dict[bytes, Route] = BY_PATH) -> Route | None:
+    """The route of a path, still percent-encoded; None where there is none."""
+    route = by_path.get(path)
     if route is not None:
         return route
     for prefix, with_parameter in _PREFIXES:
         if path.startswith(prefix) and parameter(path):
             return with_parameter
-    return BY_PATH.get(_decoded(path)) if b"%" in path else None
+    return by_path.get(_decoded(path)) if b"%" in path else None
 
 
 def parameter(path: bytes) -> str:
@@ -293,7 +347,9 @@ def _decoded(path: bytes) -> bytes:
     return unquote_to_bytes(path)
 
 
-def redirect(path: bytes, method: bytes, query: bytes) -> Redirect | None:
+def redirect(
+    path: bytes, method: bytes, query: bytes, by_path: dict[bytes, Route] = BY_PATH
+) -> Redirect | None:
     """Where Ollama sends a path with doubled slashes or with a slash too many, if that is a route of ours.
 
     Doubled slashes are net/http's business, whatever the method; the last slash is gin's, which looks for a
@@ -305,10 +361,10 @@ def redirect(path: bytes, method: bytes, query: bytes) -> Redirect | None:
     while b"//" in clean:
         clean = clean.replace(b"//", b"/")
     if clean != path:
-        is_ours = find(clean) is not None or find(clean.rstrip(b"/")) is not None
+        is_ours = find(clean, by_path) is not None or find(clean.rstrip(b"/"), by_path) is not None
         return Redirect(307, _with_query(clean, query)) if is_ours else None
     clean = path.rstrip(b"/")
-    route = find(clean) if clean not in (path, b"") else None
+    route = find(clean, by_path) if clean not in (path, b"") else None
     if route is None or method not in route.allowed:
         return None
     return Redirect(301 if method == b"GET" else 307, _with_query(clean, query))

@@ -13,6 +13,7 @@ from gollamas.config.document import Items, Members, Scalar, Value, read_documen
 from gollamas.config.faults import Findings, nearest
 from gollamas.config.given import Gathered, Given, Pair, ReadFile, ServerEntry
 from gollamas.config.options import CONFIG, ENTRIES, LATER, LATER_OF_MODEL, VALUES
+from gollamas.config.paths import EXAMPLE
 from gollamas.config.synonyms import meant_by, nearest_to
 from gollamas.config.values import Origins
 
@@ -89,7 +90,12 @@ class _File:
         self._said = said
 
     def read(self, root: Members) -> None:
-        lists = {"servers": self._servers, "models": self._models, "aliases": self._aliases}
+        lists = {
+            "servers": self._servers,
+            "models": self._models,
+            "aliases": self._aliases,
+            "routes": self._paths,
+        }
         options = {option.key: option for option in VALUES}
         for key, value in self._known(root, _KEYS, LATER, _meant_at_top):
             if _is_nothing(value):
@@ -210,6 +216,17 @@ class _File:
                     f"Write `{name}: llama3.2`",
                     _names(name, f"{name}: llama3.2"),
                 )
+
+    def _paths(self, value: Value) -> None:
+        if isinstance(value, Members):
+            self._findings.fault(
+                value.place,
+                "`routes` is a mapping, not a list of paths",
+                f"Write `routes: [{EXAMPLE}]`, or `models:` for models and their servers",
+            )
+            return
+        nodes = value.nodes if isinstance(value, Items) else (value,)
+        self._said.routes += (given for node in nodes if (given := self._text(node, "routes")))
 
     def _known(
         self,

@@ -48,3 +48,4 @@ class Gathered:
     servers: list[ServerEntry] = field(default_factory=list)
     models: list[Pair] = field(default_factory=list)
     aliases: list[Pair] = field(default_factory=list)
+    routes: list[Given] = field(default_factory=list)  # each a list of paths

@@ -12,7 +12,8 @@ from typing import Any, Final
 from gollamas.config.faults import Findings, Unusable
 from gollamas.config.given import Gathered, ReadFile
 from gollamas.config.model import Config, Expose, Model
-from gollamas.config.options import ALIASES, MODELS, SERVERS, VALUES
+from gollamas.config.options import ALIASES, MODELS, ROUTES, SERVERS, VALUES
+from gollamas.config.paths import paths_of
 from gollamas.config.routes import aliases_of, models_of
 from gollamas.config.servers import Servers
 from gollamas.config.sources import Sources, gather
@@ -71,6 +72,7 @@ def load_with_origins(
     has_models = bool(said.models) or findings.has_lost(MODELS.key)
     values["expose"] = _expose(values, origins, has_models=has_models, findings=findings)
     aliases, alias_places = aliases_of(said.aliases, models, values["expose"], findings)
+    route_places = paths_of(said.routes, findings)
     _look_at_ports(values, origins, findings)
     findings.raise_faults()
     if values["expose"] is Expose.CONFIGURED and models:
@@ -79,6 +81,7 @@ def load_with_origins(
         (SERVERS.key, {name: (placed.place,) for name, placed in servers.placed.items()}),
         (MODELS.key, model_places),
         (ALIASES.key, alias_places),
+        (ROUTES.key, route_places),
     ):
         origins |= {(key, name): ", ".join(where) for name, where in places.items()}
     config = Config(
@@ -86,6 +89,7 @@ def load_with_origins(
         servers={name: placed.server for name, placed in servers.placed.items()},
         models=models,
         aliases=aliases,
+        routes=tuple(route_places),
         warnings=tuple(findings.warnings),
     )
     return Loaded(config, origins)

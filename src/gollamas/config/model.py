@@ -100,6 +100,7 @@ class Config:
     origins: tuple[str, ...] = ()  # added to Ollama's own defaults
     server_header: bool = True
     replay_inference: bool = True
+    routes: tuple[str, ...] = ()  # paths under /v1 that are routed by their model beside Ollama's
     max_head: int = 64 * 1024
     max_fields: int = 200
     max_body: int = 64 * 1024 * 1024

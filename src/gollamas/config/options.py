@@ -9,6 +9,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
 from gollamas.config.model import Config
+from gollamas.config.paths import WRITTEN
 from gollamas.config.values import (
     Count,
     Duration,
@@ -65,7 +66,7 @@ class _Declared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntriesOption(_Declared):
-    """Entries NAME=TARGET; those of all sources add up."""
+    """Entries, NAME=TARGET or a path; those of all sources add up."""
 
     entry: str
 
@@ -154,6 +155,15 @@ MODELS: Final = _entries(
     "a model and a server that runs it; again for another server",
 )
 ALIASES: Final = _entries("aliases", "--alias", "--aliases", "ALIAS=MODEL", "another name for a model")
+# No bare variable: the Go program has none of this name, and others may.
+ROUTES: Final = EntriesOption(
+    key="routes",
+    help="a path under /v1 that Ollama has and gollamas does not know: its POSTs go where their model is",
+    flags=("--route",),
+    plural=("--routes",),
+    variables=(_PREFIX + "ROUTES",),
+    entry=WRITTEN,
+)
 
 VALUES: Final = (
     _option(
@@ -206,9 +216,9 @@ VALUES: Final = (
     _option("probe_interval", Duration(0.01, _DAY), "time between two looks at a server"),
     _option("grace", Duration(0.0, _DAY), "how long answers may go on after a request to stop"),
 )
-ENTRIES: Final = (SERVERS, MODELS, ALIASES)
+ENTRIES: Final = (SERVERS, MODELS, ALIASES, ROUTES)
 # In the order of the documentation: what people set first stands first.
-OPTIONS: Final[tuple[Option, ...]] = (VALUES[0], SERVERS, MODELS, ALIASES, CONFIG, *VALUES[1:])
+OPTIONS: Final[tuple[Option, ...]] = (VALUES[0], SERVERS, MODELS, ALIASES, CONFIG, ROUTES, *VALUES[1:])
 
 # Keys of the file that a later release reads; files written for it start today, with a warning.
 LATER: Final = ("keep_alive", "num_ctx", "preload", "ping")

@@ -10,7 +10,7 @@ from typing import Final
 from gollamas.config.faults import on_one_line
 from gollamas.config.load import Loaded
 from gollamas.config.model import Server
-from gollamas.config.options import ALIASES, MODELS, SERVERS, VALUES, ValueOption
+from gollamas.config.options import ALIASES, MODELS, ROUTES, SERVERS, VALUES, ValueOption
 from gollamas.config.values import Count
 
 HIDDEN: Final = "***"
@@ -36,8 +36,10 @@ def as_yaml(loaded: Loaded) -> str:
                 for alias in config.aliases.values()
             },
         ),
+        (ROUTES, {path: [f"- {_text(path)}"] for path in config.routes}),
     ):
-        lines.append(f"{option.key}:" if entries else f"{option.key}: {{}}")
+        nothing = "[]" if option is ROUTES else "{}"
+        lines.append(f"{option.key}:" if entries else f"{option.key}: {nothing}")
         for name, (first, *more) in entries.items():
             lines.append(_commented(f"  {first}", loaded.origins[option.key, name]))
             lines += (f"    {line}" for line in more)

@@ -6,7 +6,8 @@ Owns the shapes of servers, models and aliases in it; the values' shapes are tho
 import json
 from typing import Any, Final
 
-from gollamas.config.options import ALIASES, LATER, LATER_OF_MODEL, MODELS, SERVERS, VALUES
+from gollamas.config.options import ALIASES, LATER, LATER_OF_MODEL, MODELS, ROUTES, SERVERS, VALUES
+from gollamas.config.paths import EXAMPLE
 
 _TEXT: Final = {"type": ["string", "number", "boolean"]}
 _SERVER_LIST: Final = {"anyOf": [{"type": "array", "items": _TEXT, "minItems": 1}, _TEXT]}
@@ -21,6 +22,7 @@ def schema() -> dict[str, Any]:
         },
         MODELS.key: {"description": _sentence(MODELS.help), "anyOf": [_models(), _NOTHING]},
         ALIASES.key: {"description": _sentence(ALIASES.help), "anyOf": [_mapping(_TEXT), _NOTHING]},
+        ROUTES.key: {"description": _sentence(ROUTES.help), "anyOf": [_paths(), _NOTHING]},
     }
     for option in VALUES:
         text = f"{_sentence(option.help)} Accepts: {option.accepts}."
@@ -61,6 +63,11 @@ def _servers() -> dict[str, Any]:
 
 def _plain_servers() -> dict[str, Any]:
     return {"type": "array", "items": {"type": "string"}}
+
+
+def _paths() -> dict[str, Any]:
+    path = {"type": "string", "examples": [EXAMPLE]}
+    return {"anyOf": [{"type": "array", "items": path}, path]}
 
 
 def _models() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from gollamas.config.faults import Findings, Unusable, nearest
 from gollamas.config.flags import VERB_SYNONYMS, VERBS, Flags, read_flags
 from gollamas.config.given import Gathered, Given, ReadFile, ServerEntry
 from gollamas.config.lists import is_url, unquoted
-from gollamas.config.options import ALIASES, CONFIG, MODELS, OPTIONS, SERVERS, VALUES, Option
+from gollamas.config.options import ALIASES, CONFIG, MODELS, OPTIONS, ROUTES, SERVERS, VALUES, Option
 from gollamas.config.synonyms import meant_by, nearest_to
 
 PREFIX: Final = "GOLLAMAS_"
@@ -52,6 +52,7 @@ def gather(sources: Sources, findings: Findings) -> Gathered:
         said.aliases += pairs_of(given, ALIASES, findings)
     for given in _lists(SERVERS, flags, sources.environ, findings):
         said.servers += servers_of(given, findings)
+    said.routes += _lists(ROUTES, flags, sources.environ, findings)
     said.servers += _positional(flags.words, findings)
     _look_for_unknown_variables(sources.environ, findings)
     if path := _value(CONFIG, flags, sources.environ):
@@ -148,3 +149,4 @@ def _join(said: Gathered, from_file: Gathered, findings: Findings) -> None:
     said.servers += from_file.servers
     said.models += from_file.models
     said.aliases += from_file.aliases
+    said.routes += from_file.routes

@@ -19,7 +19,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "config": "conf config_file config_path configuration file cfg c f",
     "listen": "port host bind bind_address listen_address listen_addr listen_port http http_port p b l",
     "servers": "server backend upstream endpoint url node ollama ollama_host ollama_url target",
-    "models": "model route",
+    "models": "model",
     "aliases": "model_alias",
     "admin": "metrics metrics_address metrics_port metrics_listen admin_address admin_port admin_listen",
     "level": "log log_level loglevel logging verbosity",

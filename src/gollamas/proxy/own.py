@@ -43,7 +43,7 @@ class Own:
         """Answer what no server is asked for one model: the gate's verdict, a wrong path, a listing."""
         route = turn.route
         try:
-            refused = not_served(turn.head, route, verdict)
+            refused = not_served(turn, verdict)
             if refused is not None:
                 answer, turn.event.error = refused
             else:
@@ -97,16 +97,17 @@ async def _send(turn: Turn[Route | None], answer: Answer) -> None:
             turn.event.bytes_out = writer.bytes_out
 
 
-def not_served(head: Head, route: Route | None, verdict: Verdict) -> tuple[Answer, str | None] | None:
+def not_served(turn: Turn[Route | None], verdict: Verdict) -> tuple[Answer, str | None] | None:
     """Answer who may not ask, and what is not there; None where the route serves this request.
 
     Beside the answer stands why it is an error, for the log; None where it is none.
     """
+    head, route = turn.head, turn.route
     if verdict.status is not None:
         allow = [(b"Allow", route.allow)] if route is not None and head.method == b"OPTIONS" else []
         return Answer(verdict.status, allow), verdict.reason
     if route is None or head.method not in route.allowed:
-        answer = _no_route(head, route)
+        answer = _no_route(head, route, turn.snapshot.by_path)
         return answer, _why_not(route) if answer.status >= 400 else None
     return None
 
@@ -123,11 +124,11 @@ def _why_not(route: Route | None) -> str:
     return f"method not allowed: {route.path} takes {route.allow.decode()}"
 
 
-def _no_route(head: Head, route: Route | None) -> Answer:
+def _no_route(head: Head, route: Route | None, by_path: dict[bytes, Route]) -> Answer:
     """What Ollama answers where it has no such route, or the route not this method."""
     if route is not None:
         return Answer(405, [(b"Allow", route.allow), dialects.TEXT_PLAIN], b"405 method not allowed")
-    other = routes.redirect(head.path, head.method, head.query)
+    other = routes.redirect(head.path, head.method, head.query, by_path)
     if other is None:
         return Answer(404, [dialects.TEXT_PLAIN], b"404 page not found")
     fields = [(b"Location", other.location)]

@@ -63,6 +63,7 @@ class Relay:
     _connection: ServerConnection | None
     _held_head: AnswerHead | None = None
     is_events = False
+    _is_opaque = False  # bytes among which no word of ours may stand
     _seen = 0
 
     def __init__(
@@ -197,7 +198,11 @@ class Relay:
     def _break_off(self, text: str, outcome: Outcome) -> None:
         """Tell the client that the answer is not whole."""
         if self._writer is not None:
-            self._call.break_off(self._writer, text, is_event_stream=self.is_events)
+            if self._is_opaque:
+                self._call.event.error = text
+                self._client.break_off(self._writer, b"")
+            else:
+                self._call.break_off(self._writer, text, is_event_stream=self.is_events)
         self._finish(outcome)
 
     # -- what the call reads -------------------------------------------------------------------------
@@ -274,7 +279,10 @@ class Relay:
         if server is not None and not server.is_well:
             self._prove(server, reader, now)
         if writer.ends is not _BY_LENGTH:
-            self.is_events = reader.names.get(b"content-type", b"").startswith(_EVENTS)
+            content_type = reader.names.get(b"content-type", b"")
+            self.is_events = content_type.startswith(_EVENTS)
+            if call.route.answers_anything:
+                self._is_opaque = shape_of(call.route, content_type) is None
         if is_whole:
             self.ended_at = now
         else:

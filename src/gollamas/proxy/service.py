@@ -8,7 +8,7 @@ import re
 import secrets
 from typing import Final
 
-from gollamas.api import dialects, routes
+from gollamas.api import dialects, inference, routes
 from gollamas.api.dialects import Dialect
 from gollamas.api.gate import Gate, Verdict
 from gollamas.api.routes import Kind, Route
@@ -24,6 +24,7 @@ from gollamas.wire.message import Body, Budget, Head
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
 _HEX: Final = [f"{number:02x}" for number in range(256)]
+_BODY: Final = Kind.BODY  # HOT: CPython 3.11 looks a member of an Enum up by a slow path
 _METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 
 
@@ -50,13 +51,14 @@ class Proxy:
     def on_head(self, client: ClientConnection, head: Head) -> Judged:
         """Name who answers; where nothing is served, nothing is read of a body that has yet to come."""
         request_id = self._new_id() if head.is_plain else self._id_of(head)
-        route = routes.BY_PATH.get(head.path) or routes.find(head.path)
+        by_path = self._snapshot.by_path
+        route = by_path.get(head.path) or routes.find(head.path, by_path)
         verdict = self._gate.judge(head)
         if verdict.status is None and route is not None and route.is_routed and head.method in route.allowed:
             exchange = Exchange(self._context, self._snapshot, client, head, route, request_id)
             if verdict.lines:
                 exchange.lines += verdict.lines
-            if route.kind is Kind.FORM:
+            if route.kind is not _BODY and inference.is_form(route, head):
                 exchange.room = self._room_for_forms
             return exchange
         turn = _Ours(self._context, self._snapshot, client, head, route, request_id)
@@ -115,7 +117,7 @@ class _Ours(Turn[Route | None]):
 
     def refuse(self, error: ProxyError) -> None:
         """Answer why its body was not read; where nothing is served, that is why."""
-        refused = not_served(self.head, self.route, self._verdict)
+        refused = not_served(self, self._verdict)
         if refused is None:
             super().refuse(error)
             return

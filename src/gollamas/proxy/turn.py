@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from gollamas.api import dialects
+from gollamas.api import dialects, routes
 from gollamas.api.dialects import Dialect
 from gollamas.api.inference import MiddlewareRefused, PassthroughRefused
 from gollamas.api.outbound import Target
@@ -29,7 +29,7 @@ from gollamas.wire.outgoing import AnswerWriter
 class Snapshot:
     """One configuration, ready to use. A request keeps the one that it began with."""
 
-    __slots__ = ("config", "connections", "replays", "room", "routing", "targets")
+    __slots__ = ("by_path", "config", "connections", "replays", "room", "routing", "targets")
 
     def __init__(
         self, config: Config, routing: Routing, targets: Mapping[str, Target], connections: Mapping[str, Kept]
@@ -41,6 +41,7 @@ class Snapshot:
         # HOT: what every request asks of its configuration, which is compiled to a look-up by name.
         self.room = Room(config.max_body)
         self.replays = config.replay_inference
+        self.by_path = routes.table(config.routes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import pytest
 
 from gollamas.api import dialects, inference
 from gollamas.api.inference import MiddlewareRefused, NamedModel, prepare, prepare_in_pieces
-from gollamas.api.routes import ROUTES, Kind, Route, find
+from gollamas.api.routes import ROUTES, Kind, Route, find, table
 from gollamas.errors import ModelNotFound, ProxyError
 from gollamas.wire.message import Request
 from tests.recorded import NEWEST, case, make_head
@@ -277,6 +277,24 @@ def test_only_the_name_is_changed() -> None:
     assert prepare(named, "smol") == same
     assert prepare(named, 'a"b') == same.replace(b'"MODEL":"smol"', b'"MODEL":"a\\"b"')
     assert prepare(named, "smol") == same  # an attempt leaves nothing behind for the next
+
+
+def test_on_a_configured_route_the_model_is_read_of_json_or_of_a_form() -> None:
+    """Its Content-Type tells a form; whatever else it says, it is JSON."""
+    route = table(["/v1/new/thing"])[b"/v1/new/thing"]
+    for content_type in (b"", b"application/json", b"text/plain"):
+        named = read(route, request(CHAT, content_type=content_type))
+        assert (named.name, inference.is_form(route, request(content_type=content_type).head)) == (
+            "smol",
+            False,
+        )
+        assert prepare(named, "other") == CHAT.replace(b"smol", b"other")
+    whole = request(FORM, content_type=TYPE.replace(b"multipart", b"Multipart"))
+    assert inference.is_form(route, whole.head)
+    assert b"".join(prepare_in_pieces(read(route, whole), "other")) == prepare(form(FORM), "other")
+    for body, content_type in ((b"{}", b""), (END, TYPE)):
+        with pytest.raises(ProxyError, match="model is required"):
+            read(route, request(body, content_type=content_type))
 
 
 def test_one_key_goes_on_once() -> None:

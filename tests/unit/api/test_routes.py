@@ -4,6 +4,7 @@ import pytest
 
 from gollamas.api.dialects import Dialect
 from gollamas.api.routes import (
+    BY_PATH,
     ROUTES,
     Kind,
     Redirect,
@@ -13,6 +14,7 @@ from gollamas.api.routes import (
     parameter,
     redirect,
     shape_of,
+    table,
 )
 from gollamas.wire.lines import Shape
 from gollamas.wire.tail import Telling
@@ -44,6 +46,8 @@ TABLE = {
     "/v1/responses": ("POST", Dialect.OPENAI, False),
     "/v1/messages": ("POST", Dialect.ANTHROPIC, False),
     "/v1/audio/transcriptions": ("POST", Dialect.OPENAI, False),
+    "/v1/audio/speech": ("POST", Dialect.OPENAI, False),
+    "/v1/systemone": ("POST", Dialect.OPENAI, False),
 }
 # What an answer looks like on the routes that infer: how it tells its counts, how it carries the model's name
 # in one body and in pieces, and what it may come as beside a JSON object.
@@ -61,6 +65,7 @@ ANSWERS = {
     "/v1/audio/transcriptions": (None, None, None, {LINES}),
 }
 JSON = b"application/json"
+ANYTHING = {"/v1/audio/speech", "/v1/systemone"}  # what they answer is not known
 PLAIN = [route for route in ROUTES if ":" not in route.path]
 
 
@@ -91,7 +96,55 @@ def test_an_answer_on_a_route_that_infers_looks_like_ollamas(path: str) -> None:
 def test_no_other_answer_is_inference(route: Route) -> None:
     """It loads no model, tells no counts and is no sign of health."""
     said = (route.loads, route.telling, route.own_types, route.streamed)
-    assert (said == (False, None, frozenset(), None)) is (route.path not in ANSWERS)
+    nothing: tuple[bool, None, frozenset[bytes], None] = (route.path in ANYTHING, None, frozenset(), None)
+    assert (said == nothing) is (route.path not in ANSWERS)
+    assert route.answers_anything is (route.path in ANYTHING)
+
+
+@pytest.mark.parametrize("path", sorted(ANYTHING))
+def test_an_answer_of_any_kind_carries_a_name_only_where_it_says_that_it_is_json(path: str) -> None:
+    kinds: dict[bytes, Shape | None] = {
+        JSON: Shape.WHOLE,
+        b"Application/JSON; charset=utf-8": Shape.WHOLE,
+        EVENTS: Shape.CHAT_EVENTS,
+        LINES: Shape.NATIVE_LINES,
+    }
+    for kind in (
+        b"",
+        b"audio/mpeg",
+        b"audio/wav",
+        b"application/octet-stream",
+        b"text/plain",
+        JSON + b"-seq",
+    ):
+        kinds[kind] = None
+    assert {kind: shape_of(route_of(path), kind) for kind in kinds} == kinds
+
+
+def test_a_table_with_configured_routes_finds_and_redirects_them() -> None:
+    by_path = table(["/v1/new/thing"])
+    route = by_path[b"/v1/new/thing"]
+    assert (route.kind, route.dialect, route.allow) == (Kind.EITHER, Dialect.OPENAI, b"POST")
+    assert (route.answers_anything, route.loads, route.is_routed) == (True, True, True)
+    assert (route.telling, route.own_types) == (None, frozenset())
+    assert {path: by_path[path] for path in BY_PATH} == BY_PATH
+    for path in (b"/v1/new/thing", b"/v1/new/%74hing"):
+        assert find(path, by_path) is route
+        assert find(path) is None
+    for path, location in (
+        (b"/v1/new/thing/", b"/v1/new/thing"),
+        (b"//v1/new/thing", b"/v1/new/thing"),
+        (b"/v1//new/thing/", b"/v1/new/thing/"),
+    ):
+        assert redirect(path, b"POST", b"", by_path) == Redirect(307, location)
+        assert redirect(path, b"POST", b"") is None
+    assert redirect(b"/v1/new/thing/", b"GET", b"", by_path) is None
+    assert find(b"/v1/models/x", by_path) is find(b"/v1/models/x")
+
+
+def test_without_configured_routes_the_table_is_ollamas_own() -> None:
+    """Nothing is copied, so nothing is slower."""
+    assert table(()) is BY_PATH
 
 
 def test_few_other_answers_carry_a_models_name() -> None:
@@ -101,7 +154,8 @@ def test_few_other_answers_carry_a_models_name() -> None:
     assert shape_of(entry, JSON) is Shape.MODEL_ENTRY
     assert shape_of(show, JSON, b"GitHubCopilotChat/0.2") is Shape.SHOW_BASENAME
     assert shape_of(show, JSON) is shape_of(show, JSON, b"GitHubCopilot/1") is None
-    others = [route for route in ROUTES if route.path not in ANSWERS and route not in (entry, show)]
+    named = (entry, show)
+    others = [route for route in ROUTES if route.path not in {*ANSWERS, *ANYTHING} and route not in named]
     assert {shape_of(route, JSON, b"GitHubCopilotChat/0.2") for route in others} == {None}
 
 
@@ -232,7 +286,7 @@ def test_routes_by_model_are_those_with_a_name_to_read() -> None:
     assert routed == {
         "/api/generate", "/api/chat", "/api/embed", "/api/embeddings", "/api/show", "/v1/chat/completions",
         "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages", "/v1/audio/transcriptions",
-        "/v1/models/:model",
+        "/v1/models/:model", *ANYTHING,
     }  # fmt: skip
     assert {route.path for route in ROUTES if route.loads} == routed - {"/api/show", "/v1/models/:model"}
     assert {route.path for route in ROUTES if route.minds_case} == {"/api/embeddings"}
@@ -245,12 +299,13 @@ def test_zstd_is_taken_where_ollama_takes_it() -> None:
         "/v1/embeddings",
         "/v1/responses",
         "/v1/messages",
+        *ANYTHING,  # where it is not known whether Ollama does
     }
 
 
 def test_a_name_beside_the_model_is_read_where_ollama_reads_it() -> None:
     assert {route.path for route in ROUTES if route.reads_name and route.kind is not Kind.LATER} == {
-        "/api/show"
+        "/api/show",
     }
     assert {route.path for route in ROUTES if route.reads_name and route.kind is Kind.LATER} == {
         "/api/pull",

@@ -59,12 +59,14 @@ def test_quotes_around_a_variable_are_dropped(option: ValueOption, quotes: str) 
 @pytest.mark.parametrize("quotes", QUOTED)
 def test_quotes_around_entries_are_dropped(option: EntriesOption, quotes: str) -> None:
     """Around the variable, around each entry, and around each side of its `=`."""
-    name, target = {"servers": ("c9", SERVER), "models": ("m9", SERVER), "aliases": ("a9", "m1")}[option.key]
-    whole = f"{name}={target}"
-    for text in (quotes.format(whole), f"{quotes.format(whole)},", f"'{name}'=\"{target}\"\n{whole}"):
+    name, target = {
+        "servers": ("c9", SERVER), "models": ("m9", SERVER), "aliases": ("a9", "m1"), "routes": ("/v1/r9", "")
+    }[option.key]  # fmt: skip
+    whole, parts = (f"{name}={target}", f"'{name}'=\"{target}\"") if target else (name, f"'{name}'")
+    for text in (quotes.format(whole), f"{quotes.format(whole)},", f"{parts}\n{whole}"):
         for variable in option.variables:
             config = config_of("--proxy", f"m1={SERVER}", env={variable: text})
-            assert name in {*config.servers, *routes(config), *aliases(config)}
+            assert name in {*config.servers, *routes(config), *aliases(config), *config.routes}
 
 
 def test_a_quoted_origin_is_one_that_matches() -> None:

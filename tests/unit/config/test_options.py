@@ -48,7 +48,7 @@ SAMPLES = {
 SERVER = "http://gpu-1:11434"
 VALUE_FLAGS = [(option, flag) for option in VALUES for flag in option.flags]
 VALUE_VARIABLES = [(option, variable) for option in VALUES for variable in option.variables]
-ENTRY = {"servers": f"gpu-9={SERVER}", "models": f"m9={SERVER}", "aliases": "a9=m1"}
+ENTRY = {"servers": f"gpu-9={SERVER}", "models": f"m9={SERVER}", "aliases": "a9=m1", "routes": "/v1/r9"}
 
 
 def sample(option: ValueOption) -> object:
@@ -58,7 +58,7 @@ def sample(option: ValueOption) -> object:
 
 def test_every_value_has_a_sample_and_a_field() -> None:
     """The samples, the declarations and the fields of Config name the same options."""
-    by_hand = {"servers", "models", "aliases", "warnings", "admin_is_default"}
+    by_hand = {"servers", "models", "aliases", "routes", "warnings", "admin_is_default"}
     assert SAMPLES.keys() == {option.key for option in VALUES}
     assert {field.name for field in dataclasses.fields(Config)} - by_hand == SAMPLES.keys()
     assert {option.key for option in ENTRIES} == by_hand - {"warnings", "admin_is_default"}
@@ -150,7 +150,7 @@ def test_entries_come_from_every_flag_and_variable(option: EntriesOption) -> Non
         forms += [([], {variable: text}) for variable in option.variables]
     for argv, env in forms:
         config = config_of(*base, *argv, env=env)
-        names = {*config.servers, *routes(config), *aliases(config)}
+        names = {*config.servers, *routes(config), *aliases(config), *config.routes}
         assert entry.partition("=")[0] in names, (argv, env)
 
 
@@ -158,21 +158,25 @@ def test_entries_come_from_every_flag_and_variable(option: EntriesOption) -> Non
 def test_a_plural_flag_beats_its_variable_and_the_prefixed_variable_the_bare_one(
     option: EntriesOption,
 ) -> None:
-    """Of plural flag, prefixed and bare variable only the first that is there speaks; singular flags add."""
-    said = {name: ENTRY[option.key].replace("9=", f"{name}=") for name in ("S", "P", "V", "B")}
+    """Of plural flag, prefixed and bare variable only the first that is there speaks; singular flags add.
+
+    Whatever the file says is there, too; not every option has a bare variable.
+    """
+    said = {name: ENTRY[option.key].replace("9", name) for name in ("S", "P", "V", "B")}
     base = ["--proxy", f"m1={SERVER}"]
-    prefixed, bare = option.variables
-    env = {prefixed: said["V"], bare: said["B"]}
+    prefixed, *bare = option.variables
+    env = {prefixed: said["V"], **dict.fromkeys(bare, said["B"])}
 
     def names(*argv: str, env: dict[str, str]) -> str:
         config = config_of(*base, *argv, env=env)
-        found = {*config.servers, *routes(config), *aliases(config)}
+        found = {*config.servers, *routes(config), *aliases(config), *config.routes}
         return "".join(name for name in said if any(known.endswith(name) for known in found))
 
     single, plural = f"{option.flags[0]}={said['S']}", f"{option.plural[0]}={said['P']}"
     assert names(single, plural, env=env) == "SP"
     assert names(single, env=env) == "SV"
-    assert names(env={bare: said["B"]}) == "B"
+    if bare:
+        assert names(env={bare[0]: said["B"]}) == "B"
     assert names(env={**env, prefixed: ""}) == ""
     assert names(f"{option.plural[0]}=", env=env) == ""
 

@@ -92,3 +92,13 @@ def test_the_line_of_the_readme(shell: Shell) -> None:
     for line in lines:
         done = shell.run(*line.split(), asks="Hello")
         assert (done.returncode, bool(done.stdout.strip())) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "pull"])
+def test_a_mistyped_model_ends_in_the_command_that_pulls_it(shell: Shell, verb: str) -> None:
+    """The sentence is shown whole; `run` pulls after the 404 of `/api/show`."""
+    done = shell.run(verb, "typo")
+    assert done.returncode == 1
+    said = re.search(r"none of the servers \((.+)\) has the model 'typo'.*", done.stderr)
+    assert said, done.stderr
+    assert re.search(r": OLLAMA_HOST=http://127\.0\.0\.1:\d+ ollama pull typo$", said[0]), said[0]

@@ -29,6 +29,7 @@ class Kind(Enum):
     VERSION = auto()
     STATUS = auto()
     ROOT = auto()
+    PULL = auto()  # not served yet: the answer says where the model in its body is, or how to get it
     LATER = auto()  # known to Ollama, not served yet
 
 
@@ -249,7 +250,7 @@ ROUTES: Final = (
     Route(path="/api/version", kind=Kind.VERSION, methods=("HEAD", "GET")),
     Route(path="/api/status", kind=Kind.STATUS, methods=("GET",)),
     Route(path="/", kind=Kind.ROOT, methods=("HEAD", "GET")),
-    Route(path="/api/pull", kind=Kind.LATER, streams=True, reads_name=True),
+    Route(path="/api/pull", kind=Kind.PULL, streams=True, reads_name=True),
     Route(path="/api/push", kind=Kind.LATER, streams=True, reads_name=True),
     Route(path="/api/create", kind=Kind.LATER, streams=True, reads_name=True),
     Route(path="/api/copy", kind=Kind.LATER),

@@ -10,15 +10,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gollamas.api import dialects, listing, routes
+from gollamas.api import dialects, inference, listing, pulls, routes
 from gollamas.api.gate import Verdict
 from gollamas.api.routes import Kind, Route
 from gollamas.config.model import Config
-from gollamas.errors import NotYetSupported
+from gollamas.errors import NotYetSupported, ProxyError
 from gollamas.fleet.view import View
 from gollamas.proxy.turn import Turn
 from gollamas.responder import Stream
-from gollamas.wire.message import Answer, Head
+from gollamas.wire.message import Answer, Body, Head
 
 _STATUS: Final = b'{"cloud":{"disabled":true,"source":"config"}}'
 
@@ -39,7 +39,7 @@ class Own:
         self._view = view
         self._listings = listings
 
-    async def answer(self, turn: Turn[Route | None], verdict: Verdict) -> None:
+    async def answer(self, turn: Turn[Route | None], verdict: Verdict, body: Body) -> None:
         """Answer what no server is asked for one model: the gate's verdict, a wrong path, a listing."""
         route = turn.route
         try:
@@ -48,6 +48,9 @@ class Own:
                 answer, turn.event.error = refused
             else:
                 assert route is not None  # noqa: S101 - without one nothing is served
+                if route.kind is Kind.PULL:
+                    turn.answer_error(await self._why_not_pulled(turn, route, body))
+                    return
                 answer = await self._of_route(route, turn.snapshot.config)
             await _send(turn, answer)
         except asyncio.CancelledError:
@@ -80,6 +83,15 @@ class Own:
                 return listing.version(view)
             case _:
                 raise not_yet(route)
+
+    async def _why_not_pulled(self, turn: Turn[Route | None], route: Route, body: Body) -> NotYetSupported:
+        """Say where the model that is to be pulled is, or how to get it."""
+        try:
+            name = turn.event.model = inference.read(route, turn.head, body).name
+        except ProxyError:
+            return not_yet(route)
+        await self._listings.tags()
+        return NotYetSupported(pulls.advice(name, turn.snapshot.config, self._view))
 
     async def _fresh(self, look: Callable[[], Awaitable[None]]) -> None:
         """Look anew at what a list is made of; where nothing could be seen yet, the log says why."""

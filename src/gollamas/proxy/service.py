@@ -12,7 +12,7 @@ from gollamas.api import dialects, inference, routes
 from gollamas.api.dialects import Dialect
 from gollamas.api.gate import Gate, Verdict
 from gollamas.api.routes import Kind, Route
-from gollamas.errors import NotServed, ProxyError
+from gollamas.errors import BodyTooLarge, NotServed, ProxyError
 from gollamas.events import End, RequestEnded
 from gollamas.net.contracts import Judged, Later
 from gollamas.net.downstream import ClientConnection
@@ -24,6 +24,7 @@ from gollamas.wire.message import Body, Budget, Head
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
 _HEX: Final = [f"{number:02x}" for number in range(256)]
+_MOST_PULL_BYTES: Final = 64 * 1024  # it holds a name and little else
 _BODY: Final = Kind.BODY  # HOT: CPython 3.11 looks a member of an Enum up by a slow path
 _METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 
@@ -107,18 +108,23 @@ class _Ours(Turn[Route | None]):
         route = self.route
         if route is None or verdict.status is not None or self.head.method not in route.allowed:
             self.room = Room(self.room.limit, refusal=NotServed("not served"))
+        elif route.kind is Kind.PULL:
+            self.room = Room(min(self.room.limit, _MOST_PULL_BYTES))
         elif route.kind is Kind.LATER:
             self.room = Room(self.room.limit, refusal=not_yet(route))
 
     def begin(self, body: Body) -> Later:
-        """Answer it, whatever its body says."""
+        """Answer it; what its body says counts on one route only."""
         self.event.bytes_in = len(body)
-        return self._own.answer(self, self._verdict)
+        return self._own.answer(self, self._verdict, body)
 
     def refuse(self, error: ProxyError) -> None:
         """Answer why its body was not read; where nothing is served, that is why."""
         refused = not_served(self, self._verdict)
         if refused is None:
+            route = self.route
+            if route is not None and route.kind is Kind.PULL and isinstance(error, BodyTooLarge):
+                error = not_yet(route)
             super().refuse(error)
             return
         answer, self.event.error = refused

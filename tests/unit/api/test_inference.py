@@ -297,6 +297,11 @@ def test_on_a_configured_route_the_model_is_read_of_json_or_of_a_form() -> None:
             read(route, request(body, content_type=content_type))
 
 
+def test_a_pull_names_its_model_as_ollama_reads_it() -> None:
+    for body in (b'{"model":"m"}', b'{"name":"m"}', b'{"Name":"m","model":""}', b'{"model":"m","name":"n"}'):
+        assert named_by(body, "/api/pull").name == "m"
+
+
 def test_one_key_goes_on_once() -> None:
     assert prepare(named_by(b'{"model":"a","x":1,"model":"b","x":2}'), "b") == b'{"model":"b","x":2}'
     assert prepare(named_by(b'{"model":"a"} {"model":"b"}'), "a") == b'{"model":"a"}'

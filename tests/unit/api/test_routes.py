@@ -306,9 +306,9 @@ def test_zstd_is_taken_where_ollama_takes_it() -> None:
 def test_a_name_beside_the_model_is_read_where_ollama_reads_it() -> None:
     assert {route.path for route in ROUTES if route.reads_name and route.kind is not Kind.LATER} == {
         "/api/show",
+        "/api/pull",
     }
     assert {route.path for route in ROUTES if route.reads_name and route.kind is Kind.LATER} == {
-        "/api/pull",
         "/api/push",
         "/api/create",
         "/api/delete",

@@ -14,6 +14,7 @@ from gollamas.config.faults import Fault, Faults
 from gollamas.config.load import Loaded
 from gollamas.config.model import Address, Config, Server
 from gollamas.config.options import SERVERS
+from gollamas.fleet.judging import VERSION
 from gollamas.system.listening import NotListening, bind, is_own_address
 
 _TIMEOUT: Final = 1.0  # seconds; who is asked is on this machine
@@ -30,7 +31,7 @@ def who_is_at(address: Address) -> str | None:
     """Say who answers HTTP there, as `Ollama 0.24.0`; None where nobody does."""
     connection = http.client.HTTPConnection(address.for_clients.host, address.port, timeout=_TIMEOUT)
     try:
-        connection.request("GET", "/api/version")
+        connection.request("GET", VERSION)
         response = connection.getresponse()
         body = response.read(_MOST_BYTES)
     except (OSError, http.client.HTTPException):

@@ -54,7 +54,7 @@ def view(made: Config, listed: Mapping[str, Sequence[str]], up: Sequence[str] = 
         seen.answered(server_id, "0.34.3", 1.0)
         seen.listed(server_id, [Entry(name, key_of(name), "d", b"{}", 0) for name in models])
     for server_id in set(listed) - set(up or listed):
-        seen.connect_failed(server_id, "refused")
+        seen.connect_failed(server_id, "refused", 0.0)
     return seen
 
 

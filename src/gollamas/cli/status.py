@@ -13,7 +13,7 @@ import msgspec
 
 from gollamas.cli.asking import NotHttp, Unanswered, ask
 from gollamas.cli.say import USAGE, complain, complain_of, say, say_bytes
-from gollamas.cli.tables import Table, as_text, heading_of, tables_of
+from gollamas.cli.state import StateTable, as_text, heading_of, tables_of
 from gollamas.config.faults import Faults
 from gollamas.config.flags import is_one_of
 from gollamas.config.load import load_values
@@ -51,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _ask(admin: Address | None) -> tuple[bytes, str, list[Table]]:
+def _ask(admin: Address | None) -> tuple[bytes, str, list[StateTable]]:
     """Ask for the state: its bytes, and what they say; raises _NoState."""
     if admin is None:
         raise _NoState("administration is off here (--admin off): status asks the admin port")

@@ -8,15 +8,15 @@ from typing import Final, TextIO
 
 from rich import box
 from rich.console import Console
-from rich.table import Table as Drawing
+from rich.table import StateTable as Drawing
 from rich.text import Text
 
-from gollamas.cli.tables import Table
+from gollamas.cli.state import StateTable
 
 _STYLES: Final = {"up": "green", "suspect": "yellow", "unknown": "yellow", "down": "red"}
 
 
-def drawn(heading: str, tables: Iterable[Table], terminal: TextIO) -> str:
+def drawn(heading: str, tables: Iterable[StateTable], terminal: TextIO) -> str:
     """Draw tables for a terminal, as wide as it is."""
     console = Console(file=terminal, highlight=False)
     with console.capture() as capture:
@@ -27,7 +27,7 @@ def drawn(heading: str, tables: Iterable[Table], terminal: TextIO) -> str:
     return capture.get().rstrip("\n")
 
 
-def _drawing(table: Table) -> Drawing:
+def _drawing(table: StateTable) -> Drawing:
     drawing = Drawing(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
     for column in table.columns:
         drawing.add_column(column, overflow="fold")

@@ -15,7 +15,7 @@ _FOREVER: Final = 20 * 365 * 86400  # what `ollama ps` calls so
 _NOTHING: Final = "-"
 
 
-class Table(NamedTuple):
+class StateTable(NamedTuple):
     """A titled table; `empty` is said where it has no rows."""
 
     title: str
@@ -24,26 +24,26 @@ class Table(NamedTuple):
     empty: str
 
 
-def tables_of(state: FleetState) -> list[Table]:
+def tables_of(state: FleetState) -> list[StateTable]:
     """Say in tables how servers are, who has which model, what is loaded and what is being answered."""
     on: dict[str, list[str]] = {}
     for server in state.servers:
         for model in dict.fromkeys(server.models or ()):
             on.setdefault(model, []).append(server.id + (" (down)" if server.health == "down" else ""))
     return [
-        Table(
+        StateTable(
             "SERVERS",
             ("SERVER", "HEALTH", "SINCE", "VERSION", "MODELS", "LOADED", "REQUESTS", "WHY"),
             [_cells(_server(server, state.time)) for server in state.servers],
             "no server is configured",
         ),
-        Table(
+        StateTable(
             "MODELS",
             ("MODEL", "SERVERS"),
             [_cells((model, ", ".join(servers))) for model, servers in sorted(on.items())],
             "no server has said that it has a model",
         ),
-        Table(
+        StateTable(
             "LOADED",
             ("MODEL", "SERVER", "CONTEXT", "SIZE", "GPU", "EXPIRES"),
             [
@@ -53,7 +53,7 @@ def tables_of(state: FleetState) -> list[Table]:
             ],
             "no model is loaded",
         ),
-        Table(
+        StateTable(
             "REQUESTS",
             ("AGE", "MODEL", "SERVER", "ROUTE", "STATUS", "CLIENT", "ID"),
             [_cells(_request(one)) for one in state.requests],
@@ -68,12 +68,12 @@ def heading_of(state: FleetState) -> str:
     return escaped(f"{text}: {state.not_ready}" if state.not_ready else text)
 
 
-def as_text(heading: str, tables: Iterable[Table]) -> str:
+def as_text(heading: str, tables: Iterable[StateTable]) -> str:
     """Write tables for a pipe or a file: columns as wide as they must be, no colour, no lines."""
     return "\n\n".join([heading, *("\n".join(_lines(table)) for table in tables)])
 
 
-def _lines(table: Table) -> Iterable[str]:
+def _lines(table: StateTable) -> Iterable[str]:
     yield table.title
     if not table.rows:
         yield table.empty

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gollamas.cli.tables import as_text, heading_of, span, tables_of
+from gollamas.cli.state import as_text, heading_of, span, tables_of
 from gollamas.cli.terminal import drawn
 from gollamas.observe.state import FleetState, LoadedModel, RequestState, ServerState
 

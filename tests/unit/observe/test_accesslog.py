@@ -183,8 +183,6 @@ def test_a_key_stands_in_the_event_alone(event: type) -> None:
 def test_the_document_lists_the_kinds_of_the_code() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| .+ \| `([\w ]+)` \|$", DOCUMENT, re.MULTILINE)
     assert rows == [(kind.word, kind.level.word, " ".join(kind.keys)) for kind in KINDS.values()]
-    ends = [row for row in DOCUMENT.splitlines() if row.startswith("| `end` |")]
-    assert re.findall(r"`(\w+)`", ends[0])[1:] == [end.value for end in events.End]
 
 
 def test_the_levels_are_those_of_the_configuration() -> None:

@@ -142,15 +142,15 @@ async def test_a_taken_port_is_said_with_its_flag(verb: str) -> None:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["demo", "--lisen", "x"], "write `--listen`"),
+        (["demo", "--lisen", "x"], "Write `--listen`"),
         (["demo", "--listen", "11434"], "Write `localhost:11434`"),
-        (["simulate", "--modle", "x"], "write `--model`"),
+        (["simulate", "--modle", "x"], "Write `--model`"),
         (["simulate", "--model", "a b"], "`a b` is no name of a model"),
         (["demo", "http://127.0.0.1:11434"], "`gollamas URL` is for yours"),
         (["simulate", "--load-seconds", "soon"], "`soon` is no number"),
         (["simulate", "--load-seconds", "nan"], "`nan` is no number"),
         (["simulate", "--tokens-per-second", "-5"], "`-5` is less than 0"),
-        (["simulate", "--parallel", "0"], "`0` is no number above 0"),
+        (["simulate", "--parallel", "0"], "`0` is out of range. Write a number from 1 to 1000"),
         (["simulate", "--version", "new"], "Write it like `0.34.3`"),
     ],
 )

@@ -2,23 +2,19 @@
 
 import os
 from collections.abc import Sequence
-from typing import Final
 
 from gollamas.cli import occupied
 from gollamas.cli.say import USAGE, complain_of, say, warn
+from gollamas.cli.tables import TABLES
 from gollamas.config.faults import Faults
-from gollamas.config.flags import is_one_of
 from gollamas.config.load import load_with_origins
 from gollamas.config.render import as_yaml
-
-_LIVE: Final = ("--live",)
 
 
 def run(argv: Sequence[str]) -> int:
     """Print YAML; 0, or 1 where `--live` finds something missing, or 2 for a faulty configuration."""
-    flags = [word for word in argv if not is_one_of(word, _LIVE)]
     try:
-        loaded = load_with_origins(flags, os.environ)
+        loaded = load_with_origins(argv, os.environ, table=TABLES["check"])
         occupied.look_for_faults(loaded)
     except Faults as faults:
         complain_of(faults)
@@ -26,7 +22,7 @@ def run(argv: Sequence[str]) -> int:
     warn(loaded.config.warnings)
     say(as_yaml(loaded).rstrip("\n"))
     taken = occupied.not_to_be_had(loaded.config)
-    if len(flags) == len(argv):
+    if not loaded.own.get("live"):
         warn(taken)
         return 0
     from gollamas.cli.live import look  # noqa: PLC0415 - only this needs HTTP, TLS and threads

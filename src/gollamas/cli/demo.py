@@ -1,6 +1,5 @@
 """`gollamas demo`: three simulated Ollama servers, the proxy in front of them, and commands to paste."""
 
-import argparse
 import os
 import sys
 import time
@@ -11,18 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from gollamas import names
 from gollamas.cli import occupied
-from gollamas.cli.say import complain, say
-from gollamas.cli.simulate import (
-    Parser,
-    listen_address,
-    reached,
-    read_address,
-    run_until_stopped,
-    until_stopped,
-)
+from gollamas.cli.say import USAGE, complain, complain_of_each, say
+from gollamas.cli.simulate import reached, run_until_stopped, until_stopped
+from gollamas.cli.tables import TABLES
+from gollamas.config.faults import Faults
 from gollamas.config.lists import unquoted
 from gollamas.config.model import Address, Alias, Config, Expose, Model, Server
-from gollamas.config.values import Listen
+from gollamas.config.own import read_own
 
 if TYPE_CHECKING:
     from gollamas.app import App
@@ -59,69 +53,33 @@ Where Ollama's own command is installed, or OpenAI's Python package (pip install
 
 def run(argv: Sequence[str]) -> int:
     """Run until Ctrl-C: 0; 1 where the address is taken, 2 for a faulty command line."""
-    parser = Parser(
-        prog="gollamas demo",
-        description="Try gollamas without Ollama: three simulated servers and the proxy in front of them.",
-    )
-    default = unquoted(os.environ.get("GOLLAMAS_LISTEN", ""))
-    parser.add_argument(
-        "--listen",
-        *("--address", "--addr", "-a"),
-        type=_listen_address,
-        default=default,
-        metavar="ADDRESS",
-        help="where the proxy is reached (HOST:PORT; default GOLLAMAS_LISTEN, else "
-        f"{_DEFAULT}, or the next port that is free)",
-    )
-    parser.add_argument(
-        "--admin",
-        type=_admin_address,
-        default="",
-        metavar="ADDRESS",
-        help=f"where metrics and health are served, or off (default {_ADMIN}, or the next port that is free)",
-    )
-    parser.add_argument(
-        "--level",
-        default="info",
-        choices=("trace", "debug", "info", "warn", "error"),
-        help="the least serious lines that are logged (default info)",
-    )
     try:
-        given = parser.parse_args(list(argv))
-    except SystemExit as end:
-        return int(end.code or 0)
-    return run_until_stopped(lambda: _demo(_config(given)))
+        said = read_own(argv, os.environ, TABLES["demo"])
+    except Faults as faults:
+        complain_of_each("demo", faults)
+        return USAGE
+    return run_until_stopped(lambda: _demo(_config(**said)))
 
 
-def _listen_address(text: str) -> Address | None:
-    return listen_address(text) if text else None
-
-
-def _admin_address(text: str) -> Address | None:
-    return read_address(text, Listen(may_be_off=True, usual=_ADMIN)) if text else _ADMIN
-
-
-def _config(given: argparse.Namespace) -> Config:
+def _config(level: str, **said: Address | None) -> Config:
     """Make a configuration without servers; an address that nobody asked for is one that is free."""
-    listen = given.listen
+    listen = said.get("listen")
     if listen is None:
         listen = occupied.next_free(_DEFAULT, but=(_ADMIN.port,))
         if listen != _DEFAULT:
             who = occupied.who_is_at(_DEFAULT)
             why = f"{who} answers at {_DEFAULT}" if who else f"{_DEFAULT} is taken"
             complain(f"gollamas demo: {why}, so this listens on {listen}")
-    admin = given.admin
-    is_default = admin == _ADMIN
-    if is_default:
-        admin = occupied.next_free(_ADMIN, but=(listen.port,))
-    return Config(listen=listen, admin=admin, admin_is_default=is_default, level=given.level, grace=_GRACE)
+    is_default = "admin" not in said
+    admin = occupied.next_free(_ADMIN, but=(listen.port,)) if is_default else said["admin"]
+    return Config(listen=listen, admin=admin, admin_is_default=is_default, level=level, grace=_GRACE)
 
 
 async def _demo(config: Config) -> int:
     from gollamas.simulate.server import SimulatedOllama  # noqa: PLC0415 - as above
     from gollamas.simulate.serving import serving  # noqa: PLC0415 - as above
     from gollamas.simulate.settings import Settings  # noqa: PLC0415 - as above
-    from gollamas.system.listening import NotListening  # noqa: PLC0415 - the help needs no server
+    from gollamas.system.listening import NotListening  # noqa: PLC0415 - a faulty command line needs no server
 
     stop = until_stopped("gollamas demo")
     _hint_at_serve(os.environ)
@@ -172,7 +130,7 @@ def in_front_of(addresses: Mapping[str, Address], config: Config) -> Config:
 
 
 def _app(config: Config) -> "App":
-    from gollamas.admin.logwriter import LogWriter  # noqa: PLC0415 - the help needs no server
+    from gollamas.admin.logwriter import LogWriter  # noqa: PLC0415 - a faulty command line needs no server
     from gollamas.app import App  # noqa: PLC0415 - as above
     from gollamas.observe.accesslog import AccessLog  # noqa: PLC0415 - as above
     from gollamas.observe.kinds import level_of  # noqa: PLC0415 - as above

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from gollamas.cli.asking import Unanswered, ask
 from gollamas.cli.say import USAGE, complain, complain_of, say
+from gollamas.cli.tables import TABLES
 from gollamas.config.faults import Faults
 from gollamas.config.load import load_values
 from gollamas.config.model import Address
@@ -16,7 +17,7 @@ from gollamas.config.model import Address
 def run(argv: Sequence[str]) -> int:
     """Print one line; 0 when the proxy is well, 1 when it is not, 2 when the address is faulty."""
     try:
-        config = load_values(argv, os.environ)
+        config = load_values(argv, os.environ, table=TABLES["health"]).config
     except Faults as faults:
         complain_of(faults)
         return USAGE

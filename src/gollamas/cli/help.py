@@ -1,20 +1,47 @@
-"""`gollamas help [VERB]`, and `--help` of the verbs that take the flags of `serve`."""
+"""`gollamas help [VERB]`, and `--help` of every verb."""
 
-import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gollamas.cli.say import USAGE, complain, say
-from gollamas.config.faults import nearest
-from gollamas.config.flags import VERB_ALIASES, VERB_SYNONYMS, VERBS
-from gollamas.config.table import usage
+from gollamas.cli.say import USAGE, complain, complain_of_each, say
+from gollamas.cli.tables import TABLES
+from gollamas.config.address import shown
+from gollamas.config.faults import Faults, Findings, nearest
+from gollamas.config.flags import HELP_FLAGS, VERB_ALIASES, VERB_SYNONYMS, VERBS, VERSION_FLAGS, read_flags
+from gollamas.config.table import flags_help, overview
 
+# What the flags can not say. What is said of these stands below.
 _SHORT: Final = {
+    "serve": """Usage: gollamas [serve] [FLAGS] [URL...]
+
+Starts the proxy. Each URL is a server; --connection names one. A flag beats a variable, a variable
+the file, the file the default; servers, models and aliases of all of them add up. Exits 0 when it
+was told to stop, 1 where an address can't be had, 2 where the configuration is faulty.
+""",
+    "check": """Usage: gollamas check [--live] [FLAGS OF SERVE] [URL...]
+
+Prints the configuration that `serve` would run with and where each part comes from, or everything
+that is wrong with it. Takes all flags of serve: see `gollamas serve --help`. Exits 2 where the
+configuration is faulty, else 0; with --live it exits 1 where a server does not answer, lacks a
+model that it is to run, or an address can't be had.
+""",
+    "demo": """Usage: gollamas demo [FLAGS]
+
+Starts three simulated Ollama servers and the proxy in front of them, and prints commands to paste,
+until Ctrl-C. No model runs: the words are made up. Exits 0 when it was told to stop, 1 where an
+address can't be had, 2 for a faulty command line.
+""",
+    "simulate": """Usage: gollamas simulate [FLAGS]
+
+Runs one simulated Ollama server, until Ctrl-C. No model runs in it: the words are made up, times,
+loads, slots and errors are those of a real one. Exits 0 when it was told to stop, 1 where the
+address can't be had, 2 for a faulty command line.
+""",
     "health": """Usage: gollamas health [--admin ADDRESS] [--config FILE]
 
-Asks http://ADMIN/healthz of a running proxy, exits 0 when it is well and 1 when it is not. The address is
-found as `serve` finds it: flag, GOLLAMAS_ADMIN, file, 127.0.0.1:11435. Where administration is off, the
-address for clients is asked instead.
+Asks http://ADMIN/healthz of a running proxy, exits 0 when it is well and 1 when it is not, 2 when
+the address is faulty. The address is found as `serve` finds it. Where administration is off, the
+address for clients is asked instead. The other flags of serve are taken, and change nothing.
 """,
     "status": """Usage: gollamas status [--json] [--admin ADDRESS] [--config FILE]
 
@@ -27,20 +54,42 @@ administration is off.
 
 Prints the version; with --full also those of Python, the system and the packages below it.
 """,
+    "help": """Usage: gollamas help [VERB]
+
+Prints what gollamas is and the flags that most people need, or the help of one verb.
+""",
 }
-_OWN: Final = frozenset({"demo", "simulate"})
+# Where it is not all that the verb has for itself, which flags its help is about.
+_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "serve": tuple(option.key for option in TABLES["serve"].options),
+    "health": ("listen", "config", "admin"),
+}
 
 
 def run(argv: Sequence[str]) -> int:
     """Print the help of a verb, or of all; 2 for a verb that is none."""
-    verb = VERB_ALIASES.get(argv[0], argv[0]) if argv else ""
-    if verb in _OWN:
-        code: int = importlib.import_module(f"gollamas.cli.{verb}").run(["--help"])
-        return code
+    findings = Findings()
+    words = read_flags(argv, findings, TABLES["help"]).words
+    for word in words[1:]:
+        findings.fault(f"argument `{shown(word)}`", "there is a verb already", "Write `gollamas help VERB`")
+    if findings.faults:
+        complain_of_each("help", Faults(findings.faults))
+        return USAGE
+    verb = VERB_ALIASES.get(words[0], words[0]) if words else ""
     if verb and verb not in VERBS:
         near = VERB_SYNONYMS.get(verb) or nearest(verb, VERBS)
         hint = f"write `gollamas help {near}`" if near else "see `gollamas help`"
         complain(f"gollamas: there is no verb `{verb}`: {hint}")
         return USAGE
-    say((_SHORT.get(verb) or usage()).rstrip("\n"))
+    say((_help_of(verb) if verb else overview()).rstrip("\n"))
     return 0
+
+
+def _help_of(verb: str) -> str:
+    table = TABLES[verb]
+    options = (
+        [option for option in table.options if option.key in _KEYS[verb]] if verb in _KEYS else table.own
+    )
+    ours = [HELP_FLAGS, VERSION_FLAGS] if verb == "serve" else [HELP_FLAGS]
+    lines = "".join(f"  {', '.join(flags)}\n" for flags in ours)
+    return f"{_SHORT[verb]}\nFlags:\n\n{flags_help(options)}{lines}"

@@ -11,10 +11,11 @@ from typing import Final
 
 from gollamas.cli.say import NotSaid, complain
 from gollamas.cli.streams import open_missing
+from gollamas.cli.tables import TABLES
 from gollamas.config.flags import HELP_FLAGS, VERB_ALIASES, VERBS, VERSION_FLAGS, first_word, is_one_of
 
-# These take the flags of `serve`, so `--help` among them is ours to answer.
-_OURS: Final = frozenset({"serve", "check", "health", "status", "version", "help"})
+# The flags of `serve` before these words change nothing of what they print.
+_ALONE: Final = frozenset({"version", "help"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,15 +41,15 @@ def split_verb(words: Sequence[str]) -> tuple[str, list[str]]:
     index = first_word(words)
     named = words[index] if index is not None else ""
     verb = VERB_ALIASES.get(named, named)
-    if index is None or verb not in VERBS:
+    is_named = index is not None and verb in VERBS
+    if index is None or not is_named:
         verb, rest = "serve", list(words)
     else:
-        before = words[:index] if verb != "version" else ()  # flags of `serve` change no version
-        rest = [*before, *words[index + 1 :]]
-    if verb in _OURS:
-        flags = rest[: rest.index("--")] if "--" in rest else rest
-        if any(is_one_of(flag, HELP_FLAGS) for flag in flags):
-            return "help", [verb]
-        if verb == "serve" and any(is_one_of(flag, VERSION_FLAGS) for flag in flags):
-            return "version", []
+        rest = [*(() if verb in _ALONE else words[:index]), *words[index + 1 :]]
+    flags = words[: words.index("--")] if "--" in words else words
+    if any(is_one_of(flag, HELP_FLAGS) for flag in flags):
+        return "help", [verb] if is_named else []
+    versions = [flag for flag in flags if is_one_of(flag, VERSION_FLAGS)]
+    if any(not TABLES[verb].knows(flag) for flag in versions):  # `simulate` has a --version of its own
+        return "version", []
     return verb, rest

@@ -55,6 +55,12 @@ def complain_of(faults: Faults) -> None:
         complain(f"  {fault}")
 
 
+def complain_of_each(verb: str, faults: Faults) -> None:
+    """Print every fault of a verb that has no configuration, one a line."""
+    for fault in faults.faults:
+        complain(f"gollamas {verb}: {fault}")
+
+
 def warn(warnings: Iterable[str]) -> None:
     """Print warnings, one a line."""
     for warning in warnings:

@@ -8,7 +8,7 @@ from typing import Final, TextIO
 
 from rich import box
 from rich.console import Console
-from rich.table import StateTable as Drawing
+from rich.table import Table as Drawing
 from rich.text import Text
 
 from gollamas.cli.state import StateTable

@@ -1,5 +1,6 @@
 """`gollamas version [--full]`."""
 
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -7,9 +8,10 @@ from importlib import import_module, metadata
 from typing import Final
 
 from gollamas import __version__
-from gollamas.cli.say import USAGE, complain, say
-from gollamas.config.faults import Unusable
-from gollamas.config.values import Switch
+from gollamas.cli.say import USAGE, complain_of_each, say
+from gollamas.cli.tables import TABLES
+from gollamas.config.faults import Faults
+from gollamas.config.own import read_own
 
 _PACKAGES: Final = (
     "uvloop", "httptools", "msgspec", "ruamel.yaml", "prometheus-client", "aiohappyeyeballs", "rich",
@@ -19,19 +21,13 @@ _PACKAGES: Final = (
 
 def run(argv: Sequence[str]) -> int:
     """Print the version; 2 for a flag that is none."""
-    full = False
-    for word in argv:
-        name, _, value = word.partition("=")
-        if name.lstrip("-") != "full" or not word.startswith("-"):
-            complain(f"gollamas: version knows no `{word}`: write `gollamas version --full`")
-            return USAGE
-        try:
-            full = Switch().parse(value or "true")
-        except Unusable as why:
-            complain(f"gollamas: --full: {why.what}. {why.instead}.")
-            return USAGE
+    try:
+        said = read_own(argv, os.environ, TABLES["version"])
+    except Faults as faults:
+        complain_of_each("version", faults)
+        return USAGE
     say(f"gollamas {__version__}")
-    if full:
+    if said.get("full"):
         say(f"{platform.python_implementation()} {platform.python_version()} on {platform.platform()}")
         say(f"what a request passes through is {'compiled' if _is_compiled() else 'not compiled: slower'}")
         for package in _PACKAGES:

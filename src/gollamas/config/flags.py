@@ -1,17 +1,17 @@
 """The command line, split by the rules of the Go program's flag parser.
 
 A value follows its flag after `=` or as the next word, a switch takes one only after `=`, one dash does for
-two, `--` ends the flags. Knows which options exist, not what their values mean.
+two, `--` ends the flags. Knows which options a verb has, not what their values mean.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from gollamas.config.address import shown
 from gollamas.config.faults import Findings, nearest
 from gollamas.config.given import Given
-from gollamas.config.options import LATER_FLAGS, OPTIONS, Option
+from gollamas.config.options import CONFIG, LATER_FLAGS, OPTIONS, FlagOption, Option
 from gollamas.config.synonyms import Meant, meant_by, turns_off
 
 VERBS: Final = {
@@ -34,15 +34,55 @@ VERB_SYNONYMS: Final = {
 }
 # Flags that the command line answers itself, and those that only another verb has.
 HELP_FLAGS: Final = ("--help", "-h")
-VERSION_FLAGS: Final = ("--version", "-v")
+VERSION_FLAGS: Final = ("--version", "-v", "-V")
 _OF_VERBS: Final = {"--live": "check", "--full": "version"}
 
-_BY_NAME: Final[dict[str, tuple[Option, bool]]] = {
-    flag.lstrip("-"): (option, is_plural)
-    for option in OPTIONS
-    for is_plural, flags in ((False, option.flags), (True, option.plural))
-    for flag in flags
-}
+
+class Table:
+    """The options of a verb, by the names of their flags."""
+
+    __slots__ = ("_by_name", "options", "verb")
+
+    def __init__(self, verb: str, options: Iterable[Option]) -> None:
+        self.verb = verb
+        self.options = tuple(options)
+        self._by_name = {
+            flag.lstrip("-"): (option, is_plural)
+            for option in self.options
+            for is_plural, flags in ((False, option.flags), (True, option.plural))
+            for flag in flags
+        }
+
+    @property
+    def own(self) -> tuple[FlagOption, ...]:
+        """Those of this verb alone."""
+        return tuple(option for option in self.options if isinstance(option, FlagOption))
+
+    @property
+    def configures(self) -> bool:
+        """Whether the verb reads the configuration, so that it has the flags of `serve`."""
+        return CONFIG in self.options
+
+    @property
+    def names(self) -> list[str]:
+        """Every flag as it is written."""
+        return [f"--{name}" if len(name) > 1 else f"-{name}" for name in self._by_name]
+
+    def find(self, flag: str) -> tuple[Option, bool] | None:
+        """Find the option of a flag with one dash or two, and whether it is the plural one."""
+        return self._by_name.get(_bare(flag))
+
+    def knows(self, word: str) -> bool:
+        """Whether a word is one of these flags, with or without a value."""
+        return is_flag(word) and self.find(word.partition("=")[0]) is not None
+
+
+def _bare(name: str) -> str:
+    """Give the name without its one or two dashes."""
+    return name[2:] if name.startswith("--") else name[1:]
+
+
+SERVE: Final = Table("serve", OPTIONS)
 
 
 @dataclass(slots=True)
@@ -54,8 +94,8 @@ class Flags:
     words: list[str] = field(default_factory=list)
 
 
-def read_flags(argv: Sequence[str], findings: Findings) -> Flags:
-    """Split a command line without the program's name and its verb."""
+def read_flags(argv: Sequence[str], findings: Findings, table: Table = SERVE) -> Flags:
+    """Split a command line without the program's name and its verb, by the options of the verb."""
     said = Flags()
     words = list(argv)
     while words:
@@ -67,17 +107,17 @@ def read_flags(argv: Sequence[str], findings: Findings) -> Flags:
             said.words.append(word)
             continue
         name, has_value, value = word.partition("=")
-        known = _BY_NAME.get(_bare(name))
+        known = table.find(name)
         if known is None:
             if not has_value and words and not is_flag(words[0]):
                 value = words.pop(0)  # most likely its value: no second fault about it
-            _unknown(name, value, findings)
+            _unknown(name, value, table, findings)
             continue
         option, is_plural = known
         if not has_value and option.is_switch:
             value = "true"
         elif not has_value:
-            if not words or is_known_flag(words[0]):
+            if not words or table.knows(words[0]):
                 _no_value(name, option, findings)
                 continue
             value = words.pop(0)
@@ -87,13 +127,13 @@ def read_flags(argv: Sequence[str], findings: Findings) -> Flags:
 
 
 def first_word(argv: Sequence[str]) -> int | None:
-    """Find the index of the first word that is neither a flag nor its value; None where there is none."""
+    """Find the index of the first word that is no flag of `serve` nor its value; None where there is none."""
     index = 0
     while index < len(argv) and argv[index] != "--":
         word = argv[index]
         if not is_flag(word):
             return index
-        known = _BY_NAME.get(_bare(word))
+        known = SERVE.find(word)
         takes_next = known is not None and not known[0].is_switch
         index += 2 if takes_next else 1
     return None
@@ -109,42 +149,37 @@ def is_one_of(word: str, flags: Sequence[str]) -> bool:
     return is_flag(word) and _bare(word) in {flag.lstrip("-") for flag in flags}
 
 
-def is_known_flag(word: str) -> bool:
-    """Whether a word is one of our flags, with or without a value."""
-    return is_flag(word) and _bare(word.partition("=")[0]) in _BY_NAME
-
-
-def _bare(name: str) -> str:
-    """Give the name without its one or two dashes."""
-    return name[2:] if name.startswith("--") else name[1:]
-
-
 def _no_value(name: str, option: Option, findings: Findings) -> None:
     findings.fault(name, "a value is missing", f"Write `{name}={option.written}`")
 
 
-def _unknown(name: str, value: str, findings: Findings) -> None:
+def _unknown(name: str, value: str, table: Table, findings: Findings) -> None:
     dashed = f"--{_bare(name)}"
-    if dashed in LATER_FLAGS:
+    if dashed in LATER_FLAGS and table.configures:
         findings.fault(name, "this flag comes in a later release", "Leave it out until then")
     elif dashed in _OF_VERBS:
         findings.fault(name, "this verb has no such flag", f"Write `gollamas {_OF_VERBS[dashed]} {dashed}`")
+    elif SERVE.find(name):
+        findings.fault(
+            name,
+            "this verb has no such flag",
+            f"It is for `gollamas serve`; see `gollamas {table.verb} --help`",
+        )
     else:
-        findings.fault(shown(name), "there is no such flag", _meant(dashed, value, findings))
+        findings.fault(shown(name), "there is no such flag", _meant(dashed, value, table, findings))
 
 
-def _meant(dashed: str, value: str, findings: Findings) -> str:
+def _meant(dashed: str, value: str, table: Table, findings: Findings) -> str:
     """Say what to write for an unknown flag, and note whose entries are lost with it."""
     meant = meant_by(dashed, value)
-    if meant is None:
-        names = [f"--{known}" if len(known) > 1 else f"-{known}" for known in _BY_NAME]
-        near = nearest(dashed, [*names, *HELP_FLAGS, *VERSION_FLAGS])
-        if near is None or turns_off(dashed):
-            return "See `gollamas --help` for all flags"
-        if near.lstrip("-") not in _BY_NAME:
-            return f"Write `{near}`"
-        option, is_plural = _BY_NAME[near.lstrip("-")]
+    if meant is not None and table.find(meant.flag.partition(" ")[0].partition("=")[0]):
+        meant.lose(findings)
+        return f"Write `{meant.flag}`" + (f", like `{meant.flag} {meant.example}`" if meant.example else "")
+    near = nearest(dashed, [*table.names, *HELP_FLAGS, *VERSION_FLAGS])
+    if near is None or turns_off(dashed):
+        verb = SERVE.verb if table.configures else table.verb
+        return f"See `gollamas {verb} --help` for all flags"
+    if known := table.find(near):
+        option, is_plural = known
         Meant(option, is_plural=is_plural).lose(findings)
-        return f"Write `{near}`"
-    meant.lose(findings)
-    return f"Write `{meant.flag}`" + (f", like `{meant.flag} {meant.example}`" if meant.example else "")
+    return f"Write `{near}`"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 ReadFile = Callable[[str], str]  # a path's text; raises OSError, or UnicodeDecodeError
 
@@ -49,3 +50,4 @@ class Gathered:
     models: list[Pair] = field(default_factory=list)
     aliases: list[Pair] = field(default_factory=list)
     routes: list[Given] = field(default_factory=list)  # each a list of paths
+    own: dict[str, Any] = field(default_factory=dict)  # values of what the verb has for itself

@@ -5,11 +5,12 @@ neighbours.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from gollamas.config.faults import Findings, Unusable
+from gollamas.config.flags import SERVE, Table
 from gollamas.config.given import Gathered, ReadFile
 from gollamas.config.model import Config, Expose, Model
 from gollamas.config.options import ALIASES, MODELS, ROUTES, SERVERS, VALUES
@@ -28,11 +29,13 @@ Origins = dict[tuple[str, str], str]
 class Loaded:
     """A configuration and where each part of it comes from.
 
-    Origins are by the option's key and, for entries, the server's id or the name's key; "" for values.
+    Origins are by the option's key and, for entries, the server's id or the name's key; "" for values. `own`
+    are the values of what the verb has for itself.
     """
 
     config: Config
     origins: Origins
+    own: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_text(path: str) -> str:
@@ -45,20 +48,29 @@ def load(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadFile = 
     return load_with_origins(argv, environ, read_file).config
 
 
-def load_values(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadFile = read_text) -> Config:
-    """As `load`, without looking at servers, models and aliases: for a verb that asks the running proxy."""
+def load_values(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    read_file: ReadFile = read_text,
+    table: Table = SERVE,
+) -> Loaded:
+    """As `load_with_origins`, without servers, models and aliases: for a verb that asks the running proxy."""
     findings = Findings()
-    values, _ = _values(gather(Sources(argv, environ, read_file), findings), findings)
+    said = gather(Sources(argv, environ, read_file, table), findings)
+    values, origins = _values(said, findings)
     findings.raise_faults()
-    return Config(**values)
+    return Loaded(Config(**values), origins, said.own)
 
 
 def load_with_origins(
-    argv: Sequence[str], environ: Mapping[str, str], read_file: ReadFile = read_text
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    read_file: ReadFile = read_text,
+    table: Table = SERVE,
 ) -> Loaded:
-    """As `load`, with the origin of each part."""
+    """As `load`, with the origin of each part; for a verb that has more options than `serve`, too."""
     findings = Findings()
-    said = gather(Sources(argv, environ, read_file), findings)
+    said = gather(Sources(argv, environ, read_file, table), findings)
     values, origins = _values(said, findings)
     if not (said.servers or said.models or findings.faults):
         findings.fault(
@@ -92,7 +104,7 @@ def load_with_origins(
         routes=tuple(route_places),
         warnings=tuple(findings.warnings),
     )
-    return Loaded(config, origins)
+    return Loaded(config, origins, said.own)
 
 
 def _look_for_idle_servers(servers: Servers, models: Mapping[str, Model], findings: Findings) -> None:

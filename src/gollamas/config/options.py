@@ -15,6 +15,7 @@ from gollamas.config.values import (
     Duration,
     ExposeWord,
     FilePath,
+    FlagKind,
     Listen,
     OneOf,
     Origins,
@@ -77,10 +78,10 @@ class EntriesOption(_Declared):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ValueOption(_Declared):
-    """One value; the nearest source wins."""
+class _ValuedOption(_Declared):
+    """What has a value of some kind."""
 
-    kind: ValueKind
+    kind: FlagKind
 
     @property
     def written(self) -> str:
@@ -93,6 +94,18 @@ class ValueOption(_Declared):
         return self.kind.accepts
 
     @property
+    def is_switch(self) -> bool:
+        """Whether it is a boolean."""
+        return isinstance(self.kind, Switch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueOption(_ValuedOption):
+    """One value of the configuration; the nearest source wins."""
+
+    kind: ValueKind
+
+    @property
     def default(self) -> Any:
         """The value where nobody says anything; None for `config`, too."""
         return _DEFAULTS.get(self.key)
@@ -102,13 +115,24 @@ class ValueOption(_Declared):
         """The default as it would be written; empty where that is nothing."""
         return "" if self.default is None else self.kind.show(self.default)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagOption(_ValuedOption):
+    """What one verb has for itself, beside the configuration or without one."""
+
+    default: Any = None
+    is_repeated: bool = False  # its value is a tuple, and each flag adds to it
+
     @property
-    def is_switch(self) -> bool:
-        """Whether it is a boolean."""
-        return isinstance(self.kind, Switch)
+    def default_text(self) -> str:
+        """The default as it would be written; empty where that is nothing."""
+        if self.default is None:
+            return ""
+        values = self.default if self.is_repeated else (self.default,)
+        return ", ".join(map(self.kind.show, values))
 
 
-Option = EntriesOption | ValueOption
+Option = EntriesOption | ValueOption | FlagOption
 
 
 def _option(key: str, kind: ValueKind, help_text: str, *more_flags: str, bare: bool = False) -> ValueOption:

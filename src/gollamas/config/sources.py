@@ -11,10 +11,11 @@ from typing import Final
 from gollamas.config.address import looks_like_server, shown, surely_names_in, url_of
 from gollamas.config.entries import pairs_of, servers_of
 from gollamas.config.faults import Findings, Unusable, nearest
-from gollamas.config.flags import VERB_SYNONYMS, VERBS, Flags, read_flags
+from gollamas.config.flags import SERVE, VERB_SYNONYMS, VERBS, Flags, Table, read_flags
 from gollamas.config.given import Gathered, Given, ReadFile, ServerEntry
 from gollamas.config.lists import is_url, unquoted
 from gollamas.config.options import ALIASES, CONFIG, MODELS, OPTIONS, ROUTES, SERVERS, VALUES, Option
+from gollamas.config.own import own_values, value_of, variable_of
 from gollamas.config.synonyms import meant_by, nearest_to
 
 PREFIX: Final = "GOLLAMAS_"
@@ -37,14 +38,15 @@ class Sources:
     argv: Sequence[str]
     environ: Mapping[str, str]
     read_file: ReadFile
+    table: Table = SERVE
 
 
 def gather(sources: Sources, findings: Findings) -> Gathered:
     """All that was said: one text per value, all entries."""
-    flags = read_flags(sources.argv, findings)
-    said = Gathered()
+    flags = read_flags(sources.argv, findings, sources.table)
+    said = Gathered(own=own_values(sources.table.own, flags, sources.environ, findings))
     for option in VALUES:
-        if given := _value(option, flags, sources.environ):
+        if given := value_of(option, flags, sources.environ):
             said.values[option.key] = given
     for given in _lists(MODELS, flags, sources.environ, findings):
         said.models += pairs_of(given, MODELS, findings)
@@ -55,23 +57,11 @@ def gather(sources: Sources, findings: Findings) -> Gathered:
     said.routes += _lists(ROUTES, flags, sources.environ, findings)
     said.servers += _positional(flags.words, findings)
     _look_for_unknown_variables(sources.environ, findings)
-    if path := _value(CONFIG, flags, sources.environ):
+    if path := value_of(CONFIG, flags, sources.environ):
         from gollamas.config.file import read_config_file  # noqa: PLC0415 - YAML's reader is slow to import
 
         _join(said, read_config_file(path, sources.environ, sources.read_file, findings), findings)
     return said
-
-
-def _value(option: Option, flags: Flags, environ: Mapping[str, str]) -> Given | None:
-    """Give the last flag, else the first variable that is set; an empty variable says nothing."""
-    if given := flags.single.get(option.key):
-        return given[-1]
-    variable = _variable(option, environ)
-    return variable if variable and variable.text else None
-
-
-def _variable(option: Option, environ: Mapping[str, str]) -> Given | None:
-    return next((Given(unquoted(environ[name]), name) for name in option.variables if name in environ), None)
 
 
 def _lists(option: Option, flags: Flags, environ: Mapping[str, str], findings: Findings) -> list[Given]:
@@ -82,7 +72,7 @@ def _lists(option: Option, flags: Flags, environ: Mapping[str, str], findings: F
             findings.fault(given.place, "the entry is empty", f"Write `{given.place} {option.written}`")
     plural = flags.plural.get(option.key)
     if plural is None:
-        variable = _variable(option, environ)
+        variable = variable_of(option, environ)
         plural = [variable] if variable else []
     return [*single, *plural]
 

@@ -1,17 +1,19 @@
-"""The options as people read them: a Markdown table for the documentation, lines for `--help`.
+"""The options as people read them: a Markdown table for the documentation, lines for the help.
 
 Owns the wording around an option; all facts come from its declaration.
 """
 
 import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gollamas.config.flags import HELP_FLAGS, VERB_ALIASES, VERBS, VERSION_FLAGS
-from gollamas.config.options import CONFIG, LOGRUS_LEVELS, OPTIONS, Option
+from gollamas.config.options import CONFIG, LOGRUS_LEVELS, OPTIONS, FlagOption, Option
 
 BEGIN: Final = "<!-- options -->"
 END: Final = "<!-- /options -->"
 _WIDTH: Final = 100
+_FEW: Final = ("listen", "servers", "models", "aliases", "config", "level")
 
 
 def markdown_table() -> str:
@@ -38,13 +40,18 @@ def with_table(text: str) -> str:
     return f"{before}{BEGIN}\n{markdown_table()}{END}{after}"
 
 
-def usage() -> str:
-    """Write what `gollamas --help` prints."""
-    width = max(map(len, VERBS))
+def overview() -> str:
+    """Write what `gollamas --help` prints: what nearly everybody needs."""
     also = {verb: alias for alias, verb in VERB_ALIASES.items()}
     verbs = [
-        f"  {verb:<{width}}  {text}" + (f" (also `{also[verb]}`)" if verb in also else "")
-        for verb, text in VERBS.items()
+        (verb, text + (f" (also `{also[verb]}`)" if verb in also else "")) for verb, text in VERBS.items()
+    ]
+    flags = [
+        (_names(option, option.flags[:1], ()), _short(option)) for option in OPTIONS if option.key in _FEW
+    ]
+    flags += [
+        (", ".join(HELP_FLAGS), "print this; behind a verb, its help"),
+        (", ".join(VERSION_FLAGS), "print the version"),
     ]
     lines = [
         "gollamas: one address in front of many Ollama servers",
@@ -55,36 +62,52 @@ def usage() -> str:
         "",
         "Usage: gollamas [VERB] [FLAGS] [URL...]",
         "",
-        *verbs,
+        *_columns(verbs),
         "",
-        "Flags of serve and check (a flag beats a variable, a variable the file, the file the default):",
+        "The flags that most people need; `gollamas serve --help` has all of them:",
         "",
-    ]
-    for option in OPTIONS:
-        lines += _help_of(option)
-    lines += [
-        "  --live                    (check) ask each server for its version and models, too",
-        f"  {', '.join(HELP_FLAGS)}",
-        f"  {', '.join(VERSION_FLAGS)}",
+        *_columns(flags),
     ]
     return "\n".join(lines) + "\n"
 
 
+def flags_help(options: Iterable[Option]) -> str:
+    """Write what a verb's help says of its flags; nothing where it has none."""
+    return "".join(f"{line}\n" for option in options for line in _help_of(option))
+
+
 def describe(option: Option) -> str:
     """Say what an option is for, and what it accepts."""
-    accepts = option.accepts if option is not CONFIG else ""
+    is_plain = option is CONFIG or (isinstance(option, FlagOption) and option.is_switch)
+    accepts = "" if is_plain else option.accepts
     synonyms = f"; also {', '.join(LOGRUS_LEVELS)}" if option.key == "level" else ""
     return f"{option.help} ({accepts}{synonyms})" if accepts else option.help
 
 
 def _help_of(option: Option) -> list[str]:
-    value = f"[={option.written}]" if option.is_switch else f" {option.written}"
-    names = ", ".join(option.flags) + value + "".join(f", {flag}{value},..." for flag in option.plural)
-    facts = [", ".join(option.variables)]
+    facts = [", ".join(option.variables)] if option.variables else []
     if option.default_text:
         facts.append(f"default {option.default_text}")
-    text = f"{describe(option)} [{'; '.join(facts)}]"
-    return [f"  {names}", *textwrap.wrap(text, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)]
+    text = describe(option) + (f" [{'; '.join(facts)}]" if facts else "")
+    indent = " " * 6
+    return [
+        f"  {_names(option, option.flags, option.plural)}",
+        *textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent),
+    ]
+
+
+def _names(option: Option, flags: Sequence[str], plural: Sequence[str]) -> str:
+    value = f"[={option.written}]" if option.is_switch else f" {option.written}"
+    return ", ".join(flags) + value + "".join(f", {flag}{value},..." for flag in plural)
+
+
+def _short(option: Option) -> str:
+    return option.help + (f" (default {option.default_text})" if option.default_text else "")
+
+
+def _columns(rows: Sequence[tuple[str, str]]) -> list[str]:
+    width = max(len(left) for left, _ in rows)
+    return [f"  {left:<{width}}  {right}" for left, right in rows]
 
 
 def _flag(flag: str, option: Option) -> str:

@@ -56,8 +56,8 @@ _ORIGIN: Final = re.compile(r"[\x21-\x7e]+")
 _FILLED_IN: Final = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
 
 
-class ValueKind(Protocol):
-    """What an option's value may be."""
+class FlagKind(Protocol):
+    """What the value of a flag may be."""
 
     @property
     def placeholder(self) -> str:
@@ -72,6 +72,10 @@ class ValueKind(Protocol):
 
     def show(self, value: Any) -> str:
         """Write the text that parses to this value again."""
+
+
+class ValueKind(FlagKind, Protocol):
+    """What the value of an option may be that stands in the file, too."""
 
     def schema(self) -> Mapping[str, object]:
         """Describe the value in a file as JSON Schema."""

@@ -11,6 +11,7 @@ import pytest
 
 from gollamas import __version__
 from gollamas.cli.main import main, split_verb
+from gollamas.config.flags import VERBS
 
 URL = "http://127.0.0.1:1"
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("GOLLAMAS_")}
@@ -42,12 +43,22 @@ def run(*argv: str, env: dict[str, str] | None = None) -> subprocess.CompletedPr
         (["--level=warn", "version"], "version", []),
         (["--version"], "version", []),
         (["-v"], "version", []),
-        (["--help"], "help", ["serve"]),
+        (["-V"], "version", []),
+        (["serve", "-V"], "version", []),
+        (["check", "--version"], "version", []),
+        (["simulate", "--version", "0.24.0"], "simulate", ["--version", "0.24.0"]),
+        (["simulate", "-V"], "version", []),
+        (["--help"], "help", []),
+        ([URL, "--help"], "help", []),
+        (["serve", "--help"], "help", ["serve"]),
         (["check", "-h"], "help", ["check"]),
-        (["-help"], "help", ["serve"]),
+        (["-help"], "help", []),
+        (["help", "check"], "help", ["check"]),
+        (["--level=warn", "help", "check"], "help", ["check"]),
+        (["help", "-h"], "help", ["help"]),
         (["-version"], "version", []),
         (["health", "--help"], "help", ["health"]),
-        (["demo", "--help"], "demo", ["--help"]),
+        (["demo", "--help"], "help", ["demo"]),
         (["simulate", "--listen", ":1"], "simulate", ["--listen", ":1"]),
         (["--", "--help"], "serve", ["--", "--help"]),
         (["h"], "help", []),
@@ -62,7 +73,7 @@ def test_the_first_word_is_the_verb(argv: list[str], verb: str, rest: list[str])
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """By every one of its names."""
-    for argv in (["version"], ["v"], ["--version"], ["version", "--full=false"]):
+    for argv in (["version"], ["v"], ["--version"], ["-v"], ["-V"], ["version", "--full=false"]):
         assert main(argv) == 0
         assert capsys.readouterr().out == f"gollamas {__version__}\n"
 
@@ -76,7 +87,14 @@ def test_the_full_version_says_what_it_is_built_on(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(
-    "argv", [["version", "full"], ["version", "--ful"], ["version", "--full=x"], ["help", "chek"]]
+    "argv",
+    [
+        ["version", "full"],
+        ["version", "--ful"],
+        ["version", "--full=x"],
+        ["help", "chek"],
+        ["help", "a", "b"],
+    ],
 )
 def test_a_faulty_small_verb_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """With one line that says what to write."""
@@ -89,7 +107,8 @@ def test_a_faulty_small_verb_exits_2(argv: list[str], capsys: pytest.CaptureFixt
     [
         (["--help"], "gollamas: one address"),
         (["help"], "gollamas: one address"),
-        (["help", "check"], "gollamas: one address"),
+        (["help", "check"], "Usage: gollamas check"),
+        (["serve", "-h"], "Usage: gollamas [serve]"),
         (["help", "v"], "Usage: gollamas version"),
         (["health", "-h"], "Usage: gollamas health"),
     ],
@@ -100,17 +119,19 @@ def test_help_is_printed(argv: list[str], begin: str, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.startswith(begin)
 
 
-def test_help_loads_no_server() -> None:
+@pytest.mark.parametrize("argv", [["--help"], *([verb, "--help"] for verb in VERBS)], ids=" ".join)
+def test_help_loads_no_server(argv: list[str]) -> None:
     """`--help` imports neither the network nor YAML, and takes less than 250 ms on a quiet machine."""
-    code = (
-        "import sys\nfrom gollamas.cli.main import main\nmain(['--help'])\nprint('|', *sorted(sys.modules))"
-    )
+    code = f"import sys\nfrom gollamas.cli.main import main\nmain({argv})\nprint('|', *sorted(sys.modules))"
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     took = time.monotonic() - began
-    modules = set(done.stdout.partition("|")[2].split())
-    assert not modules & {"asyncio", "ssl", "httptools", "uvloop", "ruamel.yaml", "rich", "prometheus_client"}
-    assert not {name for name in modules if name.startswith(("gollamas.net", "gollamas.api", "gollamas.app"))}
+    modules = set(done.stdout.rpartition("|")[2].split())
+    assert "gollamas.cli.help" in modules
+    assert not modules & {"asyncio", "socket", "ssl", "http.client", "httptools", "msgspec", "uvloop"}
+    assert not modules & {"ruamel.yaml", "rich", "prometheus_client"}
+    layers = {name.split(".")[1] for name in modules if name.startswith("gollamas.")}
+    assert not layers & {"wire", "fleet", "api", "observe", "system", "net", "proxy", "background", "app"}
     assert took < 2.5  # ten times the promise: other tests run beside this one
 
 
@@ -167,13 +188,16 @@ def test_quotes_around_a_variable_change_nothing() -> None:
 @pytest.mark.parametrize(
     ("argv", "hint"),
     [
-        (["demo", "--port", "8080"], "write `--listen`"),
-        (["demo", "-p", "8080"], "write `--listen`"),
-        (["demo", "--verbose"], "write `--level debug`"),
+        (["demo", "--port", "8080"], "Write `--listen`, like `--listen localhost:8080`"),
+        (["demo", "-p", "8080"], "Write `--listen`"),
+        (["demo", "--verbose"], "Write `--level debug`"),
         (["demo", "--admin", "on"], "Write `127.0.0.1:11435`, the default"),
-        (["simulate", "--port", "8080"], "write `--listen`"),
-        (["simulate", "--models", "x"], "write `--model`"),
-        (["simulate", "--xyzzy"], "see `gollamas simulate --help`"),
+        (["simulate", "--port", "8080"], "Write `--listen`"),
+        (["simulate", "--models", "x"], "Write `--model`"),
+        (["simulate", "--xyzzy"], "See `gollamas simulate --help`"),
+        (["demo", "--proxy", "a=http://h"], "It is for `gollamas serve`"),
+        (["demo", "--live"], "Write `gollamas check --live`"),
+        (["help", "--full"], "Write `gollamas version --full`"),
         (["help", "start"], "write `gollamas help serve`"),
     ],
 )

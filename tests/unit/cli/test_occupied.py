@@ -1,6 +1,5 @@
 """What is said where somebody else is at an address that gollamas wants."""
 
-import argparse
 import socket
 from collections.abc import Iterator
 
@@ -131,8 +130,7 @@ def test_the_demo_takes_the_next_free_port_and_says_which(
 ) -> None:
     monkeypatch.setattr(demo, "_DEFAULT", at(silent))
     monkeypatch.setattr(demo, "_ADMIN", at(silent))
-    given = argparse.Namespace(listen=None, admin=at(silent), level="info")
-    config = demo._config(given)
+    config = demo._config("info")
     assert config.admin is not None
     assert silent < config.listen.port < silent + 100
     assert silent < config.admin.port != config.listen.port

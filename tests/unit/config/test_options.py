@@ -219,6 +219,6 @@ def test_every_option_says_what_it_is_for() -> None:
 
 def test_values_alone_are_read_without_any_server() -> None:
     """What asks a running proxy needs no server, and bad servers do not stop it."""
-    config = load_values(["--admin", ":9"], {"GOLLAMAS_PROXIES": "a=nonsense"}, reader(None))
+    config = load_values(["--admin", ":9"], {"GOLLAMAS_PROXIES": "a=nonsense"}, reader(None)).config
     assert str(config.admin) == ":9"
     assert not config.servers

@@ -92,7 +92,7 @@ def test_an_unknown_flag_names_the_nearest() -> None:
     (fault,) = faults_of("--proxi", f"a={URL}", URL)
     assert fault == "--proxi: there is no such flag. Write `--proxy`."
     (fault,) = faults_of("--xyzzy=1", URL)
-    assert "gollamas --help" in fault
+    assert "gollamas serve --help" in fault
 
 
 def test_a_flag_of_another_verb_names_it() -> None:
@@ -115,7 +115,7 @@ def test_a_flag_of_a_later_release_says_so() -> None:
         ("gpu-1", "`http://gpu-1:11434`"),
         (f"llama3.2={URL}", f"`--proxy llama3.2={URL}`"),
         ("", "`http://gpu-1:11434`"),
-        ("---x", "gollamas --help"),
+        ("---x", "gollamas serve --help"),
     ],
 )
 def test_a_word_that_is_no_server_is_a_fault(word: str, instead: str) -> None:

@@ -67,13 +67,17 @@ def test_a_port_gets_a_host(flag: str) -> None:
 @pytest.mark.parametrize("flag", ["--tls", "--xfiles", "--color"])
 def test_a_flag_that_is_like_none_suggests_none(flag: str) -> None:
     """A word with a few letters in common is no suggestion."""
-    assert faults_of(URL, flag) == [f"{flag}: there is no such flag. See `gollamas --help` for all flags."]
+    assert faults_of(URL, flag) == [
+        f"{flag}: there is no such flag. See `gollamas serve --help` for all flags."
+    ]
 
 
 @pytest.mark.parametrize("flag", ["--no-xyz", "--disable-grace", "--no-color"])
 def test_a_flag_that_turns_off_what_is_no_switch_suggests_none(flag: str) -> None:
     """The nearest one would do the contrary."""
-    assert faults_of(URL, flag) == [f"{flag}: there is no such flag. See `gollamas --help` for all flags."]
+    assert faults_of(URL, flag) == [
+        f"{flag}: there is no such flag. See `gollamas serve --help` for all flags."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,10 @@ address for clients is asked instead. The other flags of serve are taken, and ch
 """,
     "status": """Usage: gollamas status [--json] [--admin ADDRESS] [--config FILE]
 
-Shows what a running proxy says at http://ADMIN/state: its servers with their health and models, what is
-loaded where, and the requests that are being answered. Tables on a terminal, plain text elsewhere; --json
-prints the JSON as it came. ADMIN is found as by `health`. Exits 1 where no gollamas answers, or where
-administration is off.
+Shows what a running proxy says at http://ADMIN/state: its servers with their health and models,
+what is loaded where, and the requests that are being answered. Tables on a terminal, plain text
+elsewhere. ADMIN is found as by `health`. Exits 1 where no gollamas answers, or where administration
+is off, 2 when the address is faulty. The other flags of serve are taken, and change nothing.
 """,
     "version": """Usage: gollamas version [--full]
 
@@ -63,6 +63,7 @@ Prints what gollamas is and the flags that most people need, or the help of one 
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "serve": tuple(option.key for option in TABLES["serve"].options),
     "health": ("listen", "config", "admin"),
+    "status": ("json", "config", "admin"),
 }
 
 

@@ -7,20 +7,17 @@ that draws tables is not even imported.
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
 from gollamas.cli.asking import NotHttp, Unanswered, ask
 from gollamas.cli.say import USAGE, complain, complain_of, say, say_bytes
 from gollamas.cli.state import StateTable, as_text, heading_of, tables_of
+from gollamas.cli.tables import TABLES
 from gollamas.config.faults import Faults
-from gollamas.config.flags import is_one_of
 from gollamas.config.load import load_values
 from gollamas.config.model import Address
 from gollamas.observe.state import FleetState
-
-_JSON: Final = ("--json",)
 
 
 class _NoState(Exception):
@@ -29,18 +26,17 @@ class _NoState(Exception):
 
 def run(argv: Sequence[str]) -> int:
     """Print the state; 0, 1 where no gollamas answers or administration is off, 2 for a faulty address."""
-    flags = [word for word in argv if not is_one_of(word, _JSON)]
     try:
-        config = load_values(flags, os.environ)
+        loaded = load_values(argv, os.environ, table=TABLES["status"])
     except Faults as faults:
         complain_of(faults)
         return USAGE
     try:
-        body, heading, tables = _ask(config.admin)
+        body, heading, tables = _ask(loaded.config.admin)
     except _NoState as why:
         complain(f"gollamas: {why}")
         return 1
-    if len(flags) < len(argv):
+    if loaded.own.get("json"):
         say_bytes(body)
     elif sys.stdout.isatty():
         from gollamas.cli.terminal import drawn  # noqa: PLC0415 - only a terminal needs it

@@ -96,6 +96,7 @@ def _simulated(key: str, kind: Count | Number | Release, help_text: str) -> Flag
 _CHECK: Final = (
     FlagOption(key="live", flags=("--live",), kind=Switch(), help="ask each server what it has, too"),
 )
+_STATUS: Final = (FlagOption(key="json", flags=("--json",), kind=Switch(), help="print the JSON as it came"),)
 _VERSION: Final = (
     FlagOption(key="full", flags=("--full",), kind=Switch(), help="say what it is built on, too"),
 )
@@ -155,6 +156,7 @@ TABLES: Final = {
         SERVE,
         Table("check", (*_CHECK, *OPTIONS)),
         Table("health", OPTIONS),
+        Table("status", (*_STATUS, *OPTIONS)),
         Table("demo", _DEMO),
         Table("simulate", _SIMULATE),
         Table("version", _VERSION),

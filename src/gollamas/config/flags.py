@@ -35,7 +35,7 @@ VERB_SYNONYMS: Final = {
 # Flags that the command line answers itself, and those that only another verb has.
 HELP_FLAGS: Final = ("--help", "-h")
 VERSION_FLAGS: Final = ("--version", "-v", "-V")
-_OF_VERBS: Final = {"--live": "check", "--full": "version", "--json": "status"}
+_OF_VERBS: Final = {"--live": "check", "--full": "version"}
 
 
 class Table:

@@ -17,7 +17,6 @@ SOURCES := $(filter-out $(foreach layer,admin cli simulate,src/gollamas/$(layer)
 UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
-MEASURE := ../shared/bench/measure
 # The tests of what does no I/O. What they reach is measured as Python, for coverage sees nothing of C.
 PURE_TESTS := $(filter-out $(addprefix tests/unit/,admin cli net simulate system),$(wildcard tests/unit/*[!_]))
 
@@ -79,9 +78,7 @@ cover: setup  ## every branch of what does no I/O is reached by the unit tests
 check: lint cover test  ## all that must hold before a change lands
 
 bench: $(BUILT)  ## processor time beside HAProxy's (docs/performance.md)
-	@test -x $(MEASURE) || { echo "the bench is not part of this repository: $(MEASURE) is not there" >&2; exit 2; }
-	$(MEASURE) --path-alias $(BENCH) -- "$(CURDIR)/$(BIN)/gollamas" --listen 127.0.0.1:{port} \
-		--proxy llama3.2=http://127.0.0.1:{upstream} --alias gpt-4o=llama3.2 --level error
+	$(BIN)/python bench/measure $(BENCH)
 
 lock:  ## write the locks anew from pyproject.toml (needs uv)
 	$(COMPILE) -o requirements.lock pyproject.toml

@@ -1,0 +1,139 @@
+"""The bench (bench/measure): every case gives a figure, what is missing is named, nothing is left running."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cases import all_cases
+from bench.processes import found
+from bench.readings import Read, summary
+from tests.meta.documents import ROOT
+from tests.meta.running import started
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("cc") is None, reason="the bench needs Linux and a C compiler"
+)
+
+MEASURE = str(ROOT / "bench" / "measure")
+PROXY = (
+    f"{sys.prefix}/bin/gollamas --listen 127.0.0.1:{{port}} --proxy llama3.2=http://127.0.0.1:{{upstream}} "
+    "--alias gpt-4o=llama3.2 --admin off --level {level}"
+)
+QUICK = ["--rounds", "1", "--seconds", "0.2", "--streams", "50", "--load", "own"]
+
+
+def measure(*words: str, path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, MEASURE, *words], env={"PATH": path}, check=False, capture_output=True, text=True
+    )
+
+
+def figures(*words: str, path: str = os.environ["PATH"]) -> tuple[dict[str, Any], str]:
+    """Measure our own proxy; give the cases and what was said beside them."""
+    done = measure(*QUICK, "--json", "--path-alias", *words, "--", *shlex.split(PROXY), path=path)
+    assert done.returncode == 0, done.stderr
+    cases: dict[str, Any] = json.loads(done.stdout)
+    return cases, done.stderr
+
+
+def without_haproxy(folder: Path) -> str:
+    """Make a PATH that has what compiles, and no HAProxy."""
+    for name in ("cc", "as", "ld"):
+        (folder / name).symlink_to(shutil.which(name) or "")
+    return str(folder)
+
+
+@pytest.mark.parametrize("names", [list(all_cases(0))[:5], list(all_cases(0))[5:]], ids=["first", "rest"])
+def test_every_case_gives_a_figure(names: list[str], tmp_path: Path) -> None:
+    """The proxy alone, where HAProxy is not installed: no ratio, and it is said what gives one."""
+    chosen = [word for name in names for word in ("--only", name)]
+    cases, said = figures(*chosen, path=without_haproxy(tmp_path))
+    assert list(cases) == names
+    for name, case in cases.items():
+        assert case["proxy"] > 0, name
+        assert case["rounds"]["proxy"] == [round(case["proxy"], 2)], name
+        assert "ratio" not in case, name
+    assert "apt-get install haproxy" in said
+    assert "broke off" not in said
+
+
+@pytest.mark.skipif(found("haproxy") is None, reason="HAProxy is not here")
+def test_haproxy_gives_a_ratio() -> None:
+    """By the load that most people will have: wrk's where it is there."""
+    cases, said = figures("--only", "embed", "--load", "wrk" if found("wrk") else "own")
+    (case,) = cases.values()
+    assert case["ratio"] == pytest.approx(case["proxy"] / case["haproxy"])
+    assert case["proxy_rate"] > 100
+    assert "broke off" not in said
+
+
+def test_ratios_are_compared_round_by_round() -> None:
+    """A machine that is slow for a while is slow for both."""
+    read = {
+        "proxy": Read([2.0, 20.0, 3.0]),
+        "haproxy": Read([1.0, 10.0, 2.0]),
+        "nginx": Read([1.0, 15.0, 3.0]),
+    }
+    said = summary(all_cases(0)["embed"], read)
+    assert (said["ratio"], said["nginx_ratio"], said["proxy"], said["haproxy"]) == (2.0, 1.5, 3.0, 2.0)
+
+
+def test_an_error_is_no_figure() -> None:
+    """A proxy that does not know the alias answers quickly, which says nothing."""
+    command = PROXY.replace("--alias gpt-4o=llama3.2", "")
+    done = measure(*QUICK, "--path-alias", "--only", "alias", "--", *shlex.split(command))
+    assert done.returncode == 2
+    assert "alias: the proxy answers 404" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--only", "log", "--", "proxy", "{port}"], "this command has no log"),
+        (["--only", "embed", "--", "no-such-proxy", "{port}"], "no-such-proxy: "),
+        (["--only", "embed", "--", "true", "{port}"], "does not listen on port"),
+        (["--only", "embed", "--", "proxy"], "does not say where {port}"),
+    ],
+)
+def test_a_command_that_can_not_be_measured_is_told(words: list[str], said: str) -> None:
+    done = measure(*QUICK, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_help_names_every_case_and_what_to_install() -> None:
+    said = measure("--help").stdout
+    assert all(f"  {case.name} " in said and case.says in said for case in all_cases(4000).values())
+    assert "apt-get install" in said
+
+
+def test_control_c_ends_all_that_was_started(tmp_path: Path) -> None:
+    """The proxy, the stand-in server and the folder of a run are gone when it is broken off."""
+    begun, mark = tmp_path / "begun", f"{tmp_path.parent.name}-{tmp_path.name}"
+    os.mkfifo(begun)
+    proxy = f"echo > {begun}; exec {PROXY} --alias {mark}=llama3.2"
+    command = f"{MEASURE} --seconds 30 --only embed -- sh -c {shlex.quote(proxy)}"
+    with started(f"exec {command}", {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}) as bench:
+        begun.read_bytes()  # it is the last but HAProxy that is started
+        assert running_with(mark, str(tmp_path))
+        assert "broken off" in bench.interrupt()
+    assert not running_with(mark, str(tmp_path))
+    assert list(tmp_path.iterdir()) == [begun]
+
+
+def running_with(*words: str) -> list[bytes]:
+    """Find the processes whose command has one of these words in it."""
+    commands = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            commands.append(file.read_bytes())
+        except OSError:  # ended since
+            continue
+    return [command for command in commands if any(word.encode() in command for word in words)]

@@ -18,7 +18,7 @@ COMPILED = {
     "events": ("ended",),
     "fleet": ("admit", "attempts", "choose", "routing", "view"),
     "net": ("downstream", "pool", "rounds", "states", "upstream"),
-    "observe": ("accesslog", "metrics", "observers"),
+    "observe": ("accesslog", "gathered", "metrics", "observers", "safe", "textlines"),
     "proxy": ("exchange", "relay", "service", "turn"),
     "wire": (
         "body",

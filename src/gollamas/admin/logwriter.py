@@ -13,19 +13,25 @@ from typing import Final
 
 # A pipe that poll calls writable takes so many bytes at once (POSIX, PIPE_BUF; 512 is the least allowed).
 _AT_ONCE_BYTES: Final = getattr(select, "PIPE_BUF", 512)
+_AT_ONCE_FILE_BYTES: Final = 65536
 _GONE: Final = frozenset((errno.EPIPE, errno.EBADF, errno.EIO))
 
 
 class LogWriter:
-    """Writes lines to a descriptor. An `observe.accesslog.Write`."""
+    """Writes lines to a descriptor. An `observe.accesslog.Write`.
 
-    __slots__ = ("_fd", "_is_broken_off", "_is_gone", "_may_wait")
+    What is no longer than `at_once_bytes` is written whole or not at all.
+    """
+
+    __slots__ = ("_fd", "_is_broken_off", "_is_gone", "_may_wait", "at_once_bytes")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._is_gone = False
         self._is_broken_off = False  # the last line lacks its end
         self._may_wait = _may_wait(fd)
+        # A line end may come before it: see `_is_broken_off`.
+        self.at_once_bytes: int = (_AT_ONCE_BYTES if self._may_wait else _AT_ONCE_FILE_BYTES) - 1
 
     def __call__(self, line: bytes) -> bool:
         """Write a line now, whole or not at all where it fits into one write; whether it went out."""

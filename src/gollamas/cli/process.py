@@ -15,6 +15,7 @@ from gollamas.cli.say import complain
 from gollamas.cli.signals import hear
 from gollamas.config.model import Config
 from gollamas.observe.accesslog import AccessLog
+from gollamas.observe.gathered import GatheredLines
 from gollamas.observe.kinds import level_of
 from gollamas.observe.textlines import wants_colour
 from gollamas.system import descriptors
@@ -27,15 +28,20 @@ def run(config: Config) -> int:
     Returns the exit code: 0, or 1 where it can't listen or is ended by a second signal.
     """
     descriptors.raise_limit()
-    log = AccessLog(
-        LogWriter(sys.stderr.fileno()),
-        time.time,
-        level=level_of(config.level),
-        is_json=config.log_format == "json",
-        colour=wants_colour(is_terminal=sys.stderr.isatty(), environment=os.environ),
-    )
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(App(config, log=log), config))
+        writer = LogWriter(sys.stderr.fileno())
+        lines = GatheredLines(writer, writer.at_once_bytes, runner.get_loop().call_soon)
+        log = AccessLog(
+            lines,
+            time.time,
+            level=level_of(config.level),
+            is_json=config.log_format == "json",
+            colour=wants_colour(is_terminal=sys.stderr.isatty(), environment=os.environ),
+        )
+        try:
+            return runner.run(_serve(App(config, log=log), config))
+        finally:
+            lines.flush()
 
 
 async def _serve(app: App, config: Config) -> int:

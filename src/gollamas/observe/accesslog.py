@@ -23,7 +23,10 @@ class AccessLog:
     In: where lines go, the wall clock in seconds since 1970, the least level, JSON or text, colour.
     """
 
-    __slots__ = ("_colour", "_is_json", "_lost", "_now", "_second", "_stamp", "_wanted", "_write")
+    __slots__ = (
+        "_colour", "_is_json", "_lost", "_millisecond", "_now", "_second", "_stamp", "_time_text", "_wanted",
+        "_write",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -40,8 +43,8 @@ class AccessLog:
         self._is_json = is_json
         self._colour = colour
         self._lost = 0
-        self._second = -1.0
-        self._stamp = ""
+        self._millisecond = self._second = -1
+        self._stamp = self._time_text = ""
 
     def wants(self, event_type: type[events.Event]) -> bool:
         """Whether events of this type are written; who asks first need not make them."""
@@ -64,13 +67,17 @@ class AccessLog:
     def _line(self, event: events.Event, time: str) -> bytes:
         if self._is_json:
             return jsonlines.line(event, time) + b"\n"
-        text = textlines.line(event, time, colour=self._colour)
-        return text.encode(errors="backslashreplace") + b"\n"
+        text = textlines.line(event, time, colour=self._colour) + "\n"
+        return text.encode() if text.isascii() else text.encode(errors="backslashreplace")
 
     def _time(self) -> str:
-        """Write the time as RFC 3339 in UTC with milliseconds; the part before them is kept for a second."""
-        second, rest = divmod(self._now(), 1.0)
-        if second != self._second:
-            self._second = second
-            self._stamp = datetime.fromtimestamp(second, UTC).strftime(_FORMAT)
-        return f"{self._stamp}.{int(rest * 1000):03d}Z"
+        """Write the time as RFC 3339 in UTC with milliseconds, once in each of them."""
+        now = int(self._now() * 1000)
+        if now != self._millisecond:
+            second, rest = divmod(now, 1000)
+            if second != self._second:
+                self._second = second
+                self._stamp = datetime.fromtimestamp(second, UTC).strftime(_FORMAT)
+            self._millisecond = now
+            self._time_text = f"{self._stamp}.{rest:03d}Z"
+        return self._time_text

@@ -7,6 +7,7 @@ a server wrote can begin a line, end one, or look like a column of ours.
 import re
 import traceback
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from gollamas import events
@@ -29,6 +30,8 @@ _GREEN: Final = "\x1b[32m"
 _YELLOW: Final = "\x1b[33m"
 _CYAN: Final = "\x1b[36m"
 _LEVELS: Final = {Level.WARN: _YELLOW, Level.ERROR: _RED}
+_DONE: Final = events.End.DONE  # HOT: CPython 3.11 looks a member of an Enum up by a slow path
+_MOST_KEPT: Final = 512  # parts of lines that were written before; what is in them was cut
 
 
 def wants_colour(*, is_terminal: bool, environment: Mapping[str, str]) -> bool:
@@ -38,9 +41,9 @@ def wants_colour(*, is_terminal: bool, environment: Mapping[str, str]) -> bool:
 
 def line(event: events.Event, time: str, *, colour: bool) -> str:
     """Write an event, without the last line end."""
-    kind = KINDS[type(event)]
     if isinstance(event, events.RequestEnded):
         return _request(event, time, colour=colour)
+    kind = KINDS[type(event)]
     head = f"{kind.level.word:<5} {kind.word}"
     if colour:
         paint = _LEVELS.get(kind.level, _CYAN)
@@ -50,6 +53,8 @@ def line(event: events.Event, time: str, *, colour: bool) -> str:
 
 def word(value: str, longest: int = LONGEST) -> str:
     """Write a value of somebody else: bare where it is one plain word, else in quotes."""
+    if value.isalnum() and value.isascii() and len(value) <= longest:
+        return value  # HOT: an id of ours, without the pattern
     value = cut(value, longest)
     if _PLAIN_WORD.fullmatch(value) and value.isprintable():
         return value
@@ -62,53 +67,63 @@ def seconds(span: float | None) -> str:
     if span is None:
         return "-"
     if span < 0.9995:
-        return f"{span * 1000:.1f}ms" if span < 0.00995 else f"{span * 1000:.0f}ms"
+        return format(span * 1000, ".1f") + "ms" if span < 0.00995 else f"{round(span * 1000)}ms"
     return f"{span:.2f}s" if span < 100 else f"{span:.0f}s"
 
 
 def _request(event: events.RequestEnded, time: str, *, colour: bool) -> str:
-    # HOT: 6 us on CPython 3.11.
-    status = "---" if event.status is None else str(event.status)
-    route = f"{word(event.method)} {event.route}"
-    if colour:
-        paint = _paint(event.status)
-        head = f"{_DIM}{time}{_RESET} info  request {paint}{status}{_RESET} {route:<25}"
-    else:
-        head = f"{time} info  request {status} {route:<25}"
-    parts = [head, f"{event.server or '-':<10}", _model(event), f"total={seconds(event.total_s)}"]
-    if event.first_byte_s is not None:
-        parts.append(f"first={seconds(event.first_byte_s)}")
-    if event.wait_s is not None and event.wait_s >= 0.001:
-        parts.append(f"wait={seconds(event.wait_s)}")
-    if event.tokens_in is not None or event.tokens_out is not None:
-        parts.append(f"tokens={_count(event.tokens_in)}/{_count(event.tokens_out)}")
-    if event.tokens_cached:
-        parts.append(f"cached={event.tokens_cached}")
-    if event.tokens_per_s is not None:
-        parts.append(f"{event.tokens_per_s:.1f}/s")
-    parts.append(
-        f"bytes={event.bytes_in}/{event.bytes_out} client={event.client} id={word(event.request_id)}"
+    # HOT: what many requests have in common is written once.
+    model, used = event.model, event.model_used
+    text = f"{_DIM}{time}{_RESET}" if colour else time
+    text += _columns(
+        (event.status, cut(event.method), event.route, event.server),
+        None if model is None else cut(model),
+        None if used is None or used == model else cut(used),
+        colour,
     )
+    text += seconds(event.total_s)
+    if event.first_byte_s is not None:
+        text += " first=" + seconds(event.first_byte_s)
+    if event.wait_s is not None and event.wait_s >= 0.001:
+        text += " wait=" + seconds(event.wait_s)
+    if event.tokens_in is not None or event.tokens_out is not None:
+        text += f" tokens={_count(event.tokens_in)}/{_count(event.tokens_out)}"
+    if event.tokens_cached:
+        text += f" cached={event.tokens_cached}"
+    if event.tokens_per_s is not None:
+        text += f" {event.tokens_per_s:.1f}/s"
+    text += f" bytes={event.bytes_in}/{event.bytes_out} client={event.client} id={word(event.request_id)}"
     if event.why:
-        parts.append(f"why={word(event.why)}")
-    if event.end is not events.End.DONE:
+        text += _why(event.why)
+    if event.end is not _DONE:
         end = f"end={event.end.value}"
-        parts.append(f"{_YELLOW}{end}{_RESET}" if colour else end)
+        text += f" {_YELLOW}{end}{_RESET}" if colour else f" {end}"
     if event.error is not None:
-        parts.append(f"error={word(without_user_info(event.error), LONGEST_ERROR)}")
+        text += f" error={word(without_user_info(event.error), LONGEST_ERROR)}"
     if event.path is not None:
-        parts.append(f"path={word(without_user_info(event.path), LONGEST_PATH)}")
-    return " ".join(parts)
+        text += f" path={word(without_user_info(event.path), LONGEST_PATH)}"
+    return text
 
 
-def _model(event: events.RequestEnded) -> str:
-    """Name the model: as asked, and behind an arrow as used where that differs."""
-    if event.model is None:
-        return "-"
-    asked = word(event.model)
-    if event.model_used is None or event.model_used == event.model:
-        return asked
-    return f"{asked}->{word(event.model_used)}"
+@lru_cache(_MOST_KEPT)
+def _columns(
+    place: tuple[int | None, str, str, str | None], model: str | None, used: str | None, colour: bool
+) -> str:
+    """Write what stands between the time and the spans: status, route, server and model."""
+    status, method, route, server = place
+    shown = "---" if status is None else str(status)
+    if colour:
+        shown = f"{_paint(status)}{shown}{_RESET}"
+    where = f"{word(method)} {route}"
+    name = "-" if model is None else word(model)  # as asked, and behind an arrow as used where that differs
+    if model is not None and used is not None:
+        name += f"->{word(used)}"
+    return f" info  request {shown} {where:<25} {server or '-':<10} {name} total="
+
+
+@lru_cache(_MOST_KEPT)
+def _why(why: str) -> str:
+    return f" why={word(why)}"
 
 
 def _count(number: int | None) -> str:

@@ -6,15 +6,13 @@ Owns the words. The likeliest neighbour is an Ollama on the same machine: both w
 import http.client
 import socket
 from collections.abc import Iterable, Iterator
-from typing import Final
-
-import msgspec
+from typing import Final, NamedTuple
 
 from gollamas.config.faults import Fault, Faults
 from gollamas.config.load import Loaded
 from gollamas.config.model import Address, Config, Server
 from gollamas.config.options import SERVERS
-from gollamas.fleet.judging import VERSION
+from gollamas.fleet import judging
 from gollamas.system.listening import NotListening, bind, is_own_address
 
 _TIMEOUT: Final = 1.0  # seconds; who is asked is on this machine
@@ -23,34 +21,44 @@ _LOCALHOST: Final = frozenset({"127.0.0.1", "::1"})
 # What the advice names: the ports beside 11434 and the admin port.
 _FOR_OLLAMA: Final = 11433
 _FOR_GOLLAMAS: Final = 11436
-_OLLAMA: Final = "Ollama"
 GOLLAMAS: Final = "another gollamas"
+
+
+class _VersionReply(NamedTuple):
+    """What somebody answers who was asked for a version."""
+
+    status: int
+    body: bytes
+    location: str = ""
 
 
 def who_is_at(address: Address) -> str | None:
     """Say who answers HTTP there, as `Ollama 0.24.0`; None where nobody does."""
     connection = http.client.HTTPConnection(address.for_clients.host, address.port, timeout=_TIMEOUT)
     try:
-        connection.request("GET", VERSION)
+        connection.request("GET", judging.VERSION)
         response = connection.getresponse()
-        body = response.read(_MOST_BYTES)
+        reply = _VersionReply(response.status, response.read(_MOST_BYTES))
     except (OSError, http.client.HTTPException):
         return None
     finally:
         connection.close()
     if response.getheader("X-Request-Id") is not None:  # Ollama sends none
         return GOLLAMAS
+    asked = Server(id="", scheme="http", host=address.host, port=address.port)
     try:
-        version = msgspec.json.decode(body, type=dict[str, str]).get("version")
-    except msgspec.DecodeError:
+        return f"Ollama {judging.version_in(asked, reply)}"
+    except judging.NotOllama:
         return None
-    return f"{_OLLAMA} {version}" if version else None
 
 
 def why_taken(why: NotListening, address: Address) -> str:
     """Say why an address can't be listened on, and what to do."""
+    return _advice(why, address, who_is_at(address) if why.is_taken else None)
+
+
+def _advice(why: NotListening, address: Address, who: str | None) -> str:
     elsewhere = "choose another address with --listen HOST:PORT"
-    who = who_is_at(address) if why.is_taken else None
     if who is None:
         return f"{why}: {elsewhere}"
     if who == GOLLAMAS:
@@ -127,8 +135,8 @@ def not_to_be_had(config: Config) -> list[str]:
     """Say which address can't be listened on, and why; one where gollamas runs already is no matter."""
     why = _why_not(config.listen)
     if why is not None:
-        said = why_taken(why, config.listen)
-        return [] if said.startswith(GOLLAMAS) else [said]
+        who = who_is_at(config.listen) if why.is_taken else None
+        return [] if who == GOLLAMAS else [_advice(why, config.listen, who)]
     why = None if config.admin is None else _why_not(config.admin)
     return [] if why is None else [f"{why}: choose another address with --admin HOST:PORT, or --admin off"]
 

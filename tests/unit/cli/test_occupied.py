@@ -13,6 +13,9 @@ from tests.unit.cli.servers import serving
 OLLAMA = {"/api/version": (200, b'{"version":"0.24.0"}'), "/api/tags": (200, b'{"models":[]}')}
 OTHERS = [
     {"/api/version": (200, b"<html>")}, {"/api/version": (200, b"[]")}, {"/api/version": (404, b"{}")}, {},
+    {"/api/version": (404, b'{"version":"0.24.0"}')}, {"/api/version": (200, b'{"version":"\x1b[2J"}')},
+    {"/api/version": (200, b'{"version":"\xff"}')}, {"/api/version": (200, b"[" * 10_000)},
+    {"/api/version": (200, b'{"version":"\\u001b[2J"}')},
 ]  # fmt: skip
 
 

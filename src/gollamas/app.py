@@ -236,9 +236,7 @@ class App:
                 return []
             for sock in taken:
                 sock.close()
-            raise NotListening(
-                f"{why}: choose another address with --admin HOST:PORT, or --admin off"
-            ) from why
+            raise
         self.admin_address = Address(host=config.admin.host, port=sockets[0].getsockname()[1])
         return sockets
 

@@ -93,8 +93,7 @@ async def _demo(config: Config) -> int:
         try:
             await app.start()
         except NotListening as why:
-            hint = "" if "--admin" in str(why) else ": choose another address with --listen HOST:PORT"
-            complain(f"gollamas demo: {why}{hint}")
+            complain(f"gollamas demo: {occupied.why_taken(why, config)}")
             return 1
         _explain(app, addresses)
         await stop

@@ -52,12 +52,15 @@ def who_is_at(address: Address) -> str | None:
         return None
 
 
-def why_taken(why: NotListening, address: Address) -> str:
+def why_taken(why: NotListening, config: Config) -> str:
     """Say why an address can't be listened on, and what to do."""
-    return _advice(why, address, who_is_at(address) if why.is_taken else None)
+    if why.address == config.admin:
+        return f"{why}: choose another address with --admin HOST:PORT, or --admin off"
+    return _advice(why, who_is_at(why.address) if why.is_taken else None)
 
 
-def _advice(why: NotListening, address: Address, who: str | None) -> str:
+def _advice(why: NotListening, who: str | None) -> str:
+    address = why.address
     elsewhere = "choose another address with --listen HOST:PORT"
     if who is None:
         return f"{why}: {elsewhere}"
@@ -136,9 +139,9 @@ def not_to_be_had(config: Config) -> list[str]:
     why = _why_not(config.listen)
     if why is not None:
         who = who_is_at(config.listen) if why.is_taken else None
-        return [] if who == GOLLAMAS else [_advice(why, config.listen, who)]
+        return [] if who == GOLLAMAS else [_advice(why, who)]
     why = None if config.admin is None else _why_not(config.admin)
-    return [] if why is None else [f"{why}: choose another address with --admin HOST:PORT, or --admin off"]
+    return [] if why is None else [why_taken(why, config)]
 
 
 def _why_not(address: Address) -> NotListening | None:

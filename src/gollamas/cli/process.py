@@ -59,8 +59,7 @@ async def _serve(app: App, config: Config) -> int:
     try:
         await app.start()
     except NotListening as why:
-        text = str(why) if "--admin" in str(why) else occupied.why_taken(why, config.listen)
-        complain(f"gollamas: {text}")
+        complain(f"gollamas: {occupied.why_taken(why, config)}")
         return 1
     await first
     stopping = loop.create_task(_stop(app), name="stop")

@@ -14,10 +14,11 @@ BACKLOG: Final = 2048  # clients that have connected and wait to be accepted
 
 
 class NotListening(Exception):
-    """An address can't be listened on; the text says why, `is_taken` whether somebody else does."""
+    """An `address` can't be listened on; the text says why, `is_taken` whether somebody else does."""
 
-    def __init__(self, text: str, *, is_taken: bool = False) -> None:
+    def __init__(self, text: str, address: Address, *, is_taken: bool = False) -> None:
         super().__init__(text)
+        self.address = address
         self.is_taken = is_taken
 
 
@@ -32,7 +33,7 @@ def bind(address: Address) -> list[socket.socket]:
             address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except OSError as why:
-        raise NotListening(f"{address}: {why.strerror or why}") from why
+        raise NotListening(f"{address}: {why.strerror or why}", address) from why
     port = address.port
     problem: OSError | None = None
     for family, _, _, _, place in dict.fromkeys(found):
@@ -52,8 +53,8 @@ def bind(address: Address) -> list[socket.socket]:
         sock.close()
     assert problem is not None  # noqa: S101 - no socket and no error can't be
     if problem.errno == errno.EADDRINUSE:
-        raise NotListening(f"{address} is taken by another program", is_taken=True) from problem
-    raise NotListening(f"{address}: {(problem.strerror or str(problem)).lower()}") from problem
+        raise NotListening(f"{address} is taken by another program", address, is_taken=True) from problem
+    raise NotListening(f"{address}: {(problem.strerror or str(problem)).lower()}", address) from problem
 
 
 def _bind_one(family: int, place: tuple[object, ...], *, is_v6_only: bool) -> socket.socket:

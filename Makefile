@@ -27,12 +27,12 @@ help:  ## this list
 
 setup: $(BUILT) $(TOOLS)  ## create .venv, install what the locks name, compile
 
-# What running needs, and the compiler of what a request passes through.
+# What running needs, and the compiler of what a request passes through. Python compiles what it imports by itself.
 $(INSTALLED): requirements.lock requirements-build.lock
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { python="$(PYTHON)"; test -n "$$python" || { \
 		echo "gollamas needs Python 3.11 or later: make setup PYTHON=/path/to/python" >&2; exit 1; }; \
 		echo "$$python -m venv $(VENV)"; "$$python" -m venv --clear $(VENV); }
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes $(addprefix -r ,$^)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes $(addprefix -r ,$^)
 	@touch $@
 
 # What tests and linters need beside it.
@@ -42,7 +42,7 @@ $(TOOLS): $(INSTALLED) requirements-dev.lock
 
 $(BUILT): $(INSTALLED) pyproject.toml setup.py $(SOURCES)
 	@find src \( -name '*.so' -o -name '*.pyd' \) -delete; rm -f $(VENV)/.built*
-	@$(if $(PURE),,echo "compiling what a request passes through: about a minute (GOLLAMAS_PURE=1 leaves it out)")
+	@$(if $(PURE),,echo "compiling what a request passes through: half a minute (GOLLAMAS_PURE=1 leaves it out)")
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(if $(PURE),,find src -name '*.so' -o -name '*.pyd' | grep -q . || \
 		echo "not compiled: that needs a C compiler and Python's headers; all works, but slower" >&2)

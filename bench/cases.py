@@ -83,6 +83,6 @@ def all_cases(streams: int) -> dict[str, Case]:
         Case("alias", "as burst, the name changed back in each", piece, chat, 32, 200, asks_for=ALIAS),
         Case("latency", "one request at a time", Figure.LATENCY, embed, 1),
         Case("delay", "pieces of eight quiet streams", Figure.DELAY, "/api/generate", 8, 50, 20_000),
-        Case("idle", f"{streams:,} silent streams", Figure.MEMORY, chat, streams, 1, 60_000_000),
+        Case("idle", f"{streams:,} streams of a piece a second", Figure.MEMORY, chat, streams, 30, 1_000_000),
     )
     return {case.name: case for case in cases}

@@ -21,7 +21,7 @@ from bench.processes import Failed, Process, cores, free_port, running, tell
 from bench.programs import DIRECT, HAPROXY, PROXY, Contestant, command_of, filled_in
 
 _OPENED_WITHIN: Final = 30.0  # seconds for all streams of a case
-_QUIET: Final = 0.3  # seconds until memory has settled
+_QUIET: Final = 3.0  # seconds of streaming until memory has settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +149,16 @@ class CaseRun:
 
     def _memory(self, contestant: Contestant) -> float:
         """Tell what each open stream adds to a program that has just started."""
-        wanted, others = self._case.connections, self._counts.read()[2]  # those of the one before may linger
-        before, opened = contestant.process.memory_kib(), 0
+        wanted, opened = self._case.connections, 0
+        end = time.monotonic() + _OPENED_WITHIN
+        while self._counts.read()[2] and time.monotonic() < end:  # streams of the one before
+            time.sleep(0.05)
+        before = contestant.process.memory_kib()
         with self._load(contestant, 600):
             end = time.monotonic() + _OPENED_WITHIN
             while opened < wanted and time.monotonic() < end:
                 time.sleep(0.05)
-                opened = self._counts.read()[2] - others
+                opened = self._counts.read()[2]
             time.sleep(_QUIET)
             added = contestant.process.memory_kib() - before
         if opened < wanted:
@@ -166,7 +169,7 @@ class CaseRun:
     def _load(self, contestant: Contestant, seconds: float) -> Iterator[Process]:
         case, setting = self._case, self._setting
         load = Load(contestant.port, case.connections, case.requests(contestant.port))
-        if setting.wrk is None or case.figure in (Figure.DELAY, Figure.MEMORY):
+        if setting.wrk is None or case.figure is Figure.DELAY:
             command = own_command(load, seconds, setting.folder)
         else:
             command = wrk_command(setting.wrk, load, seconds, setting.folder)

@@ -1,6 +1,7 @@
 """The project around the code agrees with itself: locks, declared dependencies, version, make, CI, links."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -66,6 +67,14 @@ def test_every_pin_has_hashes_and_no_address(lock: str) -> None:
     assert not re.search(
         r"^-|index|find-links", re.sub(r"(?m)^ *#.*$", "", text).replace("--hash", ""), re.MULTILINE
     )
+
+
+def test_the_lock_of_the_clients_in_javascript_has_hashes_and_no_address() -> None:
+    text = text_of("tests/clients/javascript/package-lock.json")
+    _, *packages = json.loads(text)["packages"].values()
+    assert len(packages) > 2
+    assert all(package["version"] and package["integrity"].startswith("sha512-") for package in packages)
+    assert "://" not in text
 
 
 @pytest.mark.parametrize(

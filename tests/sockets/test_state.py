@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gollamas.config.model import Address
+from gollamas.config.model import Address, Expose
 from gollamas.observe.state import FleetState
 from tests.meta.documents import text_of
 from tests.sockets.proxying import ROUTED, Running, a_config, in_front_of, runs
@@ -28,6 +28,7 @@ from tests.sockets.raw import (
     says,
 )
 from tests.sockets.test_listings import listed
+from tests.sockets.test_timeouts import black_hole
 
 ADMIN = Address(host="127.0.0.1", port=0)
 BODY = b'{"model":"llama3.2","messages":[{"role":"user","content":"a secret of mine"}]}'
@@ -193,6 +194,81 @@ async def test_a_request_that_waits_for_its_answer_has_no_status_yet() -> None:
         await stream.begun.get()
         (one,) = (await state_of(proxy))["requests"]
         assert (one["route"], one["server"], one["status"]) == ("/v1/chat/completions", "one", None)
+
+
+async def until_told(proxy: Running, **wanted: object) -> dict[str, Any]:
+    """Wait until the one request that is told of is so, and give it."""
+    while True:
+        found = (await state_of(proxy))["requests"]
+        if len(found) == 1 and wanted.items() <= found[0].items():
+            one: dict[str, Any] = found[0]
+            return one
+
+
+@runs
+async def test_a_request_that_waits_for_a_connection_says_to_which_server_and_how_long() -> None:
+    now = [1000.0]
+    with black_hole() as port:
+        config = a_config(
+            [RawServer("silent", port=port)],
+            aliases={"gpt-4o": ROUTED},
+            admin=ADMIN,
+            connect_timeout=10**6,
+        )
+        async with run_proxy(config, clock=lambda: now[0]) as proxy:
+            client = await proxy.connect()
+            await client.send(post("/api/chat", BODY.replace(b"llama3.2", b"gpt-4o"), b"X-Request-Id: mine"))
+            await until_told(proxy, server="silent")
+            now[0] += 40
+            found = await state_of(proxy)
+            assert found["requests"] == [
+                {
+                    "id": "mine",
+                    "age_s": 40.0,
+                    "client": "127.0.0.1",
+                    "method": "POST",
+                    "route": "/api/chat",
+                    "model": "gpt-4o",
+                    "model_used": None,
+                    "server": "silent",
+                    "status": None,
+                }
+            ]
+            assert found["servers"][0]["in_flight"] == 1
+            client.reset()
+            await proxy.events.ended()
+            found = await state_of(proxy)
+            assert (found["requests"], found["servers"][0]["in_flight"]) == ([], 0)
+
+
+@runs
+async def test_a_request_that_moved_on_is_told_of_with_the_server_that_is_dialled_now() -> None:
+    busy = says(answer(b"{}", status=b"503 Service Unavailable"))
+    with black_hole() as port:
+        async with RawServer("one", busy) as one:
+            silent = RawServer("silent", port=port)
+            async with run_proxy(a_config([one, silent], admin=ADMIN)) as proxy:
+                await proxy.events.up(one)
+                client = await proxy.connect()
+                await client.send(post("/api/chat", BODY))
+                told = await until_told(proxy, server="silent")
+                assert (told["model_used"], told["status"], one.hits) == (ROUTED, None, 1)
+
+
+@runs
+async def test_a_request_for_a_name_that_servers_are_asked_for_is_with_no_server_yet() -> None:
+    async with (
+        RawServer() as server,
+        in_front_of(server, models={}, expose=Expose.INSTALLED, admin=ADMIN) as proxy,
+    ):
+        server.version = None  # it hangs from now on
+        client = await proxy.connect()
+        await client.send(post("/api/chat", BODY))
+        told = await until_told(proxy, route="/api/chat")
+        assert (told["model"], told["model_used"], told["server"]) == (ROUTED, None, None)
+        client.reset()
+        await proxy.events.ended()
+        assert (await state_of(proxy))["requests"] == []
 
 
 @runs

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.meta.building import quick_compiler
+from tests.meta.building import quick_pip, virtual_environment
 from tests.meta.documents import ROOT, Instruction, image_env, stages_of, text_of
 from tests.meta.running import LISTENING, started
 
@@ -89,16 +89,17 @@ def moved(text: str, root: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(tmp_path_factory: pytest.TempPathFactory, compiler: dict[str, str]) -> Path:
     """Run the build stage in an empty virtual environment; give the program that it installed."""
     root = tmp_path_factory.mktemp("image")
     work = root / "src"
     work.mkdir()
-    subprocess.run([sys.executable, "-m", "venv", root / "python"], check=True)
-    env = {"PATH": f"{root}/python/bin:/usr/bin:/bin", "HOME": str(root)} | quick_compiler(root)
+    virtual_environment(root / "python")
+    env = {"PATH": f"{root}/python/bin:/usr/bin:/bin", "HOME": str(root)} | compiler
     env |= {
         name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "REQUESTS_"))
     }
+    env |= quick_pip()
     for instruction in stages_of("Dockerfile")[0]:
         if instruction.word == "COPY":
             *sources, target = instruction.rest.split()

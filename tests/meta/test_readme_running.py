@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.meta.building import copied, quick_pip
 from tests.meta.documents import ROOT, blocks_of, commands_of
 from tests.meta.running import LISTENING, started
 
@@ -123,15 +124,12 @@ def test_make_run_starts_the_demo_and_control_c_ends_it() -> None:
 @pytest.mark.timeout(300)
 def test_the_lines_without_pipx_install_the_command(tmp_path: Path) -> None:
     """README's virtual environment, made in a copy of the repository, has the command."""
-    copy = tmp_path / "copy"
-    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy / name)
+    copy = copied(tmp_path / "copy")
     env = {
         name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "REQUESTS_"))
     }
     env["GOLLAMAS_PURE"] = "1"  # the image's test compiles
-    env |= {"PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
+    env |= {"PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "HOME": str(tmp_path)} | quick_pip()
     made, installed = *lines("sh", "python3 -m venv"), *lines("sh", "~/.local")
     command = f"{made} && {installed} && ~/.local/share/gollamas/bin/gollamas --version"
     done = subprocess.run(

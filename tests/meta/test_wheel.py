@@ -3,13 +3,19 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.meta.building import C_CODE, PACKAGE, compiled_below, copied, quick_compiler
+from tests.meta.building import (
+    C_CODE,
+    PACKAGE,
+    compiled_below,
+    copied,
+    quick_pip,
+    virtual_environment,
+)
 from tests.meta.documents import ROOT
 
 # What pip says where nobody answers; it would ask six times, and wait for minutes where packets get lost.
@@ -18,16 +24,17 @@ IMPATIENT: Final = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "20"}
 
 
 @pytest.mark.timeout(300)
-def test_pip_installs_the_program_that_make_runs_and_it_ends_as_it_should(tmp_path: Path) -> None:
+def test_pip_installs_the_program_that_make_runs_and_it_ends_as_it_should(
+    tmp_path: Path, compiler: dict[str, str]
+) -> None:
     """It starts, answers, ends with 0 by a signal and with 1 where its address is taken.
 
     What is compiled in it, and the C code of that, is what `make setup` has made here.
     """
     sources = copied(tmp_path / "gollamas")
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    python = tmp_path / "venv/bin/python"
+    python = virtual_environment(tmp_path / "venv")
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    env |= IMPATIENT | quick_compiler(tmp_path)
+    env |= IMPATIENT | quick_pip() | compiler
     done = subprocess.run(
         [python, "-m", "pip", "install", sources],
         env=env,

@@ -16,6 +16,9 @@ Fields = list[tuple[bytes, bytes]]
 
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
 _LIMIT: Final = 1 << 26
+# Of long data: what is cut into single bytes at either end, and the pieces between.
+_END_BYTES: Final = 2048
+_PIECE_BYTES: Final = 97
 EMPTY_LIST: Final = b'{"models":[]}'
 # What an own answer of the proxy always differs in: who it is, when it was.
 OURS: Final = frozenset({b"x-request-id", b"x-gollamas-server", b"date"})
@@ -221,6 +224,13 @@ def chunk(data: bytes) -> bytes:
 def chunked_head(content_type: bytes = b"application/x-ndjson") -> bytes:
     """Make the head of a stream."""
     return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n" % content_type
+
+
+def byte_by_byte(data: bytes) -> list[bytes]:
+    """Cut into single bytes; the middle of what is long, which is more of the same, into short pieces."""
+    first, last = min(_END_BYTES, len(data)), max(_END_BYTES, len(data) - _END_BYTES)
+    middle = (data[at : min(at + _PIECE_BYTES, last)] for at in range(first, last, _PIECE_BYTES))
+    return [*(b"%c" % byte for byte in data[:first]), *middle, *(b"%c" % byte for byte in data[last:])]
 
 
 def post(path: str, body: bytes, *fields: bytes, version: bytes = b"1.1") -> bytes:

@@ -7,7 +7,7 @@ import pytest
 
 from gollamas.events import End
 from tests.sockets.proxying import one_server, runs
-from tests.sockets.raw import Client, Message
+from tests.sockets.raw import Client, Message, byte_by_byte
 
 BODY = b'{"model":"llama3.2"}'
 
@@ -203,7 +203,7 @@ async def test_byte_by_byte_it_is_refused_alike(case: str) -> None:
     expected, data = REFUSED[case]
     async with one_server() as (server, proxy):
         client = await proxy.connect()
-        await client.drip(bytes([byte]) for byte in data)
+        await client.drip(byte_by_byte(data))
         await is_refused(client, expected)
         assert server.hits == 0
 
@@ -244,7 +244,7 @@ async def test_a_request_at_the_edge_is_passed_on_with_its_body(case: str, way: 
         if way == "whole":
             await client.send(data)
         elif way == "byte by byte":
-            await client.drip(bytes([byte]) for byte in data)
+            await client.drip(byte_by_byte(data))
         else:
             await client.drip(splits(data, random.Random(case)))  # noqa: S311 - repeatable, not secret
         assert (await client.answer()).status == 200

@@ -16,7 +16,7 @@ from gollamas.api.routes import find
 from gollamas.config.model import Expose
 from tests.recorded import NEWEST, VERSIONS, Case, case, cases, shape
 from tests.sockets.proxying import a_config, in_front_of, running, runs
-from tests.sockets.raw import EMPTY_LIST, Fields, Message, Peer, RawServer
+from tests.sockets.raw import EMPTY_LIST, Fields, Message, Peer, RawServer, byte_by_byte
 
 # Two spellings of one key are refused here, since a server would take either.
 REFUSED = ("generate-case-keys", "generate-case-keys-other")
@@ -88,7 +88,7 @@ def split(data: bytes, way: str) -> Iterable[bytes]:
     if way == "whole":
         return [data]
     if way == "byte by byte":
-        return [data[at : at + 1] for at in range(len(data))]
+        return byte_by_byte(data)
     chance = random.Random(data)  # noqa: S311 - repeatable, not secret
     places = sorted(chance.sample(range(1, len(data)), min(30, len(data) - 1)))
     return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]

@@ -1,1 +1,1 @@
-"""The second port: metrics and health."""
+"""The second port: metrics, health and state."""

@@ -92,7 +92,7 @@ def _fault(server: Server, place: str, *, is_admin: bool) -> Fault:
     if is_admin:
         return Fault(
             place,
-            f"{what}, for metrics and health",
+            f"{what}, for metrics, health and state",
             "Choose another address for those with --admin HOST:PORT",
         )
     who = who_is_at(Address(host=server.host, port=server.port))

@@ -113,7 +113,7 @@ _DEMO: Final = (
         key="admin",
         flags=_ADMIN.flags,
         kind=_ADMIN.kind,
-        help=f"where metrics and health are served; {_ADMIN.default_text} or the next port that is free",
+        help=f"{_ADMIN.help}; {_ADMIN.default_text} or the next port that is free",
     ),
     FlagOption(key="level", flags=_LEVEL.flags, kind=_LEVEL.kind, default=_LEVEL.default, help=_LEVEL.help),
 )

@@ -200,7 +200,9 @@ VALUES: Final = (
         bare=True,
     ),
     _option(
-        "admin", Listen(may_be_off=True, usual=_DEFAULTS["admin"]), "where metrics and health are served"
+        "admin",
+        Listen(may_be_off=True, usual=_DEFAULTS["admin"]),
+        "where metrics, health and state are served",
     ),
     _option(
         "level",

@@ -71,7 +71,8 @@ def test_it_is_a_fault_where_nobody_answers_too(free: int, capsys: pytest.Captur
 def test_a_server_at_the_admin_address_is_a_fault(free: int, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["check", "--listen", "127.0.0.1:0", "--admin", f"127.0.0.1:{free}", f"http://127.0.0.1:{free}"]
     assert main(words) == 2
-    assert "for metrics and health. Choose another address for those with --admin" in capsys.readouterr().err
+    said = "for metrics, health and state. Choose another address for those with --admin"
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("server", ["gpu-1.lan", "192.0.2.1", "127.0.0.2"])

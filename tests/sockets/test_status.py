@@ -118,7 +118,7 @@ async def test_status_on_a_terminal_is_drawn_in_colours_unless_there_are_to_be_n
         assert "─" in coloured
         assert not re.search(r"\x1b\[[0-9;]*3[0-7]", plain)
         for text in (coloured, plain):
-            for word in ("SERVERS", "MODELS", "LOADED", "REQUESTS", "mine-1", "8192", "0.32.15"):
+            for word in ("SERVERS", "INSTALLED", "LOADED", "REQUESTS", "mine-1", "8192", "0.32.15"):
                 assert word in text
 
 

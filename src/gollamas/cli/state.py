@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from gollamas import names
 from gollamas.observe.safe import escaped
 from gollamas.observe.state import FleetState, LoadedModel, RequestState, ServerState
 
@@ -38,7 +39,7 @@ def tables_of(state: FleetState) -> list[StateTable]:
             "no server is configured",
         ),
         StateTable(
-            "MODELS",
+            "INSTALLED",
             ("MODEL", "SERVERS"),
             [_cells((model, ", ".join(servers))) for model, servers in sorted(on.items())],
             "no server has said that it has a model",
@@ -118,7 +119,10 @@ def _loaded(server: str, one: LoadedModel, now: str) -> Sequence[object]:
 
 
 def _request(one: RequestState) -> Sequence[object]:
-    return span(one.age_s), one.model, one.server, one.route, one.status, one.client, one.id
+    model = one.model
+    if model and one.model_used and names.key_of(model) != names.key_of(one.model_used):
+        model = f"{model} ({one.model_used})"  # an alias
+    return span(one.age_s), model, one.server, one.route, one.status, one.client, one.id
 
 
 def _size(number: int | None) -> str | None:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gollamas.cli.state import StateTable
 
+_OUR_ID_LENGTH: Final = 24
 _STYLES: Final = {"up": "green", "suspect": "yellow", "unknown": "yellow", "down": "red"}
 
 
@@ -28,9 +29,18 @@ def drawn(heading: str, tables: Iterable[StateTable], terminal: TextIO) -> str:
 
 
 def _drawing(table: StateTable) -> Drawing:
-    drawing = Drawing(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
-    for column in table.columns:
-        drawing.add_column(column, overflow="fold")
+    drawing = Drawing(
+        title=Text(table.title, style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for column, *cells in zip(table.columns, *table.rows, strict=True):
+        # An id of ours stays whole, to be looked for in the log; one that a client made up may be long.
+        stays_whole = column == "ID" and max(map(len, cells)) <= _OUR_ID_LENGTH
+        drawing.add_column(column, overflow="fold", no_wrap=stays_whole)
     for row in table.rows:
         # Text, not str: in that rich would read markup.
         drawing.add_row(

@@ -1,8 +1,10 @@
 """The tables of `gollamas status`: what a person reads of the state, as plain text and drawn."""
 
 import io
+import re
 from typing import Any
 
+import msgspec
 import pytest
 
 from gollamas.cli.state import as_text, heading_of, span, tables_of
@@ -96,7 +98,7 @@ def test_the_whole_state_as_plain_text() -> None:
         "gpu-2   down     45s    -        1       0       0         connection refused; lacks gemma3",
         "gpu-3   unknown  -      -        -       0       0         -",
         "",
-        "MODELS",
+        "INSTALLED",
         "MODEL            SERVERS",
         "llama3.2:latest  gpu-1, gpu-2 (down)",
         "qwen3:4b         gpu-1",
@@ -106,9 +108,23 @@ def test_the_whole_state_as_plain_text() -> None:
         "llama3.2:latest  gpu-1   8192     4.0 GB  75%  in 4m30s",
         "",
         "REQUESTS",
-        "AGE    MODEL   SERVER  ROUTE      STATUS  CLIENT    ID",
-        "1m15s  gpt-4o  gpu-1   /api/chat  200     10.0.0.9  r-1",
+        "AGE    MODEL              SERVER  ROUTE      STATUS  CLIENT    ID",
+        "1m15s  gpt-4o (llama3.2)  gpu-1   /api/chat  200     10.0.0.9  r-1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "used", "cell"),
+    [
+        ("gpt-4o", "llama3.2", "gpt-4o (llama3.2)"),
+        ("gpt-4o", None, "gpt-4o"),
+        ("Llama3.2:latest", "llama3.2", "Llama3.2:latest"),
+        (None, None, "-"),
+    ],
+)
+def test_an_alias_is_told_of_with_its_model(asked: str | None, used: str | None, cell: str) -> None:
+    request = msgspec.structs.replace(REQUEST, model=asked, model_used=used)
+    assert tables_of(state(requests=[request]))[3].rows[0][1] == cell
 
 
 def test_a_fleet_without_anything_says_so() -> None:
@@ -119,7 +135,7 @@ def test_a_fleet_without_anything_says_so() -> None:
         "SERVERS",
         "no server is configured",
         "",
-        "MODELS",
+        "INSTALLED",
         "no server has said that it has a model",
         "",
         "LOADED",
@@ -200,6 +216,22 @@ def test_a_terminal_gets_the_same_cells_drawn_in_colours(terminal: Terminal) -> 
     assert "\x1b[31mdown" in text
     assert "─" in text
     assert terminal.getvalue() == ""
+
+
+@pytest.mark.parametrize(("length", "is_whole"), [(24, True), (200, False)])
+def test_an_id_of_ours_is_whole_on_a_narrow_terminal(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, length: int, is_whole: bool
+) -> None:
+    """It is looked for in the log; a longer one leaves the other columns room."""
+    monkeypatch.setenv("COLUMNS", "80")
+    request = msgspec.structs.replace(
+        REQUEST, id="1" * length, client="2001:db8::1:2:3:4", route="/v1/messages"
+    )
+    made = state(requests=[request])
+    lines = drawn(heading_of(made), tables_of(made), terminal).splitlines()
+    assert any(request.id in line for line in lines) is is_whole
+    assert any("gpt-4o" in line for line in lines)
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in lines) <= 80
 
 
 def test_a_terminal_without_colours_gets_none(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

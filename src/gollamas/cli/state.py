@@ -121,7 +121,7 @@ def _loaded(server: str, one: LoadedModel, now: str) -> Sequence[object]:
 def _request(one: RequestState) -> Sequence[object]:
     model = one.model
     if model and one.model_used and names.key_of(model) != names.key_of(one.model_used):
-        model = f"{model} ({one.model_used})"  # an alias
+        model = f"{model}->{one.model_used}"  # an alias, as in the log
     return span(one.age_s), model, one.server, one.route, one.status, one.client, one.id
 
 

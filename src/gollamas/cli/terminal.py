@@ -3,6 +3,7 @@
 Whether there are colours decides rich, by NO_COLOR and TERM.
 """
 
+import shutil
 from collections.abc import Iterable
 from typing import Final, TextIO
 
@@ -19,7 +20,10 @@ _STYLES: Final = {"up": "green", "suspect": "yellow", "unknown": "yellow", "down
 
 def drawn(heading: str, tables: Iterable[StateTable], terminal: TextIO) -> str:
     """Draw tables for a terminal, as wide as it is."""
-    console = Console(file=terminal, highlight=False)
+    columns, lines = (
+        shutil.get_terminal_size()
+    )  # rich takes every terminal that is dumb for one of 80 columns
+    console = Console(file=terminal, highlight=False, width=columns, height=lines)
     with console.capture() as capture:
         console.print(Text(heading))
         for table in tables:

@@ -108,15 +108,15 @@ def test_the_whole_state_as_plain_text() -> None:
         "llama3.2:latest  gpu-1   8192     4.0 GB  75%  in 4m30s",
         "",
         "REQUESTS",
-        "AGE    MODEL              SERVER  ROUTE      STATUS  CLIENT    ID",
-        "1m15s  gpt-4o (llama3.2)  gpu-1   /api/chat  200     10.0.0.9  r-1",
+        "AGE    MODEL             SERVER  ROUTE      STATUS  CLIENT    ID",
+        "1m15s  gpt-4o->llama3.2  gpu-1   /api/chat  200     10.0.0.9  r-1",
     ]
 
 
 @pytest.mark.parametrize(
     ("asked", "used", "cell"),
     [
-        ("gpt-4o", "llama3.2", "gpt-4o (llama3.2)"),
+        ("gpt-4o", "llama3.2", "gpt-4o->llama3.2"),
         ("gpt-4o", None, "gpt-4o"),
         ("Llama3.2:latest", "llama3.2", "Llama3.2:latest"),
         (None, None, "-"),

@@ -203,6 +203,30 @@ def says_in_order(*raws: bytes) -> Handler:
     return handler
 
 
+def breaks_off(raw: bytes) -> Handler:
+    """Answer with these bytes and close."""
+
+    async def handler(_: Message, peer: Peer) -> None:
+        await peer.send(raw)
+        peer.close()
+
+    return handler
+
+
+class SaysLater:
+    """Answers every request with these bytes, but not before `goes_on`; `came` is told of each."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.came: asyncio.Queue[None] = asyncio.Queue()
+        self.goes_on = asyncio.Event()
+        self._raw = raw
+
+    async def __call__(self, _: Message, peer: Peer) -> None:
+        self.came.put_nowait(None)
+        await self.goes_on.wait()
+        await peer.send(self._raw)
+
+
 async def hangs(_: Message, peer: Peer) -> None:
     """Answer nothing until the other side leaves."""
     await peer.gone()

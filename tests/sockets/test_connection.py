@@ -8,7 +8,7 @@ import pytest
 
 from gollamas.net.rounds import Round
 from tests.sockets.proxying import one_server, runs
-from tests.sockets.raw import Message, Peer, answer, get, post
+from tests.sockets.raw import Message, Peer, SaysLater, answer, get, post
 from tests.sockets.test_framing import BODY, CL, TE, WHOLE, hosted, is_refused
 
 
@@ -163,22 +163,17 @@ async def test_a_body_that_is_too_long_gets_a_readable_413_though_the_client_goe
 @pytest.mark.parametrize("size", [100, 65536, 65537, 200_000, 3 << 20])
 @runs
 async def test_a_long_request_sent_behind_one_that_is_being_answered_is_read_whole(size: int) -> None:
-    goes_on = asyncio.Event()
-
-    async def waits(_: Message, peer: Peer) -> None:
-        await goes_on.wait()
-        await peer.send(answer())
-
+    later = SaysLater(answer())
     long = b'{"model":"llama3.2","x":"%b"}' % (b"a" * size)
     async with one_server() as (server, proxy):
-        server.handler = waits
+        server.handler = later
         client = await proxy.connect()
         await client.send(post("/api/chat", BODY))
         sending = asyncio.ensure_future(client.send(post("/api/chat", long) + post("/api/chat", BODY)))
         while not server.hits:
             await proxy.ask(get("/"))
         await proxy.ask(get("/"))
-        goes_on.set()
+        later.goes_on.set()
         for _ in range(3):
             assert (await client.answer()).status == 200
         await sending

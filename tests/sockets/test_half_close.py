@@ -13,6 +13,7 @@ from tests.sockets.raw import (
     Message,
     Peer,
     RawServer,
+    SaysLater,
     answer,
     chunk,
     chunked_head,
@@ -37,22 +38,15 @@ async def rest_of(client: Client) -> tuple[Message, bytes]:
 @pytest.mark.parametrize("data", [post("/api/show", BODY), get("/v1/models/llama3.2")], ids=["show", "model"])
 @runs
 async def test_what_a_server_is_only_asked_about_is_answered(data: bytes) -> None:
-    goes_on = asyncio.Event()
-    began = asyncio.Event()
-
-    async def waits(_: Message, peer: Peer) -> None:
-        began.set()
-        await goes_on.wait()
-        await peer.send(answer(SHOW))
-
+    later = SaysLater(answer(SHOW))
     async with one_server() as (server, proxy):
-        server.handler = waits
+        server.handler = later
         client = await proxy.connect()
         await client.send(data)
-        await began.wait()
+        await later.came.get()
         client.half_close()
         assert (await proxy.ask(get("/"))).status == 200  # the end of its side has been seen by now
-        goes_on.set()
+        later.goes_on.set()
         got, rest = await rest_of(client)
         assert (got.status, got.body, got.get(b"connection"), rest) == (200, SHOW, b"close", b"")
         assert (await proxy.events.ended(2)).end is End.DONE

@@ -9,7 +9,7 @@ import pytest
 
 from gollamas.wire.message import LARGE_BYTES
 from tests.sockets.proxying import a_config, one_server, running, runs
-from tests.sockets.raw import Message, Peer, RawServer, answer, chunk, get, hangs, post
+from tests.sockets.raw import Message, Peer, RawServer, SaysLater, answer, chunk, get, hangs, post
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -107,14 +107,9 @@ async def test_a_form_that_comes_in_one_read_has_the_same_limit(
 
 @runs
 async def test_forms_that_come_in_one_read_count_too() -> None:
-    goes_on = asyncio.Event()
-
-    async def waits(_: Message, peer: Peer) -> None:
-        await goes_on.wait()
-        await peer.send(answer())
-
+    later = SaysLater(answer())
     async with one_server(max_upload=3000) as (server, proxy):
-        server.handler = waits
+        server.handler = later
         data = post("/v1/audio/transcriptions", form(800), TYPE)
         clients = [await proxy.connect() for _ in range(4)]
         for client in clients[:3]:
@@ -123,7 +118,7 @@ async def test_forms_that_come_in_one_read_count_too() -> None:
             await asyncio.sleep(0)
         got = await clients[3].ask(data)
         assert (got.status, got.get(b"retry-after")) == (503, b"5")
-        goes_on.set()
+        later.goes_on.set()
         for client in clients[:3]:
             assert (await client.answer()).status == 200
             assert (await client.ask(data)).status == 200
@@ -142,23 +137,16 @@ async def test_a_form_counts_no_more_once_it_is_answered_though_its_client_goes_
 @runs
 async def test_all_forms_together_hold_no_more_than_max_upload() -> None:
     path = "/v1/audio/transcriptions"
-    goes_on = asyncio.Event()
-    began = asyncio.Event()
-
-    async def waits(_: Message, peer: Peer) -> None:
-        began.set()
-        await goes_on.wait()
-        await peer.send(answer())
-
+    later = SaysLater(answer())
     async with one_server(max_upload=2 * MIB) as (server, proxy):
-        server.handler = waits
+        server.handler = later
         data = post(path, form(MIB + 1000), TYPE)
         first, second = await proxy.connect(), await proxy.connect()
         await first.send(data)
-        await began.wait()
+        await later.came.get()
         got = await second.ask(data)
         assert (got.status, got.get(b"retry-after"), b"max_upload" in got.body) == (503, b"5", True)
-        goes_on.set()
+        later.goes_on.set()
         assert (await first.answer()).status == 200
         # What was answered, refused or broken off counts no more.
         for _ in range(3):
@@ -211,21 +199,16 @@ async def test_an_answer_before_a_large_body_has_gone_out_spoils_no_other() -> N
 @runs
 async def test_bodies_that_are_large_without_their_coding_are_served_one_a_turn_too() -> None:
     """A few hundred bytes of zstd can be 20 MiB, which take as long as any."""
-    goes_on = asyncio.Event()
-
-    async def waits(_: Message, peer: Peer) -> None:
-        await goes_on.wait()
-        await peer.send(answer())
-
+    later = SaysLater(answer())
     async with one_server() as (server, proxy):
-        server.handler = waits
+        server.handler = later
         clients = [await proxy.connect() for _ in range(8)]
         for client in clients:
             client.writer.write(in_zstd(MIB))
         while proxy.app._round.open < len(clients):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
         assert len(proxy.app._round._large) > 1
-        goes_on.set()
+        later.goes_on.set()
         assert {(await client.answer()).status for client in clients} == {200}
         assert {len(request.body) for request in server.requests} == {len(picture(MIB))}
 
@@ -233,20 +216,15 @@ async def test_bodies_that_are_large_without_their_coding_are_served_one_a_turn_
 @runs
 async def test_large_bodies_are_let_go_one_a_turn_too() -> None:
     """To give 64 MiB back takes the kernel a while, and many answers may come at once."""
-    goes_on = asyncio.Event()
-
-    async def waits(_: Message, peer: Peer) -> None:
-        await goes_on.wait()
-        await peer.send(answer())
-
+    later = SaysLater(answer())
     async with one_server() as (server, proxy):
-        server.handler = waits
+        server.handler = later
         clients = [await proxy.connect() for _ in range(6)]
         asking = [asyncio.ensure_future(client.ask(post("/api/chat", picture(MIB)))) for client in clients]
         while server.hits < len(clients):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
         assert not proxy.app._round._large
-        goes_on.set()
+        later.goes_on.set()
         waiting = 0
         while not all(task.done() for task in asking) or proxy.app._round._large:
             waiting = max(waiting, len(proxy.app._round._large))

@@ -11,7 +11,19 @@ import pytest
 from gollamas.system import descriptors
 from gollamas.system.descriptors import Descriptors
 from tests.sockets.proxying import runs
-from tests.sockets.raw import Client, Message, Peer, RawServer, answer, chunk, chunked_head, get, hangs, post
+from tests.sockets.raw import (
+    Client,
+    Message,
+    Peer,
+    RawServer,
+    SaysLater,
+    answer,
+    chunk,
+    chunked_head,
+    get,
+    hangs,
+    post,
+)
 from tests.sockets.running import Program, after, flags, program, status_of
 
 resource = pytest.importorskip("resource")  # Windows has no such limits
@@ -90,12 +102,8 @@ async def test_1100_idle_clients_of_1024_descriptors_hurt_nobody_who_is_served()
 async def test_accepting_stops_before_the_last_descriptors_and_goes_on_when_there_is_room(
     leaves: bool,
 ) -> None:
-    async def together(_: Message, peer: Peer) -> None:
-        await goes_on.wait()
-        await peer.send(answer())
-
-    goes_on = asyncio.Event()
-    async with RawServer(handler=together) as server, limited(server, 256) as gollamas:
+    later = SaysLater(answer())
+    async with RawServer(handler=later) as server, limited(server, 256) as gollamas:
         admin = await gollamas.port("admin")
         clients = await connected_until_accepting_stops(gollamas, server)
         served = len(clients)
@@ -107,7 +115,7 @@ async def test_accepting_stops_before_the_last_descriptors_and_goes_on_when_ther
         for client in clients[served:]:
             await client.send(get("/"))
         assert (await gauges(admin))['gollamas_connections{side="client"}'] == served
-        goes_on.set()
+        later.goes_on.set()
         for client in clients[:served]:
             assert (await client.answer()).status == 200
             if leaves:

@@ -18,7 +18,7 @@ from gollamas.net.rounds import Round
 from gollamas.net.upstream import ServerConnection
 from gollamas.wire.response import ResponseReader
 from tests.sockets.proxying import a_config, a_server, running, runs
-from tests.sockets.raw import Message, Peer, RawServer, answer, post
+from tests.sockets.raw import Peer, RawServer, SaysLater, answer, post
 from tests.sockets.test_timeouts import black_hole
 
 BODY = b'{"model":"llama3.2"}'
@@ -72,21 +72,14 @@ class Hears:
 
 @runs
 async def test_as_many_connections_are_kept_as_there_were_requests_at_once() -> None:
-    came: asyncio.Queue[None] = asyncio.Queue()
-    goes_on = asyncio.Event()
-
-    async def together(_: Message, peer: Peer) -> None:
-        came.put_nowait(None)
-        await goes_on.wait()
-        await peer.send(answer())
-
-    async with RawServer(handler=together) as server, running(a_config([server])) as proxy:
+    later = SaysLater(answer())
+    async with RawServer(handler=later) as server, running(a_config([server])) as proxy:
         for _ in range(3):
-            goes_on.clear()
+            later.goes_on.clear()
             asking = [asyncio.ensure_future(proxy.ask(post("/api/chat", BODY))) for _ in range(100)]
             for _ in asking:
-                await came.get()
-            goes_on.set()
+                await later.came.get()
+            later.goes_on.set()
             assert {got.status for got in await asyncio.gather(*asking)} == {200}
             assert dict(proxy.app.gauges.connections())["server"] == 100
         assert (server.hits, server.connections) == (300, 100)

@@ -14,6 +14,7 @@ from tests.sockets.raw import (
     Peer,
     RawServer,
     answer,
+    breaks_off,
     chunk,
     chunked_head,
     get,
@@ -101,12 +102,8 @@ async def test_without_replays_a_kept_connection_that_dies_is_a_502_and_one_hit(
 
 @runs
 async def test_half_an_answer_on_a_kept_connection_is_never_sent_again() -> None:
-    async def half(_: Message, peer: Peer) -> None:
-        await peer.send(b"HTTP/1.1 2")
-        peer.close()
-
     async with one_server() as (server, proxy):
-        server.handler = kept_then(half)
+        server.handler = kept_then(breaks_off(b"HTTP/1.1 2"))
         assert (await proxy.ask(post("/api/chat", BODY))).status == 200
         assert (await proxy.ask(post("/api/chat", BODY))).status == 502
         assert server.hits == 2
@@ -195,10 +192,7 @@ async def test_without_replays_a_fresh_connection_that_dies_is_a_502_and_one_hit
 
 @runs
 async def test_what_broke_after_its_first_byte_is_never_tried_again() -> None:
-    async def breaks(_: Message, peer: Peer) -> None:
-        await peer.send(chunked_head() + chunk(b'{"response":"a"}\n'))
-        peer.close()
-
+    breaks = breaks_off(chunked_head() + chunk(b'{"response":"a"}\n'))
     async with RawServer("one") as one, RawServer("two") as two, in_front_of(one, two) as proxy:
         one.handler = two.handler = breaks
         got = await proxy.ask(post("/api/generate", BODY))

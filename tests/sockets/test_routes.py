@@ -9,7 +9,19 @@ import pytest
 
 from gollamas.events import End
 from tests.sockets.proxying import ROUTED, a_config, in_front_of, one_server, opened, runs
-from tests.sockets.raw import Message, Peer, RawServer, answer, chunk, chunked_head, get, hangs, post, says
+from tests.sockets.raw import (
+    Message,
+    Peer,
+    RawServer,
+    answer,
+    breaks_off,
+    chunk,
+    chunked_head,
+    get,
+    hangs,
+    post,
+    says,
+)
 from tests.sockets.test_metrics import ADMIN, samples
 from tests.unit.api.test_form import FORM, TYPE
 
@@ -77,13 +89,8 @@ async def test_sound_goes_out_as_it_comes(path: str) -> None:
 @runs
 async def test_no_word_of_ours_stands_among_bytes_of_sound(path: str) -> None:
     """A server that breaks off in its middle: what it sent, and no proper end."""
-
-    async def handler(_: Message, peer: Peer) -> None:
-        await peer.send(chunked_head(b"audio/mpeg") + chunk(SOUND) + b"ff\r\nhalf")
-        peer.close()
-
     async with one_server(routes=(NEW,)) as (server, proxy):
-        server.handler = handler
+        server.handler = breaks_off(chunked_head(b"audio/mpeg") + chunk(SOUND) + b"ff\r\nhalf")
         got = await proxy.ask(post(path, BODY))
         assert (got.status, got.body, got.is_whole) == (200, SOUND + b"half", False)
         event = await proxy.events.ended()
@@ -95,12 +102,8 @@ async def test_no_word_of_ours_stands_among_bytes_of_sound(path: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 @runs
 async def test_events_that_break_off_end_with_an_error_in_openais_shape(path: str) -> None:
-    async def handler(_: Message, peer: Peer) -> None:
-        await peer.send(chunked_head(b"text/event-stream") + chunk(b'data: {"a":1}\n\n'))
-        peer.close()
-
     async with one_server(routes=(NEW,)) as (server, proxy):
-        server.handler = handler
+        server.handler = breaks_off(chunked_head(b"text/event-stream") + chunk(b'data: {"a":1}\n\n'))
         got = await proxy.ask(post(path, BODY))
         first, error, nothing = got.body.split(b"\n\n")
         assert (first, nothing, got.is_whole) == (b'data: {"a":1}', b"", False)

@@ -12,7 +12,18 @@ from gollamas.events import End
 from gollamas.net.downstream import LINGER_SECONDS
 from gollamas.net.pool import IDLE_SECONDS
 from tests.sockets.proxying import Running, a_config, running, runs
-from tests.sockets.raw import Client, Message, Peer, RawServer, answer, chunk, chunked_head, get, post
+from tests.sockets.raw import (
+    Client,
+    Message,
+    Peer,
+    RawServer,
+    SaysLater,
+    answer,
+    chunk,
+    chunked_head,
+    get,
+    post,
+)
 from tests.sockets.serving import Clock
 from tests.sockets.test_backpressure import chunk_flood, read_all, settled, stalled
 
@@ -161,20 +172,14 @@ async def test_a_refused_client_may_send_on_for_a_while(over: float) -> None:
 @at_and_behind
 @runs
 async def test_the_clock_of_a_streams_first_byte(over: float) -> None:
-    goes_on, came = asyncio.Event(), asyncio.Event()
-
-    async def waits(_: Message, peer: Peer) -> None:
-        came.set()
-        await goes_on.wait()
-        await peer.send(answer())
-
+    later = SaysLater(answer())
     async with swept(first_byte_timeout=LIMIT) as (server, proxy, clock):
-        server.handler = waits
+        server.handler = later
         client = await proxy.connect()
         await client.send(post("/api/chat", STREAM))
-        await came.wait()
+        await later.came.get()
         sweep(proxy, clock, LIMIT + over)
-        goes_on.set()
+        later.goes_on.set()
         assert (await client.answer()).status == (504 if over else 200)
 
 

@@ -20,9 +20,8 @@ _STYLES: Final = {"up": "green", "suspect": "yellow", "unknown": "yellow", "down
 
 def drawn(heading: str, tables: Iterable[StateTable], terminal: TextIO) -> str:
     """Draw tables for a terminal, as wide as it is."""
-    columns, lines = (
-        shutil.get_terminal_size()
-    )  # rich takes every terminal that is dumb for one of 80 columns
+    # Said here, since rich takes every terminal that is dumb for one of 80 columns.
+    columns, lines = shutil.get_terminal_size()
     console = Console(file=terminal, highlight=False, width=columns, height=lines)
     with console.capture() as capture:
         console.print(Text(heading))

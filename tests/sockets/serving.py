@@ -41,10 +41,15 @@ class Serving:
     """A listener that serves."""
 
     port: int
-    clients: Clients
-    clock: Clock
+    listener: Listener
+    clock: Callable[[], float]
     events: Events
     ends: list[Client] = field(default_factory=list)
+
+    @property
+    def clients(self) -> Clients:
+        """The connections of its clients."""
+        return self.listener.clients
 
     async def connect(self) -> tuple[Client, ClientConnection]:
         """Open a client's connection; give both of its ends."""
@@ -103,7 +108,7 @@ async def serving(
     )
     port = sockets[0].getsockname()[1]
     await listener.start(sockets)
-    made = Serving(port, listener.clients, clock, events)
+    made = Serving(port, listener, clock, events)
     try:
         yield made
     finally:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,17 +10,15 @@ from dataclasses import dataclass, field
 import pytest
 
 from gollamas.api.routes import Route
-from gollamas.config.model import Address, Config
+from gollamas.config.model import Config
 from gollamas.errors import ModelNotFound, ProxyError, ServerBroke
 from gollamas.events import Crashed, End
-from gollamas.net.listener import Listener
 from gollamas.proxy.own import Own
 from gollamas.responder import Responder
-from gollamas.system.listening import bind
-from gollamas.system.supervisor import Supervisor
 from gollamas.wire.message import Answer, CutOff, Fields, Request
-from tests.sockets.proxying import Events, Running, one_server, runs
-from tests.sockets.raw import Client, get
+from tests.sockets.proxying import Running, one_server, runs
+from tests.sockets.raw import get
+from tests.sockets.serving import Serving, serving
 
 NDJSON: Fields = [(b"Content-Type", b"application/x-ndjson")]
 EVENTS: Fields = [(b"Content-Type", b"text/event-stream")]
@@ -76,26 +73,9 @@ async def main_port(make: Callable[[], Answer], **options: float) -> AsyncIterat
         yield proxy
 
 
-@dataclass
-class Port:
-    """Where one kind of answers is served."""
-
-    listener: Listener
-    events: Events
-    clients: list[Client] = field(default_factory=list)
-
-    async def connect(self) -> Client:
-        """Open a client's connection, ended with the test."""
-        client = await Client.connect(self.listener._sockets[0].getsockname()[1])
-        self.clients.append(client)
-        return client
-
-
 @asynccontextmanager
-async def values(make: Callable[[], Answer]) -> AsyncIterator[Port]:
+async def values(make: Callable[[], Answer]) -> AsyncIterator[Serving]:
     """Serve answers that are values."""
-    events = Events()
-    tasks = Supervisor(events.append)
 
     async def respond(_: Request) -> Answer:
         return make()
@@ -103,22 +83,13 @@ async def values(make: Callable[[], Answer]) -> AsyncIterator[Port]:
     def refuse(error: ProxyError) -> Answer:
         return Answer(error.status, [], error.text.encode())
 
-    listener = Listener(Responder(respond, refuse, 1024), Config(), tasks, time.monotonic)
-    await listener.start(bind(Address(host="127.0.0.1", port=0)))
-    port = Port(listener, events)
-    try:
+    async with serving(Responder(respond, refuse, 1024)) as port:
         yield port
-    finally:
-        for client in port.clients:
-            client.writer.transport.abort()
-        listener.stop_accepting()
-        listener.clients.abort()
-        await tasks.close()
-    assert not events.of(Crashed)
+    assert not port.events.of(Crashed)
 
 
 @asynccontextmanager
-async def port_of(where: str, make: Callable[[], Answer]) -> AsyncIterator[Port]:
+async def port_of(where: str, make: Callable[[], Answer]) -> AsyncIterator[Serving]:
     """Serve `make` on one of the two kinds of ports."""
     if where == "values":
         async with values(make) as port:
@@ -126,7 +97,7 @@ async def port_of(where: str, make: Callable[[], Answer]) -> AsyncIterator[Port]
         return
     async with main_port(make) as proxy:
         assert proxy.app._listener is not None
-        yield Port(proxy.app._listener, proxy.events, proxy.clients)
+        yield Serving(proxy.port, proxy.app._listener, proxy.app._clock, proxy.events, proxy.clients)
 
 
 on_both = pytest.mark.parametrize("where", ["main port", "values"])
@@ -159,7 +130,7 @@ async def settled(count: Callable[[], int]) -> int:
 async def test_each_piece_is_a_chunk_that_goes_out_before_the_next_is_made(where: str) -> None:
     body = Pieces([b'{"n":1}\n', b"", b'{"n":2}\n'], waits=True)
     async with port_of(where, streamed(body)) as port:
-        client = await port.connect()
+        client, _ = await port.connect()
         await client.send(get("/"))
         head = await client.reader.readuntil(b"\r\n\r\n")
         assert b"Transfer-Encoding: chunked\r\n" in head
@@ -180,7 +151,7 @@ async def test_each_piece_is_a_chunk_that_goes_out_before_the_next_is_made(where
 async def test_to_a_client_of_http_10_pieces_go_until_the_connection_ends(where: str) -> None:
     body = Pieces([b"a", b"", b"bc"])
     async with port_of(where, streamed(body)) as port:
-        client = await port.connect()
+        client, _ = await port.connect()
         got = await client.ask(get("/", b"Connection: keep-alive", version=b"1.0"))
         assert (got.body, got.get(b"transfer-encoding"), got.get(b"connection")) == (b"abc", None, b"close")
         assert body.is_closed
@@ -193,7 +164,7 @@ async def test_where_no_body_follows_none_is_made(where: str, method: bytes) -> 
     body = Pieces([b"a"])
     make = streamed(body, status=200 if method == b"HEAD" else 204)
     async with port_of(where, make) as port:
-        client = await port.connect()
+        client, _ = await port.connect()
         for _ in range(2):
             assert (await client.ask(get("/", method=method), to_head=True)).body == b""
         await until(lambda: body.is_closed)
@@ -210,10 +181,10 @@ async def test_nothing_is_made_for_a_client_that_does_not_read(where: str) -> No
         loop = asyncio.get_running_loop()
         with socket.socket() as sock:
             sock.setblocking(False)
-            await loop.sock_connect(sock, port.listener._sockets[0].getsockname())
+            await loop.sock_connect(sock, ("127.0.0.1", port.port))
             await loop.sock_sendall(sock, get("/", version=b"1.0"))
             asked = await settled(lambda: body.asked)
-            (client,) = (one for one in port.listener.clients.live if one.is_busy)
+            (client,) = (one for one in port.clients.live if one.is_busy)
             assert client.is_paused
             assert client._transport.get_write_buffer_size() <= size
             assert 0 < asked < count
@@ -231,7 +202,7 @@ async def test_a_client_that_leaves_ends_the_iterator(where: str, way: str) -> N
     waits = way == "waiting for a piece"
     body = Pieces([b"a" * 65536] * 1000, waits=waits)
     async with port_of(where, streamed(body)) as port:
-        client = await port.connect()
+        client, _ = await port.connect()
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await client.send(get("/"))
         asked = await settled(lambda: body.asked)
@@ -239,7 +210,7 @@ async def test_a_client_that_leaves_ends_the_iterator(where: str, way: str) -> N
         client.reset()
         await until(lambda: body.is_closed)
         assert body.asked == asked
-        await until(lambda: not port.listener.clients.live)
+        await until(lambda: not port.clients.live)
 
 
 @on_both
@@ -248,7 +219,7 @@ async def test_a_client_that_leaves_ends_the_iterator(where: str, way: str) -> N
 async def test_a_body_that_is_cut_off_resets_the_connection(where: str, version: bytes) -> None:
     body = Pieces([b"a"], then=CutOff())
     async with port_of(where, streamed(body)) as port:
-        client = await port.connect()
+        client, _ = await port.connect()
         await client.send(get("/", version=version))
         assert await client.was_reset()
         assert body.is_closed
@@ -260,7 +231,7 @@ async def test_others_are_served_while_an_iterator_never_waits(where: str) -> No
     first = Pieces([b"a"] * 100_000)
     answers = iter([Answer(200, [], first), Answer(200, [], b"other")])
     async with port_of(where, lambda: next(answers)) as port:
-        client, other = await port.connect(), await port.connect()
+        (client, _), (other, _) = await port.connect(), await port.connect()
         await client.send(get("/"))
         await until(lambda: first.asked > 0)
         assert (await other.ask(get("/"))).body == b"other"
@@ -274,7 +245,7 @@ async def test_others_are_served_while_an_iterator_never_waits(where: str) -> No
 async def test_shutting_down_breaks_an_answer_by_values_off(version: bytes) -> None:
     body = Pieces([b"{}\n"], waits=True)
     async with values(streamed(body)) as port:
-        client = await port.connect()
+        client, _ = await port.connect()
         await client.send(get("/", version=version))
         body.go.release()
         await client.reader.readuntil(b"{}\n")
@@ -291,7 +262,7 @@ async def test_shutting_down_breaks_an_answer_by_values_off(version: bytes) -> N
 @runs
 async def test_a_defect_in_an_answer_by_values_is_never_a_proper_end(version: bytes) -> None:
     async with values(streamed(Pieces([b"a"], then=ValueError("x")))) as port:
-        client = await port.connect()
+        client, _ = await port.connect()
         await client.send(get("/", version=version))
         if version == b"1.0":
             assert await client.was_reset()

@@ -172,9 +172,9 @@ async def test_a_client_that_leaves_ends_a_load() -> None:
             b"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b"
             % (len(body), body)
         )
-        await server.until(lambda: bool(server.engine.sched.loads))
+        await server.until(lambda: bool(server.loads))
         writer.close()
-        await server.until(lambda: server.engine.sched.aborted_loads == 1)
+        await server.until(lambda: server.loads[0].ended == "aborted")
         assert server.engine.sched.running() == []
 
 

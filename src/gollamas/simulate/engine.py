@@ -40,6 +40,7 @@ class Ask:
     prompt: str  # all that the model reads; empty: load it and say nothing
     options: Mapping[str, Any] = field(default_factory=dict)
     keep_alive: float | None = None
+    shift: bool | None = None  # whether what is too long moves on; None: nothing is said of it
     tools: list[Any] = field(default_factory=list)
     think: bool | str | None = None
     relaxes_think: bool = False  # Anthropic's way: thinking that the model cannot do is left out
@@ -156,7 +157,7 @@ class Engine:
         began = self.clock.now()
         done = Done(reason="load")
         with self._counted():
-            async with self.sched.lease(model, ask.options, ask.keep_alive) as runner:
+            async with self.sched.lease(model, ask.options, ask.keep_alive, ask.shift) as runner:
                 loaded = self.clock.now()
                 if ask.prompt:
                     _check_format(ask.format)
@@ -175,8 +176,8 @@ class Engine:
         started = self.clock.now()
         prompt_count = length_of(ask.prompt)
         if not ask.truncates:
-            _check_length(prompt_count, runner.launch.num_ctx, self.settings.release)
-        prompt_count = min(prompt_count, runner.launch.num_ctx)
+            _check_length(prompt_count, runner.launch.context, self.settings.release)
+        prompt_count = min(prompt_count, runner.launch.context)
         cached = min(runner.prompts.cached(ask.prompt), prompt_count - 1)
         await self._work(started, prompt_count - cached, self.settings.prompt_tokens_per_second)
         runner.prompts.keep(ask.prompt)
@@ -223,9 +224,9 @@ class Engine:
                 if inputs and not model.weights.is_embedding and self.settings.release >= (0, 30):
                     raise Refusal(501, _NO_EMBEDDINGS)
                 counts = [1 + text.count_tokens(item) for item in inputs]
-                if not truncates and any(count > runner.launch.num_ctx for count in counts):
+                if not truncates and any(count > runner.launch.context for count in counts):
                     raise Refusal(400, _TOO_LONG)
-                count = sum(min(count, runner.launch.num_ctx) for count in counts)
+                count = sum(min(count, runner.launch.context) for count in counts)
                 async with self._slot(runner):
                     await self._work(loaded, count, self.settings.prompt_tokens_per_second)
         return Vectors(

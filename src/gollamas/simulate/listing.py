@@ -79,16 +79,17 @@ def ps(engine: Engine) -> Answer:
     entries = []
     for runner in engine.sched.running():
         name = runner.model.name.shortest
-        context = runner.launch.num_ctx
+        context = runner.launch.context
+        size = runner.model.size + context * runner.model.weights.embedding_length * 4
         entries.append(
             {
                 "name": name,
                 "model": name,
-                "size": runner.model.size + context * runner.model.weights.embedding_length * 4,
+                "size": size,
                 "digest": runner.model.digest,
                 "details": runner.model.details(),
                 "expires_at": timestamp(runner.expires_at),
-                "size_vram": 0,
+                "size_vram": 0 if runner.launch.num_gpu == 0 else min(size, engine.settings.vram_bytes),
                 "context_length": context,
             }
         )

@@ -83,6 +83,7 @@ def _common(members: dict[str, Any]) -> dict[str, Any]:
     return {
         "options": members.get("options", {}),
         "keep_alive": members.get("keep_alive"),
+        "shift": members.get("shift"),
         "think": members.get("think"),
         "format": members.get("format"),
         "truncates": members.get("truncate", True),

@@ -27,6 +27,7 @@ from gollamas.simulate.faults import (
     Slow,
 )
 from gollamas.simulate.refusal import Refusal, busy
+from gollamas.simulate.sched import Load
 from gollamas.simulate.settings import Settings
 from gollamas.simulate.unzip import unzipped
 from gollamas.wire.message import Answer, CutOff, Request
@@ -109,7 +110,7 @@ class SimulatedOllama:
     """An Ollama server without a model.
 
     `engine` holds what is installed and loaded and the counters; `seen` is the last requests that came, in
-    order. Both may be read and changed at any time.
+    order. Both may be read and changed at any time. `loads` has every load that was begun, in order.
     """
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
@@ -122,6 +123,11 @@ class SimulatedOllama:
         self._orders: list[_Order] = []
         self._released = asyncio.Event()
         self.hanging = 0  # requests that a fault holds back now
+
+    @property
+    def loads(self) -> list[Load]:
+        """Every load that was begun: for which model, with which runner options, how it ended."""
+        return self.engine.sched.loads
 
     def fail_next(
         self, fault: Fault, *, model: str | None = None, path: str | None = None, times: int = 1
@@ -146,7 +152,7 @@ class SimulatedOllama:
         return [request for request in self.seen if request.head.path == path.encode()]
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Return as soon as the condition holds; for counters of `engine`, `engine.sched` and `seen`."""
+        """Return as soon as the condition holds; for `loads`, `seen` and the counters of `engine`."""
         await self.engine.until(holds)
 
     async def respond(self, request: Request) -> Answer:

@@ -26,6 +26,7 @@ class Settings:
     max_loaded: int = 3  # OLLAMA_MAX_LOADED_MODELS
     keep_alive: float = 300.0  # OLLAMA_KEEP_ALIVE
     context_length: int = 4096  # OLLAMA_CONTEXT_LENGTH
+    vram_bytes: int = 0  # of a GPU, for each loaded model; what is too large for it lies on the CPU
     origins: tuple[str, ...] = ()  # OLLAMA_ORIGINS
     is_loopback: bool = True  # listens on loopback, so that the Host field is checked
     registry: bool = True  # whether registry.ollama.ai can be reached

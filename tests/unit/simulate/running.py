@@ -64,6 +64,11 @@ async def ask(server: SimulatedOllama, path: str, body: Any = b"", method: str =
         return answer.status, raw
 
 
+def loads(server: SimulatedOllama) -> list[tuple[str, int]]:
+    """Name and context of each load that was begun."""
+    return [(load.model, load.launch.context) for load in server.loads]
+
+
 async def loaded(server: SimulatedOllama) -> list[tuple[str, int]]:
     """Name and context length of each model that `/api/ps` shows."""
     _, found = await ask(server, "/api/ps", method="GET")

@@ -7,7 +7,7 @@ import pytest
 
 from gollamas.simulate.clock import HeldClock
 from gollamas.simulate.server import SimulatedOllama
-from tests.unit.simulate.running import ask, fast, loaded, request, runs
+from tests.unit.simulate.running import ask, fast, loaded, loads, request, runs
 
 
 def say(model: str = "smol", **members: Any) -> dict[str, Any]:
@@ -43,7 +43,7 @@ async def test_requests_for_one_model_share_its_load() -> None:
     asked = [asyncio.ensure_future(ask(server, "/api/generate", say())) for _ in range(3)]
     await clock.advance(20.0)
     answers = [(await one)[1] for one in asked]
-    assert server.engine.sched.loads == [("smol:latest", 4096)]
+    assert loads(server) == [("smol:latest", 4096)]
     assert all(answer["load_duration"] >= 10_000_000_000 for answer in answers)
     assert all(answer["eval_count"] == 4 for answer in answers)
 
@@ -73,7 +73,7 @@ async def test_a_client_that_leaves_ends_its_load() -> None:
     asked.cancel()
     await clock.advance(20.0)
     assert await loaded(server) == []
-    assert (server.engine.sched.aborted_loads, server.engine.aborted) == (1, 1)
+    assert ([load.ended for load in server.loads], server.engine.aborted) == (["aborted"], 1)
 
 
 @runs
@@ -88,7 +88,7 @@ async def test_a_load_begins_anew_for_the_one_that_still_waits() -> None:
     assert await loaded(server) == []
     await clock.advance(1.0)
     assert (await second)[0] == 200
-    assert len(server.engine.sched.loads) == 2
+    assert [load.ended for load in server.loads] == ["aborted", "loaded"]
 
 
 @runs
@@ -132,7 +132,7 @@ async def test_another_context_reloads() -> None:
     server = fast(models=("smol",))
     for options in ({"num_ctx": 1024}, {}, {"num_ctx": 4096}, {"num_ctx": 1024}):
         await ask(server, "/api/generate", {"model": "smol", "options": options})
-    assert [context for _, context in server.engine.sched.loads] == [1024, 4096, 1024]
+    assert [context for _, context in loads(server)] == [1024, 4096, 1024]
     await ask(server, "/v1/completions", {"model": "smol", "prompt": "x", "max_tokens": 1})
     assert await loaded(server) == [("smol:latest", 4096)]
 
@@ -156,6 +156,69 @@ async def test_a_reload_waits_for_those_who_use_the_model() -> None:
 
 
 @runs
+async def test_a_reload_waits_for_those_who_come_to_the_model_meanwhile() -> None:
+    """Whom the loaded one fits takes it, though another waits for its end."""
+    clock = HeldClock()
+    server = slow(clock, load_seconds=0.0)
+    asked = [asyncio.ensure_future(ask(server, "/api/generate", say()))]
+    await clock.advance(1.0)
+    other = {"model": "smol", "options": {"num_ctx": 128}}
+    reload = asyncio.ensure_future(ask(server, "/api/generate", other))
+    await clock.advance(1.0)
+    asked.append(asyncio.ensure_future(ask(server, "/api/generate", say())))
+    await clock.advance(5.0)
+    assert [one.done() for one in (*asked, reload)] == [True, False, False]
+    assert await loaded(server) == [("smol:latest", 4096)]
+    await clock.advance(1.0)
+    assert asked[1].done()
+    assert (await reload)[0] == 200
+    assert await loaded(server) == [("smol:latest", 128)]
+
+
+@pytest.mark.parametrize("keep_alive", ["9s", -1])
+@runs
+async def test_a_keep_alive_of_theirs_keeps_the_reload_waiting(keep_alive: str | int) -> None:
+    """Until it is over or the model is unloaded, though nobody uses the model; other models wait with it."""
+    clock = HeldClock()
+    server = slow(clock, load_seconds=0.0)
+    running = asyncio.ensure_future(ask(server, "/api/generate", say()))
+    await clock.advance(1.0)
+    other = {"model": "smol", "options": {"num_ctx": 128}}
+    waiting = [asyncio.ensure_future(ask(server, "/api/generate", other))]
+    await clock.advance(1.0)
+    joined = asyncio.ensure_future(ask(server, "/api/generate", {"model": "smol", "keep_alive": keep_alive}))
+    await clock.advance(2.0)
+    assert (await running)[0] == (await joined)[0] == 200
+    waiting.append(asyncio.ensure_future(ask(server, "/api/generate", {"model": "llama3.2"})))
+    await clock.advance(8.0)
+    assert await loaded(server) == [("smol:latest", 4096)]
+    assert not any(one.done() for one in waiting)
+    if keep_alive == -1:
+        await clock.advance(100_000.0)
+        assert not any(one.done() for one in waiting)
+        await ask(server, "/api/generate", {"model": "smol", "keep_alive": 0})
+    await clock.advance(1.0)
+    assert [(await one)[0] for one in waiting] == [200, 200]
+    assert {name for name, _ in await loaded(server)} == {"smol:latest", "llama3.2:latest"}
+
+
+@runs
+async def test_who_waits_for_a_reload_may_leave() -> None:
+    """The loaded model goes on for those who use it, and goes when they have ended."""
+    clock = HeldClock()
+    server = slow(clock, load_seconds=0.0)
+    running = asyncio.ensure_future(ask(server, "/api/generate", say()))
+    await clock.advance(1.0)
+    other = {"model": "smol", "options": {"num_ctx": 128}}
+    waiting = asyncio.ensure_future(ask(server, "/api/generate", other))
+    await clock.advance(1.0)
+    waiting.cancel()
+    await clock.advance(2.0)
+    assert (await running)[0] == 200
+    assert (await loaded(server), len(server.loads)) == ([], 1)
+
+
+@runs
 async def test_models_over_the_same_weights_share_a_runner() -> None:
     """A variant and its origin, asked for one size, are one load, shown under the first name."""
     server = fast(models=("smol",))
@@ -163,7 +226,7 @@ async def test_models_over_the_same_weights_share_a_runner() -> None:
     await ask(server, "/api/generate", say(options={"num_ctx": 2048}))
     await ask(server, "/api/generate", say("v"))
     await ask(server, "/v1/chat/completions", {"model": "v", "messages": [{"role": "user", "content": "Hi"}]})
-    assert server.engine.sched.loads == [("smol:latest", 2048)]
+    assert loads(server) == [("smol:latest", 2048)]
     assert await loaded(server) == [("smol:latest", 2048)]
     await ask(
         server, "/v1/chat/completions", {"model": "smol", "messages": [{"role": "user", "content": "Hi"}]}

@@ -68,7 +68,10 @@ class Place:
 
     def loaded(self) -> set[str]:
         """Give the names that `/api/ps` shows."""
-        return {entry["name"] for entry in self.json("GET", "/api/ps")["models"]}
+        while (reply := self.ask("GET", "/api/ps")).status == 500 and not reply.body:
+            pass  # 0.24 trips now and then over a model that goes at that very moment
+        assert reply.status == 200, reply
+        return {entry["name"] for entry in json.loads(reply.body)["models"]}
 
     def until(self, holds: Callable[[set[str]], bool], seconds: float = PATIENCE) -> float:
         """Ask `/api/ps` until it shows what is wanted; give how long that took."""
@@ -117,6 +120,11 @@ class RealFleet:
     def first(self) -> Place:
         """The server that others are compared with."""
         return next(iter(self.servers.values()))
+
+    def trained(self, name: str) -> int:
+        """Give the context that a model was trained for."""
+        info: dict[str, Any] = self.first.json("POST", "/api/show", {"model": name})["model_info"]
+        return int(info[f"{info['general.architecture']}.context_length"])
 
     def flags(self) -> list[str]:
         """Give the words that put the program in front of them, with an alias for either model."""

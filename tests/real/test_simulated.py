@@ -7,11 +7,10 @@ from typing import Final
 
 import pytest
 
-from gollamas.simulate.server import SimulatedOllama
-from gollamas.simulate.settings import VERSIONS, Settings
 from tests.clients.programs import SimulatedFleet
 from tests.real.fleet import Place, RealFleet, seen
 from tests.real.questions import ANSWERED, REFUSED, Question
+from tests.real.stand_in import stand_in
 from tests.recorded import Reply, parse_reply
 
 _TOKENS: Final = re.compile(rb"(?<=request \()\d+(?= tokens\))|(?<=n_prompt_tokens\\\":)\d+")
@@ -22,18 +21,7 @@ _QUESTIONS = [question for question in (*ANSWERED, *REFUSED) if "schema" not in 
 @pytest.fixture(scope="module")
 def simulated(fleet: RealFleet) -> Iterator[Place]:
     """Run a simulated server of the same version, whose models have the same names and abilities."""
-    if fleet.version not in VERSIONS:
-        pytest.skip(f"only {' and '.join(VERSIONS)} are simulated to the letter, not {fleet.version}")
-    settings = Settings(
-        version=fleet.version, models=(fleet.chat, fleet.embed), load_seconds=0.0, tokens_per_second=0.0
-    )
-    server = SimulatedOllama(settings)
-    for name in (fleet.chat, fleet.embed):
-        model = server.engine.library.find(name)
-        assert model is not None
-        weights = replace(model.weights, capabilities=tuple(fleet.capabilities[name]))
-        server.engine.library.put(replace(model, weights=weights))
-    with SimulatedFleet({"simulated": server}) as running:
+    with SimulatedFleet({"simulated": stand_in(fleet)}) as running:
         yield Place(running.urls["simulated"])
 
 

@@ -66,6 +66,20 @@ class Garbled:
     instead: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class FailsToLoad:
+    """Ends a load with this error once its time is over; those who wait behind it begin anew."""
+
+    text: str = "llama-server process has terminated: exit status 1"
+    status: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class HangsLoading:
+    """Loads without an end, and all other loads wait, until the client leaves or `release` is called."""
+
+
+LoadFault = FailsToLoad | HangsLoading
 Fault = Fails | Busy | Hangs | Drops | CutsOff | CutsBody | HangsAfter | Slow | Garbled
 
 

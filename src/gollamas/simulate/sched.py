@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gollamas.simulate.clock import Clock
+from gollamas.simulate.faults import FailsToLoad, HangsLoading, LoadFault
 from gollamas.simulate.launch import Launch, check_options, runner_options
 from gollamas.simulate.model import Model
 from gollamas.simulate.prompts import Prompts
-from gollamas.simulate.refusal import busy
+from gollamas.simulate.refusal import Refusal, busy
 from gollamas.simulate.settings import FOREVER, Settings
 
 
@@ -27,7 +28,7 @@ class Load:
     model: str  # as lists show it
     options: Mapping[str, Any]  # the runner options that were asked for, as they were sent; `shift` is one
     launch: Launch
-    ended: Literal["", "loaded", "aborted"] = ""  # aborted: its client left; empty: it goes on
+    ended: Literal["", "loaded", "aborted", "failed"] = ""  # aborted: its client left; empty: it goes on
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +57,9 @@ class Scheduler:
         self._runners: dict[str, Runner] = {}  # by the weights' digest
         self._pending = 0
         self._loading: Runner | None = None
+        self._released = asyncio.Event()
         self.loads: list[Load] = []
+        self.faults: list[LoadFault] = []  # of the next loads, one each
         self.unloads: list[str] = []
 
     def running(self) -> list[Runner]:
@@ -72,6 +75,11 @@ class Scheduler:
     def pending(self) -> int:
         """Requests that load a model or wait for one to be loaded."""
         return self._pending
+
+    def release(self) -> None:
+        """Let a load go on that hangs now."""
+        self._released.set()
+        self._released = asyncio.Event()
 
     def unload(self, model: Model) -> None:
         """Let a model go once it is idle; nothing where it is not loaded."""
@@ -142,9 +150,12 @@ class Scheduler:
         self.loads.append(load)
         self._changed()
         try:
-            await self._clock.sleep(self._settings.load_seconds)
+            await self._read(self.faults.pop(0) if self.faults else None)
         except asyncio.CancelledError:
             load.ended = "aborted"
+            raise
+        except Refusal:
+            load.ended = "failed"
             raise
         finally:
             self._loading = None
@@ -152,6 +163,13 @@ class Scheduler:
         runner.expires_at = self._clock.now() + keep
         self._runners[model.weights.digest] = runner
         return runner
+
+    async def _read(self, fault: LoadFault | None) -> None:
+        if isinstance(fault, HangsLoading):
+            await self._released.wait()
+        await self._clock.sleep(self._settings.load_seconds)
+        if isinstance(fault, FailsToLoad):
+            raise Refusal(fault.status, fault.text)
 
     async def _make_room(self, model: Model) -> None:
         if (old := self._runners.get(model.weights.digest)) is not None:

@@ -23,6 +23,7 @@ from gollamas.simulate.faults import (
     Garbled,
     Hangs,
     HangsAfter,
+    LoadFault,
     Part,
     Slow,
 )
@@ -138,14 +139,20 @@ class SimulatedOllama:
         """
         self._orders.append(_Order(fault, model, path, times))
 
+    def fail_next_load(self, fault: LoadFault) -> None:
+        """Play a fault on the next load that is begun and has none yet."""
+        self.engine.sched.faults.append(fault)
+
     def heal(self) -> None:
         """Forget the faults that were not played; what hangs goes on hanging."""
         self._orders.clear()
+        self.engine.sched.faults.clear()
 
     def release(self) -> None:
         """Let everything go on that hangs now."""
         self._released.set()
         self._released = asyncio.Event()
+        self.engine.sched.release()
 
     def asked(self, path: str) -> list[Request]:
         """Give the requests that came for this path."""

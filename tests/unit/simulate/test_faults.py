@@ -5,9 +5,20 @@ import asyncio
 import pytest
 
 from gollamas.simulate.clock import HeldClock
-from gollamas.simulate.faults import Busy, CutsOff, Drops, Fails, Garbled, Hangs, HangsAfter, Slow
+from gollamas.simulate.faults import (
+    Busy,
+    CutsOff,
+    Drops,
+    Fails,
+    FailsToLoad,
+    Garbled,
+    Hangs,
+    HangsAfter,
+    HangsLoading,
+    Slow,
+)
 from gollamas.wire.message import CutOff
-from tests.unit.simulate.running import ask, body_of, fast, request, runs
+from tests.unit.simulate.running import ask, body_of, fast, loaded, request, runs
 
 SAY = {"model": "smol", "prompt": "Hi", "options": {"num_predict": 4}}
 
@@ -90,6 +101,57 @@ async def test_what_hangs_goes_on_when_it_is_released(fault: Hangs | HangsAfter)
     _, lines = await asked
     assert lines[-1]["done"] is True
     assert len(lines) == 5
+
+
+@runs
+async def test_a_load_that_fails_is_begun_anew_for_the_next() -> None:
+    """Only the one whose load it was is told; nothing was loaded by it."""
+    clock = HeldClock()
+    server = fast(clock, models=("smol",), load_seconds=1.0)
+    server.fail_next_load(FailsToLoad("out of memory"))
+    asked = [asyncio.ensure_future(ask(server, "/api/generate", {"model": "smol"})) for _ in range(2)]
+    await clock.advance(1.0)
+    assert await asked[0] == (500, {"error": "out of memory"})
+    assert await loaded(server) == []
+    await clock.advance(1.0)
+    assert (await asked[1])[0] == 200
+    assert [load.ended for load in server.loads] == ["failed", "loaded"]
+
+
+@pytest.mark.parametrize("ended", ["loaded", "aborted"])
+@runs
+async def test_a_load_that_hangs_holds_up_the_others(ended: str) -> None:
+    """Until it is released or its client leaves; what is listed and asked of loaded models goes on."""
+    clock = HeldClock()
+    server = fast(clock, models=("smol", "llama3.2", "qwen3"))
+    await ask(server, "/api/generate", {"model": "qwen3"})
+    server.fail_next_load(HangsLoading())
+    asked = [
+        asyncio.ensure_future(ask(server, "/api/generate", {"model": name})) for name in ("smol", "llama3.2")
+    ]
+    await clock.advance(100.0)
+    assert [one.done() for one in asked] == [False, False]
+    assert await loaded(server) == [("qwen3:latest", 4096)]
+    assert (await ask(server, "/api/generate", {"model": "qwen3", "prompt": "Hi"}))[0] == 200
+    if ended == "loaded":
+        server.release()
+    else:
+        asked[0].cancel()
+    await clock.advance(1.0)
+    assert (await asked[1])[0] == 200
+    assert [(load.model, load.ended) for load in server.loads[1:]] == [
+        ("smol:latest", ended),
+        ("llama3.2:latest", "loaded"),
+    ]
+
+
+@runs
+async def test_healing_forgets_what_no_load_has_met() -> None:
+    """The next load goes well."""
+    server = fast(models=("smol",))
+    server.fail_next_load(FailsToLoad())
+    server.heal()
+    assert (await ask(server, "/api/generate", {"model": "smol"}))[0] == 200
 
 
 @runs

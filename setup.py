@@ -19,10 +19,10 @@ from setuptools.errors import CCompilerError
 COMPILED = {
     "api": ("gate", "inference", "outbound", "routes"),
     "events": ("ended",),
-    "fleet": ("admit", "attempts", "choose", "routing", "view"),
+    "fleet": ("admit", "attempts", "choose", "instances", "routing", "runner_options", "view"),
     "net": ("downstream", "pool", "rounds", "states", "upstream"),
     "observe": ("accesslog", "gathered", "metrics", "observers", "safe", "textlines"),
-    "proxy": ("exchange", "relay", "service", "turn"),
+    "proxy": ("exchange", "relay", "sending", "service", "turn"),
     "wire": (
         "body",
         "fields",

@@ -16,6 +16,7 @@ from gollamas import __version__
 from gollamas.admin.service import MAX_BODY_BYTES, Admin, refuse
 from gollamas.api.gate import Gate
 from gollamas.api.outbound import Target
+from gollamas.background.loads import Loads
 from gollamas.background.prober import Prober
 from gollamas.config.model import Address, Config, Expose
 from gollamas.events import Crashed, Draining, Event, Started, Stopped, Warned
@@ -32,7 +33,7 @@ from gollamas.observe.exposition import Exposition
 from gollamas.observe.gauges import Gauges
 from gollamas.observe.metrics import Metrics
 from gollamas.observe.observers import Observers
-from gollamas.observe.state import Moment, OpenRequest, StatePage
+from gollamas.observe.state import Moment, OpenRequest, StatePage, UnderWay
 from gollamas.proxy.inflight import open_requests
 from gollamas.proxy.own import Listings
 from gollamas.proxy.service import Proxy
@@ -71,9 +72,6 @@ class App:
         self.view = View(self._emit)
         self.gauges = Gauges(self.view, config, self._connections)
         self._exposition = Exposition(metrics, self.gauges, __version__)
-        self._state = StatePage(
-            __version__, self.view, self._moment, lambda: self._config, self._requests, self._why_not_ready
-        )
         self._ask = Ask(config.connect_timeout, f"gollamas/{__version__}")
         self._timers = Timers()
         self._prober = Prober(
@@ -83,6 +81,22 @@ class App:
             self._emit,
             interval=config.probe_interval,
             sleep=self._timers.sleep,
+        )
+        self._loads = Loads(
+            self.view,
+            self._ask,
+            self._tasks,
+            self._emit,
+            changed=self._prober.ask_soon,
+            timeout=lambda: self._config.load_timeout,
+        )
+        self._state = StatePage(
+            __version__,
+            self.view,
+            self._moment,
+            lambda: self._config,
+            UnderWay(self._requests, self._loads.under_way),
+            self._why_not_ready,
         )
         self._round = Round()
         self._pool = Pool(config.connect_timeout, self._round)
@@ -115,7 +129,11 @@ class App:
             pseudonym=self._pseudonym.encode(),
             via=f"Via: 1.1 {self._pseudonym}\r\n".encode(),
             look_up=self._prober.look_up,
+            await_list=self._prober.first_list,
             changed=self._prober.ask_soon,
+            load=self._loads.load,
+            release=self._loads.release,
+            unload=self._loads.unload,
         )
         listings = Listings(
             tags=lambda: self._prober.fresh(*_TAGS_NEED[self._config.expose]),
@@ -164,6 +182,7 @@ class App:
         self._is_draining = True
         assert self._listener is not None  # noqa: S101 - it is started before it is stopped
         self._listener.stop_accepting()
+        self._loads.drain()
         self._emit(Draining(self._listener.clients.busy, self._config.grace))
 
     def hung_up(self) -> None:

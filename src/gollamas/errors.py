@@ -108,6 +108,19 @@ class ServerTooSlow(ProxyError):
     status = 504
 
 
+class LoadFailed(ProxyError):
+    """A server did not load a model; status and text are its own, so that the client reads what it would."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        object.__setattr__(self, "status", status)  # which every other class says once for all
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the server has no such model: its own answer to the request says it best."""
+        return self.status == 404
+
+
 class ShuttingDown(ProxyError):
     """The grace period ended before an answer began."""
 

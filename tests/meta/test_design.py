@@ -16,6 +16,7 @@ _WALKS: Final = (
     "A request's body, from socket to socket",
     "A piece of an answer, back to the client",
     "A retry",
+    "A load",
     "A configuration",
     "An event",
 )

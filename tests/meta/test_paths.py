@@ -8,9 +8,15 @@ import pytest
 
 from tests.meta.building import PACKAGE
 
-# The table itself, what a probe asks, the option that adds paths (it stands below the table; a test compares
-# the two), and the stand-in server, which has a table of its own.
-_NAMES_PATHS: Final = ("api/routes.py", "fleet/judging.py", "config/paths.py", "simulate/")
+# The table itself, what probes and loads ask, the option that adds paths (it stands below the table; a test
+# compares the two), and the stand-in server, which has a table of its own.
+_NAMES_PATHS: Final = (
+    "api/routes.py",
+    "config/paths.py",
+    "fleet/judging.py",
+    "fleet/load_requests.py",
+    "simulate/",
+)
 
 
 def paths_in(source: str) -> Iterator[str]:

@@ -277,14 +277,22 @@ def get(path: str, *fields: bytes, method: bytes = b"GET", version: bytes = b"1.
 
 @dataclass
 class RawServer:
-    """An upstream: probes are answered by what it has, all else by `handler`, and everything is counted."""
+    """An upstream: probes are answered by what it has, all else by `handler`, and everything is counted.
+
+    Loads of the proxy's own go to `loader`, which by default answers at once that the model is loaded; its
+    questions about a model are answered by `shown`.
+    """
 
     name: str = "one"
     handler: Handler = field(default_factory=lambda: says(answer()))
     version: bytes | None = b"0.32.15"  # None: probes hang
     tags: bytes = EMPTY_LIST
     ps: bytes = EMPTY_LIST
+    loader: Handler = field(default_factory=lambda: says(answer(b'{"done":true}')))
+    shown: bytes = answer(b'{"error":"not told"}', status=b"500 Internal Server Error")
     requests: list[Message] = field(default_factory=list)
+    loads: list[Message] = field(default_factory=list)
+    shows: int = 0
     probes: list[bytes] = field(default_factory=list)  # their paths
     connections: int = 0  # that a request came on
     port: int = 0
@@ -338,6 +346,9 @@ class RawServer:
                 if request.start.startswith(b"GET /api/"):
                     await self._probe(request.path, peer)
                     continue
+                if b"gollamas/" in (request.get(b"user-agent") or b""):
+                    await self._asked_by_the_proxy(request, peer)
+                    continue
                 self.connections += not counted
                 counted = True
                 self.requests.append(request)
@@ -348,6 +359,14 @@ class RawServer:
             writer.close()
             self._peers.discard(peer)
             self._tasks.discard(task)
+
+    async def _asked_by_the_proxy(self, request: Message, peer: Peer) -> None:
+        if request.path == b"/api/show":
+            self.shows += 1
+            await peer.send(self.shown)
+            return
+        self.loads.append(request)
+        await self.loader(request, peer)
 
     async def _probe(self, path: bytes, peer: Peer) -> None:
         self.probes.append(path)

@@ -339,6 +339,10 @@ class Main:
             "via": b"Via: 1.1 test\r\n",
             "look_up": breaks_later,
             "changed": lambda _: None,
+            "await_list": has_said_nothing,
+            "load": breaks_at_once,
+            "release": lambda _: None,
+            "unload": lambda *_: None,
         }
         known = [server for server in config.servers.values() if server.id != case.unknown]
         self.proxy = Proxy(
@@ -376,6 +380,10 @@ def breaks_for_one(server_id: str) -> None:
 async def breaks_later(_: str) -> bool:
     await asyncio.sleep(0)
     breaks("look_up")
+
+
+async def has_said_nothing(_: str) -> None:
+    """Wait for no list."""
 
 
 async def breaks_at_once() -> None:

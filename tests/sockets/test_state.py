@@ -61,7 +61,7 @@ async def state_of(proxy: Running) -> dict[str, Any]:
 
 async def until_loaded(proxy: Running, *names: str) -> None:
     """Wait until all of these servers have said what they have loaded."""
-    while not all(proxy.app.view.servers[name].instances for name in names):  # noqa: ASYNC110 - no event tells
+    while not all(proxy.app.view.servers[name].loaded for name in names):  # noqa: ASYNC110 - no event tells
         await asyncio.sleep(0)
 
 
@@ -117,8 +117,10 @@ async def test_each_loaded_instance_is_told_of_with_its_context_and_expiry() -> 
         assert first == {
             "model": "llama3.2:latest",
             "context_length": 8192,
+            "runner_options": None,
             "size": 3,
             "size_vram": 2,
+            "cpu_share": 0.333,
             "expires_at": "2318-03-11T07:15:00.500Z",
         }
         assert (second["context_length"], second["size_vram"]) == (4096, 0)
@@ -358,12 +360,18 @@ def keys_of(value: object, name: str = "") -> set[str]:
 @runs
 async def test_the_page_about_state_has_every_key_that_a_running_proxy_answers() -> None:
     stream = Begins()
-    async with RawServer(handler=stream, ps=PS) as server, in_front_of(server, admin=ADMIN) as proxy:
+    tags = b'{"models":[{"name":"cold:latest","digest":"c"}]}'
+    async with (
+        RawServer(handler=stream, tags=tags, ps=PS, loader=hangs) as server,
+        in_front_of(server, models={ROUTED: [server], "cold": [server]}, admin=ADMIN) as proxy,
+    ):
         await until_loaded(proxy, "one")
-        client = await proxy.connect()
-        await client.send(post("/api/chat", BODY))
+        for body in (BODY, b'{"model":"cold"}'):
+            client = await proxy.connect()
+            await client.send(post("/api/chat", body))
         await stream.begun.get()
-        found = await state_of(proxy)
+        while not (found := await state_of(proxy))["servers"][0]["loading"]:
+            pass
         described = re.findall(r"^\| `([^`]+)` \|", text_of("docs/state.md"), re.MULTILINE)
         assert len(described) == len(set(described))
         assert set(described) == keys_of(found)

@@ -37,8 +37,15 @@ def test_an_error_that_passes_by_itself_says_when_to_come_back() -> None:
     assert all(one.status == 503 for one in ALL if one.retry_after is not None)
 
 
-@pytest.mark.parametrize("error", ALL)
+@pytest.mark.parametrize("error", [one for one in ALL if one is not errors.LoadFailed])
 def test_an_error_keeps_the_text_that_the_client_reads(error: type[ProxyError]) -> None:
     raised = error("model 'x' not found")
     assert raised.text == str(raised) == "model 'x' not found"
     assert 400 <= raised.status < 600
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+def test_a_load_that_failed_has_the_status_and_the_text_of_its_server(status: int) -> None:
+    raised = errors.LoadFailed(status, "no memory")
+    assert (raised.status, raised.text, str(raised)) == (status, "no memory", "no memory")
+    assert raised.is_missing is (status == 404)

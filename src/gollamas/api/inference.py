@@ -4,6 +4,7 @@ Owns the reading of the model's name in each kind of body, and what is changed f
 member goes on byte for byte. Pure.
 """
 
+import re
 import sys
 from typing import Final
 
@@ -15,6 +16,7 @@ from gollamas.api.dialects import Dialect
 from gollamas.api.form import Form
 from gollamas.api.routes import Kind, Route, media_type, parameter
 from gollamas.errors import BadRequest, BodyTooLarge, ModelNotFound, ProxyError
+from gollamas.fleet.runner_options import PLAIN, RunnerOptions, runner_options
 from gollamas.wire import body as bodies
 from gollamas.wire.body import BadBody, Members, Pieces
 from gollamas.wire.message import LARGE_BYTES, Body, Head
@@ -28,6 +30,15 @@ _BODY: Final = Kind.BODY  # HOT: CPython 3.11 looks a member of an Enum up by a 
 _SPACE: Final = b" \t\r\n"
 MAX_INFLATED_BYTES: Final = 20 * 1024 * 1024  # as Ollama's own reader of zstd bodies
 _MAX_WINDOW_BYTES: Final = 8 * 1024 * 1024
+_LONGEST_ZERO: Final = 64  # bytes
+_SECONDS: Final = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_NUMBER: Final = r"\d+\.?\d*|\.\d+"
+_UNIT: Final = "ns|us|µs|μs|ms|s|m|h"
+_DURATION: Final = re.compile(rf"[-+]?(?:0|(?:(?:{_NUMBER})(?:{_UNIT}))+)", re.ASCII)  # time.ParseDuration
+_PART: Final = re.compile(rf"({_NUMBER})({_UNIT})")
+_NANOSECONDS: Final = {
+    "ns": 1, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9,
+}  # fmt: skip
 _EMPTY: Final = frozenset({b'""', b"[]", b"null"})
 _MAX_NAME_BYTES: Final = 8 * 1024  # of a model, as JSON; Ollama takes a tenth of that
 
@@ -43,12 +54,23 @@ class PassthroughRefused(BadRequest):
 class NamedModel:
     """A request's model as the client wrote it, and what is needed to write another one in its place.
 
+    `runner_options` are those that its model is to be loaded with, None where Ollama refuses one of them.
     `key` is that of the member of `members` that holds the name; `in_query` says that the name goes on in the
     URL's query; `unloads` that the request has its model leave the memory; `is_large` that its body is better
     not copied.
     """
 
-    __slots__ = ("form", "in_query", "is_large", "key", "members", "name", "route", "unloads")
+    __slots__ = (
+        "form",
+        "in_query",
+        "is_large",
+        "key",
+        "members",
+        "name",
+        "route",
+        "runner_options",
+        "unloads",
+    )
 
     def __init__(self, route: Route, name: str, key: str = "", members: Members | None = None) -> None:
         self.route = route
@@ -56,6 +78,7 @@ class NamedModel:
         self.key = key
         self.members = members
         self.form: Form | None = None
+        self.runner_options: RunnerOptions | None = PLAIN
         self.in_query = self.is_large = False
         self.unloads = members is not None and "keep_alive" in members and _is_zero(members["keep_alive"])
 
@@ -77,9 +100,9 @@ class NamedModel:
     def only_unloads(self) -> bool:
         """Whether its model is only to leave the memory: nothing runs for such a request."""
         members = self.members
-        if not self.unloads or members is None or not self.route.streams:
+        if not self.unloads or members is None or not self.route.takes_options:
             return False
-        for key in ("prompt", "messages"):
+        for key in ("prompt", "messages", "input"):
             value = members.get(key)
             if value is not None and bytes(memoryview(value)[:5]) not in _EMPTY:
                 return False
@@ -87,7 +110,22 @@ class NamedModel:
 
 
 def _is_zero(keep_alive: msgspec.Raw) -> bool:
-    return bytes(memoryview(keep_alive)[:2]).strip(b'"')[:1] == b"0"
+    """Whether a model is to leave at once: a number of seconds, or a Go duration, below a nanosecond.
+
+    A number below 0 is for ever; of a duration each part is cut to nanoseconds, before its sign counts.
+    """
+    view = memoryview(keep_alive)
+    if len(view) > _LONGEST_ZERO:
+        return False
+    raw = bytes(view)
+    if raw == b"0":
+        return True
+    if raw[:1] != b'"':
+        return _SECONDS.fullmatch(raw) is not None and 0 <= float(raw) < 1e-9
+    text = raw[1:-1].decode(errors="replace")
+    if _DURATION.fullmatch(text) is None:
+        return False
+    return all(float(number) * _NANOSECONDS[unit] < 1 for number, unit in _PART.findall(text))
 
 
 def read(route: Route, head: Head, body: Body) -> NamedModel:
@@ -100,7 +138,7 @@ def read(route: Route, head: Head, body: Body) -> NamedModel:
     if not head.is_plain and b"content-encoding" in head.names:
         body = _plain(route, head, bytes(body))
     try:
-        members = bodies.members_of(body)
+        members, is_plain = bodies.read(body)
     except BadBody as why:
         raise _refused(route, "" if not bytes(body).strip(_SPACE) else str(why)) from why
     value = members.get("model")
@@ -110,6 +148,8 @@ def read(route: Route, head: Head, body: Body) -> NamedModel:
     named = NamedModel(route, name, "model", members) if name else _find_name(route, members)
     if is_large:
         named.is_large = True
+    if route.takes_options:
+        named.runner_options = runner_options(members, is_plain=is_plain, takes_shift=route.takes_shift)
     return named
 
 

@@ -7,7 +7,7 @@ ends it, and there is at most one running and one queued per server and path.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from gollamas.config.model import Server
@@ -146,9 +146,10 @@ class _Contents:
         self._server = server
         self._path = path
         self._body: bytes | None = None
-        self._entries: Collection[Entry] = ()
+        self._entries: Sequence[Entry] = ()
 
     async def look(self) -> bool:
+        asked = self._prober.view.asking(self._server.id)
         reply = await self._prober.get(self._server, self._path)
         if isinstance(reply, str):
             return False  # the last good answer is kept
@@ -158,7 +159,7 @@ class _Contents:
             except NotOllama:
                 return False
             self._body = reply.body
-        self._prober.found(self._server, self._path, self._entries)
+        self._prober.found(self._server, self._path, self._entries, asked)
         return True
 
 
@@ -180,7 +181,7 @@ class Prober:
     ) -> None:
         self.interval = interval
         self._sleep = sleep
-        self._view = view
+        self.view = view
         self._ask = ask
         self._tasks = tasks
         self.emit = emit
@@ -241,7 +242,7 @@ class Prober:
 
     async def first_version(self) -> None:
         """Wait until some server has said its version, at most until two seconds after start."""
-        while not any(server.version for server in self._view.servers.values()):
+        while not any(server.version for server in self.view.servers.values()):
             now = _now()
             looks = [watch.version for watch in self._watches.values()]
             pending = [look.pending(now, FIRST_WAIT) for look in looks if look.succeeded is None]
@@ -251,23 +252,32 @@ class Prober:
                 return
             await asyncio.wait(awaited, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
 
+    async def first_list(self, server_id: str) -> None:
+        """Wait until a server has said what it has and has loaded, for the first time: a second at most."""
+        now = _now()
+        watch = self._watches.get(server_id)
+        looks = [] if watch is None else [look for look in watch.contents.values() if look.succeeded is None]
+        pending = [future for look in looks if (future := look.pending(now, LOOK_UP_WAIT)) is not None]
+        if pending:
+            await asyncio.wait(pending, timeout=LOOK_UP_WAIT)
+
     async def look_up(self, key: str) -> bool:
         """Whether some server offers a model that nobody knew of: all are asked once, for a second at most.
 
         That none does is believed for a second.
         """
         now = _now()
-        if self._misses.get(key, now) > now or self._view.offered_on(key):
-            return bool(self._view.offered_on(key))
+        if self._misses.get(key, now) > now or self.view.offered_on(key):
+            return bool(self.view.offered_on(key))
         pending = set()
         for look in self._looks((TAGS, PS)):
             look.anew()
             future = look.pending(now, LOOK_UP_WAIT)
             if future is not None:
                 pending.add(future)
-        while pending and not self._view.offered_on(key) and (left := now + LOOK_UP_WAIT - _now()) > 0:
+        while pending and not self.view.offered_on(key) and (left := now + LOOK_UP_WAIT - _now()) > 0:
             _, pending = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if self._view.offered_on(key):
+        if self.view.offered_on(key):
             return True
         self._remember_miss(key, _now())
         return False
@@ -294,23 +304,27 @@ class Prober:
         if not self._is_current(server):
             return False
         if isinstance(reply, str):
-            self._view.silent(server.id, reply, _now())
+            self.view.silent(server.id, reply, _now())
             return False
         try:
             version = judging.version_in(server, reply)
         except NotOllama as other:
             if other.may_pass:
-                self._view.silent(server.id, other.text, _now())
+                self.view.silent(server.id, other.text, _now())
             else:
-                self._view.answered_otherwise(server.id, other.text, _now())
+                self.view.answered_otherwise(server.id, other.text, _now())
             return False
-        self._view.answered(server.id, version, _now())
+        self.view.answered(server.id, version, _now())
         return True
 
-    def found(self, server: Server, path: str, listed: Iterable[Entry]) -> None:
+    def found(self, server: Server, path: str, listed: Sequence[Entry], asked: int) -> None:
         """Write a listing into the view, unless the server was let go meanwhile."""
-        if self._is_current(server):
-            (self._view.listed if path == TAGS else self._view.ran)(server.id, listed)
+        if not self._is_current(server):
+            return
+        if path == TAGS:
+            self.view.listed(server.id, listed)
+        else:
+            self.view.ran(server.id, listed, asked)
 
     def _is_current(self, server: Server) -> bool:
         watch = self._watches.get(server.id)
@@ -338,7 +352,7 @@ class Prober:
         await self._sleep(max(began + period - _now(), self.interval * _JITTER))
 
     def _is_down(self, watch: _Watch) -> bool:
-        server = self._view.servers.get(watch.server.id)
+        server = self.view.servers.get(watch.server.id)
         return server is None or server.is_down
 
     def _looks(self, paths: Iterable[str]) -> Iterable[_Look]:

@@ -9,11 +9,12 @@ from typing import Final, NamedTuple
 
 from gollamas import names
 from gollamas.observe.safe import escaped
-from gollamas.observe.state import FleetState, LoadedModel, RequestState, ServerState
+from gollamas.observe.state import FleetState, LoadedModel, LoadingModel, RequestState, ServerState
 
 _UNITS: Final = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
 _FOREVER: Final = 20 * 365 * 86400  # what `ollama ps` calls so
 _NOTHING: Final = "-"
+_MOST_IDS: Final = 3  # of requests that wait for one load
 
 
 class StateTable(NamedTuple):
@@ -46,13 +47,19 @@ def tables_of(state: FleetState) -> list[StateTable]:
         ),
         StateTable(
             "LOADED",
-            ("MODEL", "SERVER", "CONTEXT", "SIZE", "GPU", "EXPIRES"),
+            ("MODEL", "SERVER", "CONTEXT", "OPTIONS", "SIZE", "CPU", "EXPIRES"),
             [
                 _cells(_loaded(server.id, one, state.time))
                 for server in state.servers
                 for one in server.loaded
             ],
             "no model is loaded",
+        ),
+        StateTable(
+            "LOADING",
+            ("MODEL", "SERVER", "OPTIONS", "WHY", "AGE", "WAITING"),
+            [_cells(_loading(server.id, one)) for server in state.servers for one in server.loading],
+            "no model is being loaded",
         ),
         StateTable(
             "REQUESTS",
@@ -114,8 +121,21 @@ def _server(server: ServerState, now: str) -> Sequence[object]:
 
 
 def _loaded(server: str, one: LoadedModel, now: str) -> Sequence[object]:
-    gpu = f"{one.size_vram / one.size:.0%}" if one.size and one.size_vram is not None else None
-    return one.model, server, one.context_length, _size(one.size), gpu, _expiry(one.expires_at, now)
+    cpu = None if one.cpu_share is None else f"{one.cpu_share:.0%}"
+    options = None if one.runner_options is None else _options(one.runner_options)
+    expiry = _expiry(one.expires_at, now)
+    return one.model, server, one.context_length, options, _size(one.size), cpu, expiry
+
+
+def _loading(server: str, one: LoadingModel) -> Sequence[object]:
+    more = len(one.waiting) - _MOST_IDS
+    waiting = ", ".join(one.waiting[:_MOST_IDS]) + (f" and {more} more" if more > 0 else "")
+    why = one.why if one.has_begun else f"{one.why}, behind another load"
+    return one.model, server, _options(one.runner_options), why, span(one.age_s), waiting
+
+
+def _options(options: dict[str, object]) -> str:
+    return " ".join(f"{name}={str(value).lower()}" for name, value in options.items())
 
 
 def _request(one: RequestState) -> Sequence[object]:

@@ -106,6 +106,7 @@ class Config:
     max_body: int = 64 * 1024 * 1024
     max_upload: int = 512 * 1024 * 1024
     connect_timeout: float = 3.0
+    load_timeout: float = 600.0
     first_byte_timeout: float = 600.0
     idle_timeout: float = 300.0
     header_timeout: float = 10.0

@@ -232,6 +232,7 @@ VALUES: Final = (
         "max_upload", Size(1, 1024**4), "how long a form (a recording to transcribe) may be, and all at once"
     ),
     _option("connect_timeout", Duration(0.001, _DAY), "how long a connection to a server may take"),
+    _option("load_timeout", Duration(0.001, _DAY), "how long a server may take to load a model"),
     _option("first_byte_timeout", Duration(0.001, _DAY), "how long a streamed answer may take to begin"),
     _option("idle_timeout", Duration(0.001, _DAY), "how long a server may be silent within an answer"),
     _option("header_timeout", Duration(0.001, _DAY), "how long a client may take to send a request's head"),

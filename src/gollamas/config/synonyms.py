@@ -26,7 +26,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "log_format": "format log_output",
     "origins": "origin cors cors_origin allow_origin allowed_origin",
     "max_body": "max_body_size body_limit max_request_size client_max_body_size",
-    "first_byte_timeout": "timeout request_timeout response_timeout load_timeout read_timeout",
+    "first_byte_timeout": "timeout request_timeout response_timeout read_timeout",
     "connect_timeout": "dial_timeout connection_timeout",
     "client_idle_timeout": "keepalive_timeout keep_alive_timeout",
     "probe_interval": "interval health_interval health_check_interval check_interval poll_interval",

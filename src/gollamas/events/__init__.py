@@ -23,6 +23,9 @@ __all__ = [
     "Emit",
     "End",
     "Event",
+    "LoadCause",
+    "LoadEnd",
+    "LoadEnded",
     "ModelFound",
     "ModelMissing",
     "RequestEnded",
@@ -44,6 +47,24 @@ class Cause(StrEnum):
     TOO_SLOW = "too_slow"  # no first byte within `first_byte_timeout`
     BROKE_LATE = "broke_late"  # in the middle of its answer
     WENT_SILENT = "went_silent"  # nothing for `idle_timeout` in the middle of its answer
+    LOAD = "load"  # it did not load the model
+
+
+class LoadCause(StrEnum):
+    """Why we loaded a model."""
+
+    COLD = "cold"  # it was not there
+    OPTIONS = "options"  # it was there with other runner options
+
+
+class LoadEnd(StrEnum):
+    """How a load of ours ended."""
+
+    LOADED = "loaded"
+    SAME = "same"  # the server had nothing to do
+    FAILED = "failed"
+    GIVEN_UP = "given_up"  # it took longer than `load_timeout`
+    STOPPED = "stopped"  # we stopped, and nobody waited for it any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +77,20 @@ class AttemptFailed:
     cause: Cause
     why: str
     moves_on: bool  # another try follows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadEnded:
+    """A load of ours, however it ended."""
+
+    server: str
+    model: str  # the server's own name of it
+    options: str  # the runner options, "-" where there are none
+    why: LoadCause
+    end: LoadEnd
+    took_s: float  # from the question to the answer, None of the time that it waited for other loads
+    waited: int  # requests that waited for it when it ended
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +207,7 @@ class Crashed:
 Event = (
     RequestEnded
     | AttemptFailed
+    | LoadEnded
     | ServerWentUp
     | ServerWentDown
     | DigestsDiffer

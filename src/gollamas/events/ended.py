@@ -41,6 +41,7 @@ class RequestEnded:
     status: int | None  # None when the client left before an answer
     why: str | None  # why that server was chosen
     wait_s: float | None  # from the complete request to the attempt that answered
+    load_s: float | None  # of that, how long it waited for loads; None where it did not
     first_byte_s: float | None  # from the complete request to the first byte of the answer
     total_s: float  # from the complete request to the end
     tokens_in: int | None  # of the prompt, cached ones too
@@ -60,7 +61,7 @@ class RequestEnded:
         self.route = route
         self.status = self.tokens_in = self.tokens_cached = self.tokens_out = None
         self.model = self.model_used = self.alias = self.server = self.why = None
-        self.wait_s = self.first_byte_s = self.tokens_per_s = None
+        self.wait_s = self.load_s = self.first_byte_s = self.tokens_per_s = None
         self.error = self.path = None
         self.total_s = 0.0
         self.bytes_in = self.bytes_out = 0

@@ -14,18 +14,18 @@ from gollamas.fleet.view import ServerView, View
 class Lease:
     """The right to use `server` for one attempt. `why` says what decided for it.
 
-    `is_loaded` says whether the server had said by then that it has the model loaded; `held` is what
+    `instance` is the model in the server's memory, None where it is not there; `held` is what
     `Admission.release` takes back, None when that was done.
     """
 
-    __slots__ = ("held", "is_loaded", "key", "server", "why")
+    __slots__ = ("held", "instance", "key", "server", "why")
 
     def __init__(self, held: ServerView, why: str, key: str) -> None:
         self.held: ServerView | None = held
         self.server = held.id
         self.why = why
         self.key = key
-        self.is_loaded = key in held.running
+        self.instance = held.instances.get(key)
 
 
 class Admission:

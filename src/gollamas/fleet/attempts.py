@@ -11,16 +11,19 @@ from typing import Final
 from gollamas import names
 from gollamas.errors import (
     BadRequest,
+    LoadFailed,
     ModelNotFound,
     ProxyError,
     ServerBroke,
+    ServerRefused,
     ServerTooSlow,
     ShuttingDown,
 )
-from gollamas.events import Cause, End
+from gollamas.events import Cause, End, LoadCause
 from gollamas.fleet.admit import Admission, Lease
 from gollamas.fleet.choose import choose
 from gollamas.fleet.routing import Found, Routing, Unknown, cannot_tell
+from gollamas.fleet.runner_options import RunnerOptions
 from gollamas.fleet.view import View
 
 
@@ -44,6 +47,26 @@ class Try:
     def __init__(self, lease: Lease, *, is_replay: bool = False) -> None:
         self.lease = lease
         self.is_replay = is_replay
+
+
+class Load:
+    """Have the lease's server load the model with these runner options; then `Attempts.loaded`."""
+
+    __slots__ = ("cause", "lease", "options")
+
+    def __init__(self, lease: Lease, options: RunnerOptions, cause: LoadCause) -> None:
+        self.lease = lease
+        self.options = options
+        self.cause = cause
+
+
+class AwaitList:
+    """Wait for the first list of the lease's server, which says what it has; then `Attempts.listed`."""
+
+    __slots__ = ("lease",)
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
 
 
 class LookUp:
@@ -80,7 +103,7 @@ class Over:
         self.lease = lease
 
 
-Step = Try | LookUp | Fail | PassHeld | Over
+Step = Try | Load | AwaitList | LookUp | Fail | PassHeld | Over
 
 _SHUTTING_DOWN: Final = "gollamas is shutting down: try again"
 
@@ -92,18 +115,27 @@ class UnknownModel(ModelNotFound):
 class Attempts:
     """Decides the steps of one request for `model`, as its client wrote the name.
 
+    `wanted` are its runner options: its model is loaded with them before it is sent. With None it is sent at
+    once, since it loads nothing, or Ollama is to say what is wrong with it.
     `replays` allows the same question again where a connection ended before a byte of an answer. `found` is
     set from the first attempt on; `lease` is the one that is held now. `has_held` is set by whoever keeps a
     busy server's whole answer.
     """
 
     __slots__ = (
-        "_admission", "_has_moved_on", "_replays", "_routing", "_tried", "_view", "found", "has_held",
-        "lease", "model",
+        "_admission", "_has_awaited_list", "_has_moved_on", "_load_error", "_replays", "_routing", "_tried",
+        "_view", "_wanted", "found", "has_held", "lease", "model",
     )  # fmt: skip
 
     def __init__(
-        self, routing: Routing, view: View, admission: Admission, model: str, *, replays: bool
+        self,
+        routing: Routing,
+        view: View,
+        admission: Admission,
+        model: str,
+        wanted: RunnerOptions | None,
+        *,
+        replays: bool,
     ) -> None:
         self.model = model
         self.found: Found | None = None
@@ -112,7 +144,10 @@ class Attempts:
         self._routing = routing
         self._view = view
         self._admission = admission
+        self._wanted = wanted
         self._replays = replays
+        self._has_awaited_list = False
+        self._load_error: ProxyError | None = None  # why the last one that was asked to has not loaded it
         self._tried: frozenset[str] = _NOBODY
         self._has_moved_on = False  # after a fresh connection ended before a byte came
 
@@ -143,6 +178,28 @@ class Attempts:
         lease = self.lease
         assert lease is not None  # noqa: S101 - as below
         self._view.connect_failed(lease.server, why, now)
+        return self._move_on()
+
+    def listed(self) -> Step:
+        """Go on now that the server has said what it has, or takes too long to."""
+        lease, wanted = self.lease, self._wanted
+        assert lease is not None and wanted is not None  # noqa: S101, PT018 - it was awaited for them
+        server = lease.held
+        lease.instance = None if server is None else server.instances.get(lease.key)
+        return self._after_load(lease, wanted)
+
+    def loaded(self, error: ProxyError | None, now: float) -> Step:
+        """Go on now that the load has ended: send the request, or try another server."""
+        lease = self.lease
+        assert lease is not None  # noqa: S101 - as below
+        if error is None or (is_missing(error) and not self.is_another_left()):
+            server = lease.held
+            lease.instance = None if server is None else server.instances.get(lease.key)
+            return Try(lease)
+        if isinstance(error, ServerRefused):
+            self._view.connect_failed(lease.server, error.text, now)
+        else:
+            self._load_error = error
         return self._move_on()
 
     def after(self, outcome: Outcome, why: str, *, is_kept: bool, has_begun: bool) -> Step:
@@ -198,11 +255,36 @@ class Attempts:
         lease = self._admission.admit(self.model, found, self._tried)
         if isinstance(lease, Lease):  # HOT: one comparison, other than to ask whether it is an error
             self.lease = lease
+            wanted, instance = self._wanted, lease.instance
+            if wanted is None or (instance is not None and instance.options is wanted):
+                return Try(lease)
+            return self._after_load(lease, wanted)
+        if self.has_held:
+            return PassHeld()  # a server's own words are better than ours
+        return Fail(self._load_error or lease)
+
+    def _after_load(self, lease: Lease, wanted: RunnerOptions) -> Step:
+        """Have the model loaded first, unless the server has it just so, or is not to load it at all."""
+        server, instance = lease.held, lease.instance
+        if names.is_cloud(lease.key):
             return Try(lease)
-        return PassHeld() if self.has_held else Fail(lease)  # a server's own words are better than ours
+        if server is not None and not server.has_listed and not self._has_awaited_list:
+            self._has_awaited_list = True
+            return AwaitList(lease)
+        entry = None if server is None else server.installed.get(lease.key)
+        if entry is None or entry.is_remote:
+            return Try(lease)  # what it does not list, it can't load: its own answer says so
+        if instance is None:
+            return Load(lease, wanted, LoadCause.COLD)
+        return Try(lease) if instance.takes(wanted) else Load(lease, wanted, LoadCause.OPTIONS)
 
     def _unknown(self) -> Fail:
         return Fail(UnknownModel(f"model '{self.model}' not found"))
+
+
+def is_missing(error: ProxyError) -> bool:
+    """Whether a server turned out to lack the model."""
+    return isinstance(error, LoadFailed) and error.is_missing
 
 
 def _error_of(outcome: Outcome, server_id: str, why: str) -> ProxyError:

@@ -26,9 +26,10 @@ def choose(view: View, candidates: Sequence[str], key: str, tried: Collection[st
     """Choose one of `candidates` (ids in configuration order) for the model `key`; None when none is left.
 
     Never a server that is down or stands in `tried`. Those that are up go before those never seen yet, and
-    those that said that they lack the model last of each. Then one goes first that has the model loaded and
-    fewer than two requests of ours in flight, of several the one with the fewest. Where there is none, it
-    is the one with the fewest of all, on a tie one that has it loaded, then the first configured.
+    those that said that they lack the model last of each. Then one goes first that has the model loaded, or
+    is loading it, and has fewer than two requests of ours in flight, of several the one with the fewest.
+    Where there is none, it is the one with the fewest of all, on a tie one that has it loaded, then the first
+    configured.
     """
     servers = view.servers
     if len(candidates) == 1 and not tried:
@@ -40,7 +41,7 @@ def choose(view: View, candidates: Sequence[str], key: str, tried: Collection[st
         if server is None or server.standing == DOWN_STANDING or server_id in tried:
             continue
         score = in_flight = server.in_flight
-        if key not in server.running:
+        if key not in server.instances:
             score += in_flight + (_LACKS_IT if server.lacks(key) else _ANY + 1)
         elif in_flight >= _BUSY:
             score += in_flight + _ANY

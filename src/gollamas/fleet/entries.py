@@ -51,15 +51,18 @@ class Entry:
     entries that the server has under the name: from 0.40 on there is one per `runner`.
     """
 
-    __slots__ = ("digest", "digests", "json", "key", "name", "time_ns")
+    __slots__ = ("digest", "digests", "is_remote", "json", "key", "name", "time_ns")
 
-    def __init__(self, name: str, key: str, digest: str, json: bytes, time_ns: int) -> None:
+    def __init__(
+        self, name: str, key: str, digest: str, json: bytes, time_ns: int, *, is_remote: bool = False
+    ) -> None:
         self.name = name
         self.key = key
         self.digest = digest
         self.digests = frozenset((digest,))
         self.json = json
         self.time_ns = time_ns
+        self.is_remote = is_remote  # another host runs it: nothing is loaded here
 
     def renamed(self, name: str) -> bytes:
         """Give the object's bytes another name, every other member as it was and where it was."""
@@ -108,7 +111,14 @@ def _entry(json: bytes, time_member: str) -> Entry | None:
     key = names.key_of(name)
     if key is None:
         return None
-    return Entry(name, key, _text(members, "digest"), json, nanoseconds(_text(members, time_member)))
+    return Entry(
+        name,
+        key,
+        _text(members, "digest"),
+        json,
+        nanoseconds(_text(members, time_member)),
+        is_remote=bool(_text(members, "remote_host")),
+    )
 
 
 def _text(members: dict[str, msgspec.Raw], member: str) -> str:

@@ -20,8 +20,10 @@ from gollamas.events import (
     ServerWentUp,
     Warned,
 )
-from gollamas.fleet.entries import Entry
+from gollamas.fleet.entries import Entry, numbers
 from gollamas.fleet.health import DOWN_STANDING, STANDING, TOLD_AS, TOLD_DOWN, UP_STANDING, Health, Saw, after
+from gollamas.fleet.instances import Instance, Memory
+from gollamas.fleet.runner_options import RunnerOptions
 
 ONLY: Final = "only server"
 UP: Final = "server is up"
@@ -53,6 +55,8 @@ class ServerView:
         "installed",
         "instances",
         "is_well",
+        "loaded",
+        "memory",
         "missing",
         "running",
         "server",
@@ -77,7 +81,9 @@ class ServerView:
         self.has_listed = False  # what it has installed, at least once
         self.missing: frozenset[str] = frozenset()  # keys that it is to run, cloud ones apart, and lacks
         self.running: dict[str, Entry] = {}  # by key, the first of each
-        self.instances: tuple[Entry, ...] = ()  # all that it has loaded, one name perhaps more than once
+        self.loaded: tuple[Entry, ...] = ()  # all that it lists as loaded, one name perhaps more than once
+        self.memory = Memory()
+        self.instances = self.memory.by_key  # HOT: what is loaded or about to be, by each of its names
         self.in_flight = 0
         self.in_flight_by_model: dict[str, int] = {}  # by key, no zeros
         # HOT: made once, so that a choice allocates nothing.
@@ -109,7 +115,8 @@ class View:
         self._installed_on: dict[str, tuple[str, ...]] = {}
         self._running_on: dict[str, tuple[str, ...]] = {}
         self._has_said_why_empty = False
-        self._told: set[tuple[str, str, str]] = set()  # model and two digests that were warned of
+        # A model and two digests; a server and two models; a server, a model and its context.
+        self._told: set[tuple[str, ...]] = set()
 
     def apply(self, config: Config) -> tuple[list[Server], list[Server]]:
         """Take another configuration; return the servers to be watched from now on and those no longer.
@@ -169,6 +176,7 @@ class View:
             return
         before, is_first = server.installed, not server.has_listed
         server.installed, server.has_listed = _by_key(entries), True
+        server.memory.installed(server.installed)
         changed = before.keys() ^ server.installed.keys()
         self._index(self._installed_on, _installed, changed)
         if changed or is_first:
@@ -178,15 +186,51 @@ class View:
             if known is None or known.digests != entry.digests:
                 self._compare(server, entry)
 
-    def ran(self, server_id: str, entries: Iterable[Entry]) -> None:
-        """Note that `/api/ps` was answered."""
+    def asking(self, server_id: str) -> int:
+        """Note that `/api/ps` is about to be asked; what is answered goes to `ran` with its answer."""
+        server = self.servers.get(server_id)
+        return 0 if server is None else server.memory.changes
+
+    def ran(self, server_id: str, entries: Sequence[Entry], asked: int | None = None) -> None:
+        """Note that `/api/ps` was answered; `asked` is what `asking` said at the question, None for now."""
         server = self.servers.get(server_id)
         if server is None:
             return
         before = server.running
-        server.instances = tuple(entries)
-        server.running = _by_key(server.instances)
+        server.loaded = tuple(entries)
+        server.running = _by_key(server.loaded)
         self._index(self._running_on, _running, before.keys() ^ server.running.keys())
+        if asked is None:
+            asked = server.memory.changes
+        for instance in server.memory.listed(server.loaded, asked):
+            self._look_at_size(server, instance)
+
+    # -- loads and answers of ours -------------------------------------------------------------------
+
+    def memory_of(self, server_id: str) -> Memory | None:
+        """What we know of a server's memory; None where it is not configured any more."""
+        server = self.servers.get(server_id)
+        return None if server is None else server.memory
+
+    def load_ended(
+        self, server_id: str, digest: str, key: str, options: RunnerOptions, seconds: float
+    ) -> bool:
+        """Note that a load was answered; whether the server had nothing to do."""
+        server = self.servers.get(server_id)
+        if server is None:
+            return False
+        is_same, pushed_out = server.memory.load_ended(digest, key, options, seconds)
+        for other in pushed_out:
+            pair = (server_id, *sorted((self._named(server, key), self._named(server, other))))
+            if pair not in self._told:
+                self._told.add(pair)
+                self._emit(
+                    Warned(
+                        f"{pair[1]} and {pair[2]} run the same weights and push each other out of the memory "
+                        f"of {server_id}: they are asked for with unlike options"
+                    )
+                )
+        return is_same
 
     def installed_on(self, key: str) -> tuple[str, ...]:
         """Name the servers that said last that they have this model, in configuration order."""
@@ -240,6 +284,7 @@ class View:
         server.why_down = why
         self._saw(server, saw, now)
         if server.health in TOLD_DOWN and not was_told:
+            server.memory.lost()
             self._emit(ServerWentDown(server_id, why))
 
     def _saw(self, server: ServerView, saw: Saw, now: float) -> None:
@@ -291,6 +336,29 @@ class View:
             if (entry.key, low, high) not in self._told:
                 self._told.add((entry.key, low, high))
                 self._emit(DigestsDiffer(name, (other.id, server.id)))
+
+    def _look_at_size(self, server: ServerView, instance: Instance) -> None:
+        """Warn once of an instance that the graphics card holds in part: it is many times slower."""
+        entry = instance.entry
+        size, size_vram = (None, None) if entry is None else numbers(entry, "size", "size_vram")
+        if entry is None or size is None or size_vram is None or not 0 < size_vram < size:
+            return
+        told = (server.id, entry.key, "context", str(instance.context))
+        if told not in self._told:
+            self._told.add(told)
+            share = round(100 * (1 - size_vram / size))
+            self._emit(
+                Warned(
+                    f"{entry.name} does not fit into the graphics memory of {server.id}: {share} % of it is "
+                    f"on the CPU, with a context of {instance.context}; a smaller num_ctx may help"
+                )
+            )
+
+    def _named(self, server: ServerView, key: str) -> str:
+        """A model as people know it."""
+        model = self._models.get(key)
+        entry = server.installed.get(key)
+        return model.name if model is not None else key if entry is None else entry.name
 
     def _differs(self, key: str) -> bool:
         """Whether two servers have no contents in common under this name."""

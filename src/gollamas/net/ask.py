@@ -1,4 +1,4 @@
-"""Requests of our own to a server: probes, look-ups, later loads.
+"""Requests of our own to a server: probes, look-ups, loads.
 
 Owns connections apart from those of clients, so that neither waits for the other.
 """
@@ -100,7 +100,7 @@ class Ask:
             raise
         if sink.why is not None:
             connection.abort()
-            if is_kept and method in ("GET", "HEAD") and not sink.pieces:
+            if is_kept and not sink.pieces:  # the server closed it: whatever is asked here may be asked twice
                 return await self._ask(server, method, path, body)
             raise ServerBroke(sink.why)
         assert sink.head is not None  # noqa: S101 - a whole answer has a head

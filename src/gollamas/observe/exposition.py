@@ -13,7 +13,14 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from gollamas.observe.metrics import FIRST_BYTE_BUCKETS, REQUEST_BUCKETS, WAIT_BUCKETS, Metrics, Spans
+from gollamas.observe.metrics import (
+    FIRST_BYTE_BUCKETS,
+    LOAD_BUCKETS,
+    REQUEST_BUCKETS,
+    WAIT_BUCKETS,
+    Metrics,
+    Spans,
+)
 
 NO_STATUS: Final = "none"  # the client left before an answer
 _PART: Final = 200  # series written at once: some milliseconds
@@ -44,6 +51,18 @@ FAILED: Final = Described(
     "counter",
     ("server", "cause"),
     "Attempts that a server failed, whether another server was tried or not.",
+)
+LOADS: Final = Described(
+    "gollamas_loads_total",
+    "counter",
+    ("model", "server", "cause", "end"),
+    "Loads of a model into a server's memory that this proxy asked for.",
+)
+LOAD: Final = Described(
+    "gollamas_load_seconds",
+    "histogram",
+    ("model", "server"),
+    "Time that a server took to load a model.",
 )
 FIRST_BYTE: Final = Described(
     "gollamas_first_byte_seconds",
@@ -95,10 +114,12 @@ BUILD_INFO: Final = Described(
 DESCRIBED: Final = (  # as the page has them
     REQUESTS,
     FAILED,
+    LOADS,
     TOKENS,
     FIRST_BYTE,
     REQUEST,
     WAIT,
+    LOAD,
     IN_FLIGHT,
     CONNECTIONS,
     SERVER_UP,
@@ -156,6 +177,7 @@ class Exposition:
             (FIRST_BYTE, FIRST_BYTE_BUCKETS, [(labels, of.first_byte) for labels, of in times]),
             (REQUEST, REQUEST_BUCKETS, [(labels, of.request) for labels, of in times]),
             (WAIT, WAIT_BUCKETS, [(labels, of.wait) for labels, of in times]),
+            (LOAD, LOAD_BUCKETS, list(counts.load_times.items())),
         ):
             yield _about(described, is_open=is_open)
             yield from _histograms(described, bounds, spans)
@@ -177,6 +199,7 @@ class Exposition:
             ],
         )
         yield FAILED, list(counts.failed.items())
+        yield LOADS, list(counts.loads.items())
         yield (
             TOKENS,
             [

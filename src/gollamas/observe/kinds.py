@@ -44,6 +44,7 @@ _ROWS: Final[Mapping[type, tuple[str, Level]]] = {
     # whatever its status: what a client did wrong is no warning to whoever runs the proxy
     events.RequestEnded: ("request", Level.INFO),
     events.AttemptFailed: ("attempt_failed", Level.INFO),
+    events.LoadEnded: ("load", Level.INFO),
     events.ServerWentUp: ("server_up", Level.INFO),
     events.ServerWentDown: ("server_down", Level.WARN),
     events.DigestsDiffer: ("digests_differ", Level.WARN),

@@ -1,4 +1,4 @@
-"""What the metrics count: requests, failed attempts, tokens and spans, from events.
+"""What the metrics count: requests, failed attempts, loads, tokens and spans, from events.
 
 Owns the sums, the buckets and the rule that no label holds what a client made up, so that configuration
 bounds the number of series. It is compiled, so it knows nothing of Prometheus: `exposition` tells the sums.
@@ -19,6 +19,9 @@ REQUEST_BUCKETS: Final[tuple[float, ...]] = (
 )  # fmt: skip
 WAIT_BUCKETS: Final[tuple[float, ...]] = (
     0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+)  # fmt: skip
+LOAD_BUCKETS: Final[tuple[float, ...]] = (
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0,
 )  # fmt: skip
 
 
@@ -80,7 +83,7 @@ _MOST_PENDING: Final = 128
 
 
 class Metrics:
-    """Counts ended requests and failed attempts. An `events.Emit`.
+    """Counts ended requests, failed attempts and loads. An `events.Emit`.
 
     In: `label` gives the one spelling under which a model is counted, None for a model that is not ours to
     know. Whoever reads the sums brings them up to date by `add_up`.
@@ -93,16 +96,20 @@ class Metrics:
         self.times: dict[tuple[str, str, str], Times] = {}  # by route, model, server
         self.tokens: dict[tuple[str, str], Tokens] = {}  # by model, server
         self.failed: dict[tuple[str, str], int] = {}  # attempts by server, cause
+        self.loads: dict[tuple[str, str, str, str], int] = {}  # by model, server, cause, end
+        self.load_times: dict[tuple[str, str], Spans] = {}  # by model, server; of those that loaded it
         self._pending: list[
             tuple[Row, float | None, float, float | None, int | None, int | None, int | None]
         ] = []
 
     def __call__(self, event: events.Event) -> None:
-        """Count a request that has ended, or an attempt that failed; other events have no counter."""
+        """Count a request or a load that has ended, or an attempt that failed: no other event counts."""
         if type(event) is not events.RequestEnded:
             if type(event) is events.AttemptFailed:
                 cause = (event.server, event.cause.value)
                 self.failed[cause] = self.failed.get(cause, 0) + 1
+            elif type(event) is events.LoadEnded:
+                self._count_load(event)
             return
         key = (event.route, event.model_used or event.model, event.server, event.status, event.end)
         row = self._spelt.get(key) or self._row(key)
@@ -121,6 +128,14 @@ class Metrics:
         )
         if len(pending) >= _MOST_PENDING:
             self.add_up()
+
+    def _count_load(self, event: events.LoadEnded) -> None:
+        model = self._label(event.model) or OTHER
+        labels = (model, event.server, event.why.value, event.end.value)
+        self.loads[labels] = self.loads.get(labels, 0) + 1
+        if event.end is events.LoadEnd.LOADED:
+            spans = self.load_times.setdefault((model, event.server), Spans(LOAD_BUCKETS))
+            spans.add(event.took_s, LOAD_BUCKETS)
 
     def add_up(self) -> None:
         """Bring the sums up to date."""

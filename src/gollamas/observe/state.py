@@ -15,6 +15,8 @@ from gollamas.config.model import Config
 from gollamas.events import RequestEnded
 from gollamas.fleet.entries import ZERO_TIME, Entry, numbers
 from gollamas.fleet.health import TOLD_AS
+from gollamas.fleet.instances import Memory
+from gollamas.fleet.loading import ModelLoad
 from gollamas.fleet.view import ServerView, View
 from gollamas.observe.jsonlines import encoded
 from gollamas.observe.safe import cut, without_user_info
@@ -28,9 +30,22 @@ class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     context_length: int | None
+    runner_options: dict[str, object] | None
     size: int | None
     size_vram: int | None
+    cpu_share: float | None
     expires_at: str | None
+
+
+class LoadingModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A load of ours that has not ended."""
+
+    model: str
+    runner_options: dict[str, object]
+    why: str
+    age_s: float
+    has_begun: bool
+    waiting: list[str]
 
 
 class ServerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +61,7 @@ class ServerState(msgspec.Struct, frozen=True, kw_only=True):
     models: list[str] | None
     missing: list[str]
     loaded: list[LoadedModel]
+    loading: list[LoadingModel]
 
 
 class RequestState(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +97,20 @@ class OpenRequest(NamedTuple):
     age_s: float
 
 
+class OpenLoad(NamedTuple):
+    """A load that has not ended: on which server, and how long ago it was first wanted."""
+
+    load: ModelLoad
+    age_s: float
+
+
+class UnderWay(NamedTuple):
+    """What gives the requests that are being answered, and the loads that have not ended."""
+
+    requests: Callable[[], Iterable[OpenRequest]]
+    loads: Callable[[], Iterable[OpenLoad]]
+
+
 class Moment(NamedTuple):
     """One moment by two clocks: seconds of the monotonic one, and since 1970."""
 
@@ -95,8 +125,8 @@ class Moment(NamedTuple):
 class StatePage:
     """Writes the page of one view.
 
-    `now` tells the time by both clocks, `config` what is served by, `requests` gives those that are being
-    answered, `not_ready` says why none can be, or None.
+    `now` tells the time by both clocks, `config` what is served by, `under_way` gives what goes on,
+    `not_ready` says why nothing can, or None.
     """
 
     def __init__(
@@ -105,14 +135,14 @@ class StatePage:
         view: View,
         now: Callable[[], Moment],
         config: Callable[[], Config],
-        requests: Callable[[], Iterable[OpenRequest]],
+        under_way: UnderWay,
         not_ready: Callable[[], str | None],
     ) -> None:
         self._version = version
         self._view = view
         self._now = now
         self._config = config
-        self._requests = requests
+        self._under_way = under_way
         self._not_ready = not_ready
         self._began_at = now().monotonic
 
@@ -128,10 +158,11 @@ class StatePage:
             requests=[],
         )
         yield encoded(began).removesuffix(b'[],"requests":[]}') + b"["
+        loads = list(self._under_way.loads())
         for number, server in enumerate(tuple(self._view.servers.values())):
-            yield (b"," if number else b"") + encoded(_server(server, config, now))
+            yield (b"," if number else b"") + encoded(_server(server, config, now, loads))
         yield b'],"requests":['
-        requests = iter(self._requests())
+        requests = iter(self._under_way.requests())
         comma = b""
         while some := [encoded(_request(one)) for one in islice(requests, _IN_A_PART)]:
             yield comma + b",".join(some)
@@ -148,7 +179,7 @@ def written(milliseconds: int) -> str | None:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _server(server: ServerView, config: Config, now: Moment) -> ServerState:
+def _server(server: ServerView, config: Config, now: Moment, loads: Iterable[OpenLoad]) -> ServerState:
     return ServerState(
         id=server.id,
         url=without_user_info(server.server.url),
@@ -160,17 +191,34 @@ def _server(server: ServerView, config: Config, now: Moment) -> ServerState:
         models=[entry.name for entry in server.installed.values()] if server.has_listed else None,
         missing=[model.name for model in config.models.values() if model.key in server.missing],
         # What one that is down said last is of no use to anybody.
-        loaded=[] if server.is_down else [_loaded(entry) for entry in server.instances],
+        loaded=[] if server.is_down else [_loaded(server.memory, entry) for entry in server.loaded],
+        loading=[_loading(one) for one in loads if one.load.server_id == server.id],
     )
 
 
-def _loaded(entry: Entry) -> LoadedModel:
+def _loading(one: OpenLoad) -> LoadingModel:
+    load = one.load
+    return LoadingModel(
+        model=load.name,
+        runner_options=load.options.told,
+        why=load.cause.value,
+        age_s=round(one.age_s, 3),
+        has_begun=load.is_under_way,
+        waiting=[cut(waiter.id) for waiter in load.waiters],
+    )
+
+
+def _loaded(memory: Memory, entry: Entry) -> LoadedModel:
+    instance = memory.shown_as(entry)
+    options = None if instance is None else instance.asked_with
     context_length, size, size_vram = numbers(entry, "context_length", "size", "size_vram")
     return LoadedModel(
         model=entry.name,
         context_length=context_length,
+        runner_options=None if options is None else options.told,
         size=size,
         size_vram=size_vram,
+        cpu_share=None if not size or size_vram is None else round(max(0.0, 1 - size_vram / size), 3),
         expires_at=None if entry.time_ns == ZERO_TIME else written(entry.time_ns // 1_000_000),
     )
 

@@ -31,6 +31,13 @@ _YELLOW: Final = "\x1b[33m"
 _CYAN: Final = "\x1b[36m"
 _LEVELS: Final = {Level.WARN: _YELLOW, Level.ERROR: _RED}
 _DONE: Final = events.End.DONE  # HOT: CPython 3.11 looks a member of an Enum up by a slow path
+_FULL: Final[Mapping[type, str]] = {
+    events.ConnectionsFull: (
+        " is reached: the longest idle connection ends for a new one; where none is idle, "
+        "the new one gets a 503"
+    ),
+    events.AcceptingPaused: ": new connections wait; raise the limit (ulimit -n, LimitNOFILE=)",
+}
 _MOST_KEPT: Final = 512  # parts of lines that were written before; what is in them was cut
 
 
@@ -86,6 +93,8 @@ def _request(event: events.RequestEnded, time: str, *, colour: bool) -> str:
         text += " first=" + seconds(event.first_byte_s)
     if event.wait_s is not None and event.wait_s >= 0.001:
         text += " wait=" + seconds(event.wait_s)
+    if event.load_s is not None:
+        text += " load=" + seconds(event.load_s)
     if event.tokens_in is not None or event.tokens_out is not None:
         text += f" tokens={_count(event.tokens_in)}/{_count(event.tokens_out)}"
     if event.tokens_cached:
@@ -143,10 +152,10 @@ def _rest(event: events.Event) -> str:
             then = "another try follows" if event.moves_on else "no other try"
             said = f"{_said(event.why)}; {then}; model={word(event.model)} id={word(event.request_id)}"
             return f"{event.server} {said}"
-        case events.ServerWentUp():
-            return f"{event.server} version={word(event.version)}"
-        case events.ServerWentDown():
-            return f"{event.server} {_said(event.why)}"
+        case events.ServerWentUp(server=server, version=version):
+            return f"{server} version={word(version)}"
+        case events.ServerWentDown(server=server, why=why):
+            return f"{server} {_said(why)}"
         case events.DigestsDiffer():
             one, other = event.servers
             return f"{word(event.model)} has other contents on {one} than on {other}"
@@ -158,22 +167,26 @@ def _rest(event: events.Event) -> str:
             return _life(event)
 
 
+def _load(event: events.LoadEnded) -> str:
+    said = f"{event.server} {word(event.model)} {event.end} in {seconds(event.took_s)} why={event.why}"
+    said += f" options={event.options} waited={event.waited}"
+    error = event.error
+    return said if error is None else f"{said} error={word(without_user_info(error), LONGEST_ERROR)}"
+
+
 def _life(event: events.Event) -> str:
-    """Say what became of the proxy itself."""
+    """Say what the proxy itself did, or what became of it."""
     match event:
+        case events.LoadEnded():
+            return _load(event)
         case events.Started():
             return _started(event)
         case events.Crashed():
             return _crashed(event)
         case events.Warned():
             return _said(event.text)
-        case events.ConnectionsFull():
-            return (
-                f"{_pairs(event)} is reached: the longest idle connection ends for a new one; where none is "
-                "idle, the new one gets a 503"
-            )
-        case events.AcceptingPaused():
-            return f"{_pairs(event)}: new connections wait; raise the limit (ulimit -n, LimitNOFILE=)"
+        case events.ConnectionsFull() | events.AcceptingPaused():
+            return _pairs(event) + _FULL[type(event)]
         case _:
             return _pairs(event)
 

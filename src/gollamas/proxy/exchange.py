@@ -5,37 +5,46 @@ for a server makes `api/outbound`, an answer passes in `relay`. A request for wh
 runs within the callbacks of both sides; one that has to wait does so in `waiting`.
 """
 
-from collections.abc import Awaitable
 from typing import Final
 
-from gollamas.api import inference, outbound
-from gollamas.api.inference import NamedModel
+from gollamas.api import inference
 from gollamas.events import Cause
 from gollamas.fleet.admit import Lease
-from gollamas.fleet.attempts import Attempts, Fail, LookUp, Outcome, Over, PassHeld, Step, Try, UnknownModel
+from gollamas.fleet.attempts import (
+    Attempts,
+    AwaitList,
+    Fail,
+    Load,
+    LookUp,
+    Outcome,
+    Over,
+    PassHeld,
+    Step,
+    Try,
+    UnknownModel,
+)
+from gollamas.fleet.runner_options import RunnerOptions
 from gollamas.net.contracts import Later
 from gollamas.net.sources import TaskSource
 from gollamas.net.upstream import ServerConnection
 from gollamas.proxy import waiting
-from gollamas.proxy.relay import BUSY_STATUS, Call, Relay
+from gollamas.proxy.relay import BUSY_STATUS, Relay
+from gollamas.proxy.sending import Sender
 from gollamas.system import defects
 from gollamas.wire.message import Body
 
 _BUSY: Final = "busy: its queue is full"
 
 
-class Exchange(Call):
+class Exchange(Sender):
     """Serves one request that is routed by its model.
 
     It is the `Call` that relays read, and what `waiting` attends to.
     """
 
-    attempts: Attempts | None = None
+    _wanted: RunnerOptions | None = None  # None where nothing is to be loaded for it
     _unloads = False
-    _connection: ServerConnection
-    _sent_at: float  # when the connection was there
     _ended_at: float | None = None
-    _relay: Relay | None = None
     _held: tuple[Relay, Lease] | None = None  # the last busy answer
     _source: TaskSource | None = None  # of its client, while it waits
 
@@ -48,29 +57,35 @@ class Exchange(Call):
             named = self.named = inference.read(self.route, self.head, body)
             event.model = named.name
             self._unloads = named.unloads
+            if self.route.loads and not named.only_unloads:
+                self.runs_model = True
+                self._wanted = named.runner_options
             attempts = self.attempts = Attempts(
                 snapshot.routing,
                 context.view,
                 context.admission,
                 named.name,
+                self._wanted,
                 replays=snapshot.replays,
             )
-            step = self._take(attempts.first(), self.client.complete_at)
+            first = attempts.first()
+            if self._unloads and not self.runs_model and attempts.lease is not None:
+                self._unload_elsewhere(attempts.lease)
+            step = self._take(first, self.client.complete_at)
         except Exception as error:  # noqa: BLE001 - one request's defect must not end its connection unanswered
             self.fail(error)
             return None
         return None if step is None else self._later(step)
 
-    @property
-    def _attempts(self) -> Attempts:
-        """What decides, once a model's name was read."""
-        attempts = self.attempts
-        assert attempts is not None  # noqa: S101 - nothing is sent or waited for before
-        return attempts
-
     def _later(self, step: Step) -> Later:
         self.client.source = self._source = TaskSource(self.client)
         return waiting.attend(self, step)
+
+    def _unload_elsewhere(self, lease: Lease) -> None:
+        """Have the other servers of the model do what its client asks of one."""
+        found = self._attempts.found
+        if found is not None and self.route.loads:
+            self.context.unload(found, lease.server)
 
     # -- steps ---------------------------------------------------------------------------------------
 
@@ -91,8 +106,10 @@ class Exchange(Call):
                 round_.then(self._send)
             else:
                 self._send()
-        elif isinstance(step, LookUp):
+        elif isinstance(step, (LookUp, AwaitList)):
             return step
+        elif isinstance(step, Load):
+            return self._load(step, now)
         elif isinstance(step, Fail):
             error = step.error
             if isinstance(error, UnknownModel):
@@ -121,19 +138,40 @@ class Exchange(Call):
             self.event.bytes_out = relay.bytes_out
         self._conclude()
 
+    def _load(self, step: Load, now: float) -> Step | None:
+        """Have the model loaded; who waits for that is a client that may leave."""
+        if not self.may_run():
+            return None
+        event, lease = self.event, step.lease
+        event.server, event.why = lease.server, lease.why
+        self._load_began_at = now
+        embeds = self.route.embeds
+        self.waiter = self.context.load(lease, step.options, step.cause, event.request_id, embeds)
+        return step
+
     # -- waiting -------------------------------------------------------------------------------------
-
-    def dial(self, lease: Lease) -> Awaitable[ServerConnection]:
-        """Make a connection to a server."""
-        return self.snapshot.connections[lease.server].dial()
-
-    def look_up(self, key: str) -> Awaitable[bool]:
-        """Ask the servers for a name."""
-        return self.context.look_up(key)
 
     def looked_up(self, *, is_known: bool) -> Step | None:
         """Go on now that the servers were asked for the name."""
         return self.act(self._attempts.looked_up(is_known=is_known))
+
+    def listed(self) -> Step | None:
+        """Go on now that the server has said what it has, or takes too long to."""
+        return self.act(self._attempts.listed())
+
+    def loaded(self) -> Step | None:
+        """Go on now that the load has ended; others of these weights wait until the request is sent."""
+        waiter, attempts, now = self.waiter, self._attempts, self.context.clock()
+        self.event.load_s = (self.event.load_s or 0.0) + now - self._load_began_at
+        error = None if waiter is None else waiter.error
+        lease = attempts.lease
+        step = attempts.loaded(error, now)
+        if error is None:
+            return self.act(step)
+        self.let_wait_no_more()
+        if isinstance(step, Try) and step.lease is lease:
+            return self.act(step)
+        return self._go_on(step, lease, Cause.LOAD, error.text)
 
     def refused(self, why: str) -> Step | None:
         """Go on without a connection to the server."""
@@ -155,63 +193,10 @@ class Exchange(Call):
         self.abandon()
         return False
 
-    # -- an attempt ----------------------------------------------------------------------------------
-
-    def _send(self) -> None:
-        """Send the request over its connection; what comes back goes through a relay."""
-        try:
-            self._send_on(self._connection)
-        except Exception as error:  # noqa: BLE001 - as in `begin`
-            self._connection.abort()
-            self.fail(error)
-
-    def _send_on(self, connection: ServerConnection) -> None:
-        client, attempts, named = self.client, self._attempts, self.named
-        lease, found = attempts.lease, attempts.found
-        assert named is not None  # noqa: S101 - it is let go only when an answer has begun
-        if self.route.loads and not named.only_unloads:
-            if client.has_ended:  # which is leaving, once a model runs: none is to begin
-                connection.home.give(connection)
-                self.abandon()
-                return
-            client.fin_means_left = True
-        assert lease is not None and found is not None  # noqa: S101, PT018 - an attempt has both
-        target = self.snapshot.targets[lease.server]
-        model = found.model
-        if self.route.minds_case:
-            model = found.name_minding_case(self.context.view, lease.server)
-        event = self.event
-        event.server = lease.server
-        event.why = lease.why
-        event.alias = found.alias
-        event.model_used = model
-        self._send_to(connection, target, named, model)
-        # HOT: what follows does not keep the server waiting.
-        relay = self._relay = Relay(self, connection, lease, target.line, self._sent_at)
-        if model != named.name:
-            relay.renames(model, named.name)
-        connection.expect(relay)
-        event.wait_s = self._sent_at - client.complete_at
-        if client.is_paused:
-            connection.pause()
-
-    def _send_to(
-        self, connection: ServerConnection, target: outbound.Target, named: NamedModel, model: str
-    ) -> None:
-        context = self.context
-        via = outbound.via_line(self.head, context.pseudonym, context.via)
-        lines = b"%b%b%b" % (via, self.client.forwarded_line, self.id_line)
-        if named.is_large:
-            head, pieces = outbound.make_in_pieces(named, self.head, target, model, lines)
-            connection.send_pieces(head, pieces)
-        else:
-            start, body = outbound.make(named, self.head, target, model, lines)
-            connection.send(start, body)
-
     def _go_on(self, step: Step, lease: Lease | None, cause: Cause, why: str) -> Step | None:
         """Tell that a server failed the request, and take the step that follows."""
         if lease is not None:
-            self.attempt_failed(lease.server, cause, why, moves_on=isinstance(step, Try))
+            self.attempt_failed(lease.server, cause, why, moves_on=isinstance(step, (Try, Load, AwaitList)))
         return self.act(step)
 
     # -- what a relay calls --------------------------------------------------------------------------
@@ -281,17 +266,31 @@ class Exchange(Call):
 
     def _release(self) -> None:
         """Give the lease back."""
+        if self.waiter is not None:
+            self.let_wait_no_more()
         lease = self.attempts.release() if self.attempts is not None else None
         if lease is not None:
             self._may_have_changed(lease)
 
     def _may_have_changed(self, lease: Lease) -> None:
-        """Have a server asked anew whose models in memory this attempt changed."""
-        if (not lease.is_loaded or self._unloads) and self.event.status is not None and self.route.loads:
-            try:
+        """Note what this attempt changed in its server's memory."""
+        instance = lease.instance
+        if instance is not None and instance.options is self._wanted and not self._unloads:
+            return  # HOT: the usual request finds its model as it wants it
+        status = self.event.status
+        if status is None or not self.route.loads:
+            return
+        try:
+            memory = self.context.view.memory_of(lease.server)
+            if memory is not None and status < 300:
+                if self._unloads:
+                    memory.unloaded(lease.key)
+                else:
+                    memory.answered(instance, lease.key, self._wanted)
+            if instance is None or self._unloads:
                 self.context.changed(lease.server)
-            except Exception as defect:  # noqa: BLE001 - the request ends, whoever hears of it
-                defects.tell("telling of a change", defect)
+        except Exception as defect:  # noqa: BLE001 - the request ends, whoever hears of it
+            defects.tell("telling of a change", defect)
 
     def _conclude(self) -> None:
         self._release()

@@ -14,9 +14,11 @@ from gollamas.api.outbound import Target
 from gollamas.api.routes import Route
 from gollamas.config.model import Config
 from gollamas.errors import ProxyError, ServerBroke, ServerTooSlow, ShuttingDown
-from gollamas.events import AttemptFailed, Cause, Crashed, Emit, End, Event, RequestEnded
-from gollamas.fleet.admit import Admission
-from gollamas.fleet.routing import Routing
+from gollamas.events import AttemptFailed, Cause, Crashed, Emit, End, Event, LoadCause, RequestEnded
+from gollamas.fleet.admit import Admission, Lease
+from gollamas.fleet.loading import Waiter
+from gollamas.fleet.routing import Found, Routing
+from gollamas.fleet.runner_options import RunnerOptions
 from gollamas.fleet.view import View
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.pool import Kept
@@ -55,7 +57,13 @@ class Context:
     pseudonym: bytes  # of this process in Via
     via: bytes  # the whole line, where a request comes without one
     look_up: Callable[[str], Awaitable[bool]]
+    await_list: Callable[[str], Awaitable[None]]  # until a server has said what it has, a second at most
     changed: Callable[[str], None]  # a request of ours changed what this server has loaded
+    # A load that goes before a request with this id: of the lease's model, with these options, why, and
+    # whether it is wanted for embeddings.
+    load: Callable[[Lease, RunnerOptions, LoadCause, str, bool], Waiter]
+    release: Callable[[Waiter], None]  # a request that waited for a load was sent, or is not going to be
+    unload: Callable[[Found, str], None]  # from all servers of a model but this one
 
 
 class _Crash(ProxyError):

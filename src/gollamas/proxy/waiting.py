@@ -1,33 +1,45 @@
-"""What a request waits for: a connection to be made, a name to be looked up.
+"""What a request waits for: a connection to be made, a name to be looked up, a model to be loaded.
 
 Owns the one loop that waits. What is next says `fleet/attempts`; who acts on it is compiled, which coroutines
 are not: a compiled one passes exceptions on in a way that Python has deprecated.
 """
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Protocol
 
 from gollamas.errors import ServerRefused
-from gollamas.fleet.admit import Lease
-from gollamas.fleet.attempts import LookUp, Step, Try
+from gollamas.fleet.attempts import AwaitList, Load, LookUp, Step, Try
+from gollamas.fleet.loading import Waiter
 from gollamas.net.upstream import ServerConnection
+from gollamas.proxy.turn import Context, Snapshot
 
 
 class Waits(Protocol):
     """A request that waits; each call but the last names what it waits for next, None once it does not."""
 
-    def dial(self, lease: Lease) -> Awaitable[ServerConnection]:
-        """Make a connection to the server of a lease. Raises ServerRefused."""
+    @property
+    def context(self) -> Context:
+        """Who looks a name up, and who knows what servers have."""
 
-    def look_up(self, key: str) -> Awaitable[bool]:
-        """Ask the servers for a name; whether one has it."""
+    @property
+    def snapshot(self) -> Snapshot:
+        """What makes connections."""
+
+    def listed(self) -> Step | None:
+        """Go on now that the server has said what it has, or takes too long to."""
+
+    @property
+    def waiter(self) -> Waiter | None:
+        """What waits for the load that the last step asked for."""
+
+    def loaded(self) -> Step | None:
+        """Go on now that the load has ended."""
 
     def act(self, step: Step) -> Step | None:
         """Take a step that needs no wait."""
 
     def looked_up(self, *, is_known: bool) -> Step | None:
-        """Go on after `look_up`."""
+        """Go on now that the servers were asked for the name."""
 
     def refused(self, why: str) -> Step | None:
         """Go on without a connection."""
@@ -49,14 +61,20 @@ async def attend(request: Waits, step: Step | None) -> None:
             match step:
                 case Try(lease=lease):
                     try:
-                        connection = await request.dial(lease)
+                        connection = await request.snapshot.connections[lease.server].dial()
                     except ServerRefused as why:
                         step = request.refused(why.text)
                     else:
                         request.connected(connection)
                         return
                 case LookUp(key=key):
-                    step = request.looked_up(is_known=await request.look_up(key))
+                    step = request.looked_up(is_known=await request.context.look_up(key))
+                case AwaitList(lease=lease):
+                    await request.context.await_list(lease.server)
+                    step = request.listed()
+                case Load():
+                    await _ended(request.waiter)
+                    step = request.loaded()
                 case _:
                     step = request.act(step)
     except asyncio.CancelledError:
@@ -64,3 +82,17 @@ async def attend(request: Waits, step: Step | None) -> None:
             raise
     except Exception as error:  # noqa: BLE001 - one request's defect must not end its connection unanswered
         request.fail(error)
+
+
+async def _ended(waiter: Waiter | None) -> None:
+    """Wait for a load. It is not this task's: a client that leaves ends its own waiting only."""
+    if waiter is None or waiter.has_ended:
+        return
+    rung: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def ring() -> None:
+        if not rung.done():
+            rung.set_result(None)
+
+    waiter.ring = ring
+    await rung

@@ -54,7 +54,12 @@ class BadBody(Exception):
 
 
 def members_of(body: Body) -> Members:
-    """Decode the first JSON value of a body, which must be an object.
+    """Decode the first JSON value of a body, which must be an object; as `read`."""
+    return read(body)[0]
+
+
+def read(body: Body) -> tuple[Members, bool]:
+    """Decode the first JSON value of a body, which must be an object; also whether `is_plain` holds of it.
 
     The same key twice: the last one counts, as in Go. What follows the value is dropped, as Ollama does.
     Raises BadBody, in Go's words where they are known: for an end that comes too soon and for a first
@@ -67,9 +72,10 @@ def members_of(body: Body) -> Members:
         members = _decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as why:
         members = _second_try(bytes(body), why)
-    if not is_plain(members):
-        _refuse_twins(members)
-    return members
+    if is_plain(members):
+        return members, True
+    _refuse_twins(members)
+    return members, False
 
 
 def _has_too_many(body: Body) -> bool:

@@ -9,7 +9,7 @@ than it loops, but takes longer over each find than over a byte.
 import re
 import string
 from collections.abc import Set as AbstractSet
-from itertools import islice
+from itertools import islice, pairwise
 from mmap import mmap
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +25,7 @@ _COLON: Final = 0x3A
 _BRACKET: Final = 0x5B
 _BACKSLASH: Final = 0x5C
 _BRACKET_END: Final = 0x5D
+_UNDERSCORE: Final = 0x5F
 _BRACE: Final = 0x7B
 _BRACE_END: Final = 0x7D
 _CR: Final = 0x0D
@@ -358,3 +359,32 @@ def _backslash(data: bytes, start: int, size: int) -> int:
             return at
         at += 1
     return data.find(b"\\", at)
+
+
+# -- names in an object --------------------------------------------------------------------------------
+
+
+def has_underscore(data: bytes, around: AbstractSet[int]) -> bool:
+    """Whether an underscore stands between two bytes of `around`, or a backslash anywhere.
+
+    In `around` each pair is its first byte times 256, and its second.
+    """
+    if not _IS_COMPILED:
+        return has_underscore_plainly(data, around)
+    last: i64 = len(data) - 1
+    at: i64 = 0
+    while at <= last:
+        code: i64 = data[at]
+        if code == _BACKSLASH:
+            return True
+        if code == _UNDERSCORE and 0 < at < last and data[at - 1] * 256 + data[at + 1] in around:
+            return True
+        at += 1
+    return False
+
+
+def has_underscore_plainly(data: bytes, around: AbstractSet[int]) -> bool:
+    """As `has_underscore`."""
+    parts = data.split(b"_")
+    pairs = [one[-1] * 256 + other[0] for one, other in pairwise(parts) if one and other]
+    return b"\\" in data or not around.isdisjoint(pairs)

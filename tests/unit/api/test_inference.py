@@ -10,6 +10,7 @@ from gollamas.api import dialects, inference
 from gollamas.api.inference import MiddlewareRefused, NamedModel, prepare, prepare_in_pieces
 from gollamas.api.routes import ROUTES, Kind, Route, find, table
 from gollamas.errors import ModelNotFound, ProxyError
+from gollamas.fleet.runner_options import PLAIN
 from gollamas.wire.message import Request
 from tests.recorded import NEWEST, case, make_head
 from tests.unit.api.test_form import END, FORM, TYPE, field
@@ -241,8 +242,14 @@ def test_whether_an_answer_comes_in_pieces(stream: bytes, on_native: bool, on_ot
 @pytest.mark.parametrize(
     ("keep_alive", "unloads"),
     [
-        (b"0", True), (b'"0"', True), (b'"0s"', True), (b"-1", False), (b'"5m"', False), (b"300", False),
-        (b"null", False), (b'""', False),
+        (b"0", True), (b"-0", True), (b"0.0", True), (b"0e9", True), (b"4e-10", True), (b'"0"', True),
+        (b'"0s"', True), (b'"-0"', True), (b'"0m0s"', True), (b'"0.4ns"', True), (b'"-0.4ns"', True),
+        (b'"0.6ns0.6ns"', True), ('"0µs"'.encode(), True), ('"0μs"'.encode(), True), (b'"00.s"', True),
+        (b"-1", False), (b"-1e-10", False), (b"0.5", False), (b"300", False), (b"1e-9", False),
+        (b"1e400", False), (b'"5m"', False), (b'"0.5s"', False), (b'"0m5s"', False), (b'"500ms"', False),
+        (b'"-1m"', False), (b'"1ns"', False), (b'"0.001us"', False), ('"\u0660s"'.encode(), False),
+        (b"null", False), (b'""', False), (b'"s"', False), (b'"0.0"', False), (b'"0d"', False),
+        (b"false", False), (b"[0]", False), (b'"' + b"0s" * 40 + b'5s"', False),
     ],
 )  # fmt: skip
 def test_a_request_may_unload_its_model(keep_alive: bytes, unloads: bool) -> None:
@@ -413,11 +420,43 @@ def test_a_large_body_is_read_as_a_small_one(padding: int) -> None:
         ("/api/generate", b'{"model":"m","prompt":"","keep_alive":0}', True),
         ("/api/generate", b'{"model":"m","prompt":"hi","keep_alive":0}', False),
         ("/api/generate", b'{"model":"m"}', False),
-        ("/api/embed", b'{"model":"m","keep_alive":0}', False),
+        ("/api/generate", b'{"model":"m","keep_alive":0.5}', False),
+        ("/api/embed", b'{"model":"m","keep_alive":0}', True),
+        ("/api/embed", b'{"model":"m","input":[],"keep_alive":"0"}', True),
+        ("/api/embed", b'{"model":"m","input":"","keep_alive":0}', True),
+        ("/api/embed", b'{"model":"m","input":null,"keep_alive":0}', True),
+        ("/api/embed", b'{"model":"m","input":[""],"keep_alive":0}', False),
+        ("/api/embeddings", b'{"model":"m","prompt":"","keep_alive":0}', True),
+        ("/api/embeddings", b'{"model":"m","prompt":"hi","keep_alive":0}', False),
+        ("/v1/chat/completions", b'{"model":"m","messages":[],"keep_alive":0}', False),
     ],
 )
 def test_a_request_may_only_have_its_model_leave_the_memory(path: str, body: bytes, only: bool) -> None:
     assert read(route_of(path), request(body, path)).only_unloads is only
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/api/generate", {"num_ctx": 2048, "shift": False}),
+        ("/api/chat", {"num_ctx": 2048, "shift": False}),
+        ("/api/embed", {"num_ctx": 2048}),
+        ("/api/embeddings", {"num_ctx": 2048}),
+        ("/v1/chat/completions", {}),
+        ("/v1/embeddings", {}),
+        ("/api/show", {}),
+    ],
+)
+def test_runner_options_are_read_where_ollama_reads_them(path: str, told: dict[str, object]) -> None:
+    body = b'{"model":"m","Options":{"num_ctx":2048.5,"seed":1},"shift":false}'
+    made = read(route_of(path), request(body, path)).runner_options
+    assert made is not None
+    assert made.told == told
+
+
+def test_runner_options_that_ollama_refuses_are_for_it_to_refuse() -> None:
+    assert named_by(b'{"model":"m","options":{"num_ctx":"2048"}}').runner_options is None
+    assert named_by(b'{"model":"m","options":{"temperature":"hot"}}').runner_options is PLAIN
 
 
 @pytest.mark.parametrize(

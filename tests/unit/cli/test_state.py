@@ -9,7 +9,7 @@ import pytest
 
 from gollamas.cli.state import as_text, heading_of, span, tables_of
 from gollamas.cli.terminal import drawn
-from gollamas.observe.state import FleetState, LoadedModel, RequestState, ServerState
+from gollamas.observe.state import FleetState, LoadedModel, LoadingModel, RequestState, ServerState
 
 NOW = "2026-11-30T12:00:00.000Z"
 SERVERS = [
@@ -27,10 +27,30 @@ SERVERS = [
             LoadedModel(
                 model="llama3.2:latest",
                 context_length=8192,
+                runner_options={"num_ctx": 8192, "use_mmap": False},
                 size=4_000_000_000,
                 size_vram=3_000_000_000,
+                cpu_share=0.25,
                 expires_at="2026-11-30T12:04:30.000Z",
             )
+        ],
+        loading=[
+            LoadingModel(
+                model="qwen3:4b",
+                runner_options={},
+                why="cold",
+                age_s=12.34,
+                has_begun=True,
+                waiting=["r-1", "r-2", "r-3"],
+            ),
+            LoadingModel(
+                model="qwen3:4b",
+                runner_options={"num_ctx": 2048},
+                why="options",
+                age_s=2.0,
+                has_begun=False,
+                waiting=["r-4", "r-5", "r-6", "r-7", "r-8"],
+            ),
         ],
     ),
     ServerState(
@@ -44,6 +64,7 @@ SERVERS = [
         models=["llama3.2:latest"],
         missing=["gemma3"],
         loaded=[],
+        loading=[],
     ),
     ServerState(
         id="gpu-3",
@@ -56,6 +77,7 @@ SERVERS = [
         models=None,
         missing=[],
         loaded=[],
+        loading=[],
     ),
 ]
 REQUEST = RequestState(
@@ -104,8 +126,13 @@ def test_the_whole_state_as_plain_text() -> None:
         "qwen3:4b         gpu-1",
         "",
         "LOADED",
-        "MODEL            SERVER  CONTEXT  SIZE    GPU  EXPIRES",
-        "llama3.2:latest  gpu-1   8192     4.0 GB  75%  in 4m30s",
+        "MODEL            SERVER  CONTEXT  OPTIONS                      SIZE    CPU  EXPIRES",
+        "llama3.2:latest  gpu-1   8192     num_ctx=8192 use_mmap=false  4.0 GB  25%  in 4m30s",
+        "",
+        "LOADING",
+        "MODEL     SERVER  OPTIONS       WHY                           AGE   WAITING",
+        "qwen3:4b  gpu-1   -             cold                          12s   r-1, r-2, r-3",
+        "qwen3:4b  gpu-1   num_ctx=2048  options, behind another load  2.0s  r-4, r-5, r-6 and 2 more",
         "",
         "REQUESTS",
         "AGE    MODEL             SERVER  ROUTE      STATUS  CLIENT    ID",
@@ -124,7 +151,7 @@ def test_the_whole_state_as_plain_text() -> None:
 )
 def test_an_alias_is_told_of_with_its_model(asked: str | None, used: str | None, cell: str) -> None:
     request = msgspec.structs.replace(REQUEST, model=asked, model_used=used)
-    assert tables_of(state(requests=[request]))[3].rows[0][1] == cell
+    assert tables_of(state(requests=[request]))[-1].rows[0][1] == cell
 
 
 def test_a_fleet_without_anything_says_so() -> None:
@@ -140,6 +167,9 @@ def test_a_fleet_without_anything_says_so() -> None:
         "",
         "LOADED",
         "no model is loaded",
+        "",
+        "LOADING",
+        "no model is being loaded",
         "",
         "REQUESTS",
         "nothing is being answered",
@@ -158,22 +188,30 @@ def test_a_span_has_its_two_largest_units(seconds: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "vram", "expires_at", "cells"),
+    ("size", "cpu", "expires_at", "cells"),
     [
         (None, None, None, ("-", "-", "-")),
-        (4_000_000, 0, "2318-01-01T00:00:00.000Z", ("4 MB", "0%", "never")),
-        (8_000_000_000, 8_000_000_000, NOW, ("8.0 GB", "100%", "now, or after its request")),
-        (0, 0, "2026-11-30T12:00:05.500Z", ("0 MB", "-", "in 5.5s")),
+        (4_000_000, 1.0, "2318-01-01T00:00:00.000Z", ("4 MB", "100%", "never")),
+        (8_000_000_000, 0.0, NOW, ("8.0 GB", "0%", "now, or after its request")),
+        (0, None, "2026-11-30T12:00:05.500Z", ("0 MB", "-", "in 5.5s")),
     ],
 )
 def test_what_is_loaded_says_its_size_and_when_it_goes(
-    size: int | None, vram: int | None, expires_at: str | None, cells: tuple[str, ...]
+    size: int | None, cpu: float | None, expires_at: str | None, cells: tuple[str, ...]
 ) -> None:
-    one = LoadedModel(model="m", context_length=None, size=size, size_vram=vram, expires_at=expires_at)
+    one = LoadedModel(
+        model="m",
+        context_length=None,
+        runner_options=None,
+        size=size,
+        size_vram=None,
+        cpu_share=cpu,
+        expires_at=expires_at,
+    )
     server = ServerState(
         **{name: getattr(SERVERS[0], name) for name in ServerState.__struct_fields__} | {"loaded": [one]}
     )
-    assert tables_of(state(servers=[server]))[2].rows == [("m", "gpu-1", "-", *cells)]
+    assert tables_of(state(servers=[server]))[2].rows == [("m", "gpu-1", "-", "-", *cells)]
 
 
 HOSTILE = "\x1b[31m[bold]m\u202e"

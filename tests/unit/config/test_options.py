@@ -35,6 +35,7 @@ SAMPLES = {
     "max_body": "1MiB",
     "max_upload": "1GiB",
     "connect_timeout": "1s",
+    "load_timeout": "7m",
     "first_byte_timeout": "1m30s",
     "idle_timeout": "250ms",
     "header_timeout": "2",

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from gollamas.errors import NoServerLeft
 from gollamas.fleet.admit import Admission, Lease
-from tests.unit.fleet.fleets import config, found, key_of, view_of
+from tests.unit.fleet.fleets import config, entry, found, key_of, view_of
 
 KEY = key_of("llama3.2")
 
@@ -21,6 +21,17 @@ def test_a_lease_counts_until_it_is_given_back() -> None:
     admission.release(went)
     admission.release(went)
     assert (view.servers["a"].in_flight, view.servers["a"].in_flight_by_model) == (0, {})
+
+
+def test_a_lease_shows_the_model_in_its_server_s_memory() -> None:
+    view = view_of(config({"llama3.2": ["a"]}))
+    admission = Admission(view)
+    cold = admission.admit("llama3.2", found("llama3.2", "a"), ())
+    view.ran("a", [entry("llama3.2")])
+    warm = admission.admit("llama3.2", found("llama3.2", "a"), ())
+    assert isinstance(cold, Lease)
+    assert isinstance(warm, Lease)
+    assert (cold.instance, warm.instance) == (None, view.servers["a"].instances[KEY])
 
 
 def test_a_refusal_names_the_model_the_server_and_the_reason() -> None:

@@ -7,11 +7,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gollamas.config.model import Config, Expose
-from gollamas.errors import BadRequest, NoServerLeft, ServerBroke, ServerTooSlow, ShuttingDown
-from gollamas.events import End
+from gollamas.errors import (
+    BadRequest,
+    LoadFailed,
+    NoServerLeft,
+    ProxyError,
+    ServerBroke,
+    ServerRefused,
+    ServerTooSlow,
+    ShuttingDown,
+)
+from gollamas.events import End, LoadCause
 from gollamas.fleet.admit import Admission
-from gollamas.fleet.attempts import Attempts, Fail, LookUp, Outcome, Over, PassHeld, Step, Try, UnknownModel
+from gollamas.fleet.attempts import (
+    Attempts,
+    AwaitList,
+    Fail,
+    Load,
+    LookUp,
+    Outcome,
+    Over,
+    PassHeld,
+    Step,
+    Try,
+    UnknownModel,
+)
+from gollamas.fleet.entries import Entry
 from gollamas.fleet.routing import Routing
+from gollamas.fleet.runner_options import PLAIN, RunnerOptions
 from gollamas.fleet.view import View
 from tests.unit.fleet.fleets import config, entry, key_of, view_of
 
@@ -24,12 +47,14 @@ LATE = {
 }
 
 
-def attempts_of(made: Config, model: str = MODEL, *, replays: bool = True) -> tuple[Attempts, View]:
+def attempts_of(
+    made: Config, model: str = MODEL, wanted: RunnerOptions | None = None, *, replays: bool = True
+) -> tuple[Attempts, View]:
     """Begin a request for a model, with all servers seen up."""
     view = view_of(made)
     for server_id in view.servers:
         view.answered(server_id, "0.34.3", 1.0)
-    return Attempts(Routing(made), view, Admission(view), model, replays=replays), view
+    return Attempts(Routing(made), view, Admission(view), model, wanted, replays=replays), view
 
 
 def on(*servers: str) -> Config:
@@ -194,13 +219,243 @@ def test_nobody_is_left_before_the_model_is_found() -> None:
     assert not attempts.is_another_left()
 
 
+# -- loads -------------------------------------------------------------------------------------------
+
+KEY = key_of(MODEL)
+DIGEST = "a" * 64
+SMALL = RunnerOptions((2048, *PLAIN.values[1:]))
+FAILED = LoadFailed(500, "no memory")
+
+
+def wanting(
+    wanted: RunnerOptions | None, *servers: str, model: str = MODEL, lists: bool = True
+) -> tuple[Attempts, View]:
+    """Begin a request with these runner options for a model that all servers have on disk."""
+    attempts, view = attempts_of(config({model: servers}), model, wanted)
+    for server_id in servers:
+        view.listed(server_id, [entry(MODEL)] if lists else [])
+    return attempts, view
+
+
+def load_on(view: View, server_id: str, options: RunnerOptions, seconds: float = 1.0) -> None:
+    """Have the model loaded on a server."""
+    view.servers[server_id].memory.load_began(DIGEST, KEY)
+    view.load_ended(server_id, DIGEST, KEY, options, seconds)
+
+
+def told(step: Step) -> tuple[str, RunnerOptions, LoadCause]:
+    """Say what a step wants to be loaded, and where."""
+    assert isinstance(step, Load)
+    return step.lease.server, step.options, step.cause
+
+
+@pytest.mark.parametrize("wanted", [PLAIN, SMALL])
+def test_a_model_that_is_not_loaded_is_loaded_first(wanted: RunnerOptions) -> None:
+    attempts, view = wanting(wanted, "a")
+    step = attempts.first()
+    assert told(step) == ("a", wanted, LoadCause.COLD)
+    assert in_flight(view) == 1
+    load_on(view, "a", wanted)
+    sent = attempts.loaded(None, 1.0)
+    assert isinstance(sent, Try)
+    assert isinstance(step, Load)
+    assert (sent.lease, sent.is_replay) == (step.lease, False)
+    assert sent.lease.instance is view.servers["a"].instances[KEY]
+    assert in_flight(view) == 1
+
+
+def test_a_request_goes_at_once_where_its_model_was_asked_for_with_the_same() -> None:
+    for options in (PLAIN, SMALL, RunnerOptions(SMALL.values)):
+        attempts, view = wanting(options, "a")
+        load_on(view, "a", SMALL if options is not PLAIN else PLAIN)
+        assert server_of(attempts.first()) == "a"
+
+
+def test_a_model_that_was_asked_for_with_others_is_loaded_first() -> None:
+    attempts, view = wanting(SMALL, "a")
+    load_on(view, "a", PLAIN)
+    assert told(attempts.first()) == ("a", SMALL, LoadCause.OPTIONS)
+    attempts, view = wanting(PLAIN, "a")
+    load_on(view, "a", SMALL)
+    assert told(attempts.first()) == ("a", PLAIN, LoadCause.OPTIONS)
+    load_on(view, "a", PLAIN, 0.01)
+    attempts.release()
+    assert server_of(attempts.first()) == "a"
+
+
+def test_a_model_that_is_being_loaded_is_waited_for() -> None:
+    for options in (PLAIN, SMALL):
+        attempts, view = wanting(options, "a")
+        view.servers["a"].memory.load_began(DIGEST, KEY)
+        assert told(attempts.first()) == ("a", options, LoadCause.OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cause"),
+    [
+        (PLAIN, None),
+        (RunnerOptions((4096, *PLAIN.values[1:])), None),
+        (SMALL, LoadCause.OPTIONS),
+        (RunnerOptions((4096, 512, *PLAIN.values[2:])), LoadCause.OPTIONS),
+    ],
+)
+def test_somebody_else_s_instance_takes_plain_requests_and_its_own_context(
+    wanted: RunnerOptions, cause: LoadCause | None
+) -> None:
+    attempts, view = wanting(wanted, "a")
+    json = b'{"context_length":4096}'
+    view.ran("a", [Entry(MODEL, KEY, DIGEST, json, 0)])
+    step = attempts.first()
+    assert (step.cause if isinstance(step, Load) else None) is cause
+
+
+def test_a_request_that_loads_nothing_or_is_wrong_is_sent_at_once() -> None:
+    attempts, _ = wanting(None, "a")
+    assert server_of(attempts.first()) == "a"
+
+
+def test_a_model_that_its_server_does_not_list_is_sent_at_once() -> None:
+    """Ollama's own 404 is the answer."""
+    attempts, _ = wanting(SMALL, "a", lists=False)
+    assert server_of(attempts.first()) == "a"
+
+
+def test_a_cloud_model_is_sent_at_once() -> None:
+    for name in ("gpt-oss:20b-cloud", "llama3.2:cloud"):
+        attempts, view = wanting(SMALL, "a", model=name)
+        view.listed("a", [entry(name)])
+        assert server_of(attempts.first()) == "a"
+
+
+def test_a_model_that_another_host_runs_is_sent_at_once() -> None:
+    attempts, view = wanting(SMALL, "a")
+    view.listed("a", [Entry(MODEL, KEY, DIGEST, b"{}", 0, is_remote=True)])
+    assert server_of(attempts.first()) == "a"
+
+
+def test_two_requests_at_a_cold_model_load_it_once_and_a_burst_on_a_second_server() -> None:
+    made = on("a", "b")
+    first, view = attempts_of(made, wanted=PLAIN)
+    others = [Attempts(Routing(made), view, Admission(view), MODEL, PLAIN, replays=True) for _ in range(2)]
+    for server_id in "ab":
+        view.listed(server_id, [entry(MODEL)])
+    assert told(first.first())[0] == "a"
+    view.servers["a"].memory.wanted(DIGEST, KEY)
+    assert [told(one.first())[0] for one in others] == ["a", "b"]
+
+
+def test_after_a_load_that_failed_another_server_that_is_up_is_tried() -> None:
+    attempts, view = wanting(PLAIN, "a", "b")
+    load_on(view, "b", PLAIN)
+    view.servers["b"].in_flight = 5
+    assert told(attempts.first())[0] == "a"
+    assert server_of(attempts.loaded(FAILED, 1.0)) == "b"
+    assert (view.servers["a"].in_flight, view.servers["a"].is_up) == (0, True)
+
+
+def test_the_other_server_may_have_to_load_it_too_and_its_own_words_are_the_last() -> None:
+    attempts, view = wanting(SMALL, "a", "b")
+    assert told(attempts.first())[0] == "a"
+    assert told(attempts.loaded(FAILED, 1.0)) == ("b", SMALL, LoadCause.COLD)
+    last = LoadFailed(503, "server busy")
+    assert error_of(attempts.loaded(last, 1.0)) is last
+    assert (in_flight(view), attempts.lease) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [FAILED, LoadFailed(400, "bad"), ServerTooSlow("too slow"), ServerBroke("broke"), ShuttingDown("going")],
+)
+def test_where_no_server_is_left_the_load_s_own_error_is_the_answer(error: ProxyError) -> None:
+    attempts, view = wanting(PLAIN, "a", "b")
+    view.connect_failed("b", "refused", 1.0)
+    attempts.first()
+    assert error_of(attempts.loaded(error, 1.0)) is error
+    assert in_flight(view) == 0
+
+
+def test_a_load_that_failed_is_told_also_where_the_last_server_can_t_be_reached() -> None:
+    attempts, _ = wanting(PLAIN, "a", "b")
+    attempts.first()
+    assert told(attempts.loaded(FAILED, 1.0))[0] == "b"
+    assert error_of(attempts.loaded(ServerRefused("refused"), 1.0)) is FAILED
+
+
+def test_a_server_that_refuses_the_load_s_connection_is_down() -> None:
+    attempts, view = wanting(PLAIN, "a", "b")
+    attempts.first()
+    assert told(attempts.loaded(ServerRefused("connection refused"), 1.0))[0] == "b"
+    assert view.servers["a"].is_down
+    error = error_of(attempts.loaded(ServerRefused("connection refused"), 1.0))
+    assert isinstance(error, NoServerLeft)
+    assert "a: connection refused; b: connection refused" in error.text
+
+
+def test_a_model_that_turned_out_to_be_missing_is_tried_elsewhere_and_at_last_sent_anyway() -> None:
+    """The server's own 404 says it best."""
+    missing = LoadFailed(404, "model 'llama3.2' not found")
+    attempts, view = wanting(PLAIN, "a", "b")
+    attempts.first()
+    assert told(attempts.loaded(missing, 1.0))[0] == "b"
+    assert server_of(attempts.loaded(missing, 1.0)) == "b"
+    assert in_flight(view) == 1
+
+
+def test_a_load_for_a_server_that_is_gone_sends_the_request_where_it_was_bound() -> None:
+    attempts, view = wanting(PLAIN, "a")
+    attempts.first()
+    view.apply(on("b"))
+    assert server_of(attempts.loaded(None, 1.0)) == "a"
+
+
+def test_a_server_that_has_not_said_what_it_has_is_waited_for_once() -> None:
+    made = on("a", "b")
+    attempts, view = attempts_of(made, wanted=SMALL)
+    step = attempts.first()
+    assert isinstance(step, AwaitList)
+    assert (step.lease.server, attempts.lease, in_flight(view)) == ("a", step.lease, 1)
+    view.listed("a", [entry(MODEL)])
+    assert told(attempts.listed()) == ("a", SMALL, LoadCause.COLD)
+    silent, _ = attempts_of(made, wanted=SMALL)
+    assert isinstance(silent.first(), AwaitList)
+    assert server_of(silent.listed()) == "a"  # it says nothing: Ollama itself loads what it has
+    view.apply(on("b"))
+    gone, gone_from = attempts_of(made, wanted=SMALL)
+    assert isinstance(gone.first(), AwaitList)
+    gone_from.apply(on("b"))
+    assert server_of(gone.listed()) == "a"
+
+
+def test_a_server_that_took_over_loads_the_model_first() -> None:
+    attempts, view = wanting(SMALL, "a", "b")
+    load_on(view, "a", SMALL)
+    assert server_of(attempts.first()) == "a"
+    assert told(attempts.refused("refused", 1.0)) == ("b", SMALL, LoadCause.COLD)
+    assert in_flight(view) == 1
+
+
+def test_a_client_that_waits_for_a_load_is_told_that_we_go() -> None:
+    attempts, view = wanting(SMALL, "a")
+    attempts.first()
+    assert isinstance(attempts.shut_down(), ShuttingDown)
+    assert in_flight(view) == 0
+
+
 # -- any sequence -------------------------------------------------------------------------------------
 
 IDS = ("a", "b", "c", "d")
 outcomes = st.tuples(st.sampled_from(Outcome), st.booleans(), st.booleans())
-changes = st.tuples(st.sampled_from(["up", "silent", "refuse", "list", "run"]), st.sampled_from(IDS))
+changes = st.tuples(
+    st.sampled_from(["up", "silent", "refuse", "list", "load", "begin", "run"]), st.sampled_from(IDS)
+)
+wishes = st.sampled_from([None, PLAIN, SMALL])
+load_errors = st.sampled_from(
+    [None, FAILED, LoadFailed(404, "missing"), ServerRefused("refused"), ServerTooSlow("late")]
+)
 # What the view learns, then what becomes of the attempt: None where no connection could be made.
-happenings = st.lists(st.tuples(st.lists(changes, max_size=3), st.one_of(st.none(), outcomes)), max_size=15)
+happenings = st.lists(
+    st.tuples(st.lists(changes, max_size=3), st.one_of(st.none(), outcomes), load_errors), max_size=15
+)
 
 
 def change(view: View, what: str, server_id: str) -> None:
@@ -214,33 +469,49 @@ def change(view: View, what: str, server_id: str) -> None:
             view.connect_failed(server_id, "refused", 1.0)
         case "list":
             view.listed(server_id, [entry(MODEL)])
+        case "load" if server_id in view.servers:
+            load_on(view, server_id, SMALL)
+        case "begin" if server_id in view.servers:
+            view.servers[server_id].memory.load_began(DIGEST, KEY)
         case _:
             view.ran(server_id, [entry(MODEL)])
 
 
-@given(happenings, st.booleans(), st.booleans(), st.integers(1, 4))
+@given(happenings, st.booleans(), st.booleans(), st.integers(1, 4), wishes)
 def test_any_sequence_ends_holds_no_lease_and_tries_no_server_twice(
-    happened: Sequence[tuple[list[tuple[str, str]], tuple[Outcome, bool, bool] | None]],
+    happened: Sequence[tuple[list[tuple[str, str]], tuple[Outcome, bool, bool] | None, ProxyError | None]],
     replays: bool,
     is_exposed: bool,
     servers: int,
+    wanted: RunnerOptions | None,
 ) -> None:
     made = config({}, servers=IDS, expose=Expose.INSTALLED) if is_exposed else on(*IDS[:servers])
-    attempts, view = attempts_of(made, replays=replays)
+    attempts, view = attempts_of(made, wanted=wanted, replays=replays)
     tried: list[str] = []
+    loaded: list[str] = []
+    awaited = 0
     step = attempts.first()
     queue = [*happened]
     while not isinstance(step, Fail | PassHeld | Over):
-        learned, became = queue.pop(0) if queue else ([], (Outcome.BROKE_EARLY, False, False))
+        learned, became, failed = queue.pop(0) if queue else ([], (Outcome.BROKE_EARLY, False, False), None)
         for what, server_id in learned:
             change(view, what, server_id)
         if isinstance(step, LookUp):
             step = attempts.looked_up(is_known=became is not None)
             continue
-        if not step.is_replay:
-            tried.append(step.lease.server)
         assert in_flight(view) == 1
         assert attempts.lease is step.lease
+        if isinstance(step, AwaitList):
+            awaited += 1
+            step = attempts.listed()
+            continue
+        if isinstance(step, Load):
+            assert step.options is wanted
+            loaded.append(step.lease.server)
+            step = attempts.loaded(failed, 1.0)
+            continue
+        if not step.is_replay:
+            tried.append(step.lease.server)
         if became is None:
             step = attempts.refused("refused", 1.0)
             continue
@@ -251,3 +522,5 @@ def test_any_sequence_ends_holds_no_lease_and_tries_no_server_twice(
     assert in_flight(view) == 0
     assert attempts.lease is None
     assert len(tried) == len(set(tried)) <= len(IDS)
+    assert len(loaded) == len(set(loaded)) <= len(IDS)
+    assert awaited <= 1

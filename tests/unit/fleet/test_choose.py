@@ -56,6 +56,21 @@ def test_a_loaded_model_goes_first_while_fewer_than_two_requests_are_in_flight_t
     assert choose(view, ("a", "b"), KEY, ()) == ("a", FEWEST)
 
 
+def test_a_model_that_is_being_loaded_goes_first_like_one_that_is_loaded() -> None:
+    """Two requests load it once, a third one may load it on another server."""
+    view = fleet("a", "b")
+    view.listed("b", [entry(MODEL)])
+    view.listed("a", [entry(MODEL)])
+    view.servers["b"].memory.wanted("a" * 64, KEY)
+    view.servers["b"].in_flight = 1
+    assert choose(view, ("a", "b"), KEY, ()) == ("b", LOADED)
+    view.servers["b"].memory.load_began("a" * 64, KEY)
+    view.ran("b", [])
+    assert choose(view, ("a", "b"), KEY, ()) == ("b", LOADED)
+    view.servers["b"].in_flight = 2
+    assert choose(view, ("a", "b"), KEY, ()) == ("a", FEWEST)
+
+
 def test_of_several_with_the_model_loaded_the_one_with_the_fewest_in_flight_goes_first() -> None:
     """Among those that have it loaded and are not busy, requests in flight decide, then the order."""
     view = fleet("a", "b", "c")

@@ -53,6 +53,11 @@ def test_an_old_entry_without_model_gains_none() -> None:
     assert (entry.renamed("b:latest"), entry.digest, entry.time_ns) == (b'{"name":"b:latest"}', "", ZERO_TIME)
 
 
+def test_an_entry_that_another_host_runs_is_known() -> None:
+    body = b'{"models":[{"name":"a","remote_host":"https://ollama.com"},{"name":"b","remote_host":""},{"name":"c"}]}'
+    assert [entry.is_remote for entry in read(body, "modified_at")] == [True, False, False]
+
+
 @pytest.mark.parametrize(
     "body", [b'{"models":null}', b'{"models":[]}', b'{"models":[1,null,{},{"name":"a b"},{"name":3}]}']
 )

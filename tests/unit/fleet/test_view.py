@@ -1,5 +1,6 @@
 """The view says once what changed, and keeps what is known over a new configuration."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,7 +14,10 @@ from gollamas.events import (
     ServerWentUp,
     Warned,
 )
+from gollamas.fleet.entries import Entry
+from gollamas.fleet.facts import Facts
 from gollamas.fleet.health import Health
+from gollamas.fleet.runner_options import PLAIN, RunnerOptions
 from gollamas.fleet.view import View
 from tests.unit.fleet.fleets import config, entry, key_of, view_of
 
@@ -76,8 +80,8 @@ def test_a_server_that_never_answered_is_down_since_its_first_silence() -> None:
 def test_each_loaded_instance_is_known_also_two_of_one_name() -> None:
     view = view_of(config({"m": ["a"]}))
     twins = [entry("m", "a" * 64), entry("M:latest", "b" * 64)]
-    view.ran("a", iter(twins))
-    assert view.servers["a"].instances == tuple(twins)
+    view.ran("a", twins)
+    assert view.servers["a"].loaded == tuple(twins)
     assert list(view.servers["a"].running.values()) == twins[:1]
 
 
@@ -311,3 +315,128 @@ def test_what_is_offered_follows_expose() -> None:
         view.listed("b", [entry("m")])
         view.ran("b", [entry("m")])
         assert (view.offered_on(KEY), view.offered_on(key_of("n"))) == (loaded, there)
+
+
+# -- what is loaded --------------------------------------------------------------------------------------
+
+DIGEST = "a" * 64
+PUSH_OUT = (
+    "run the same weights and push each other out of the memory of a: they are asked for with unlike options"
+)
+SMALL = RunnerOptions((2048, *PLAIN.values[1:]))
+
+
+def warnings(events: list[Event]) -> list[str]:
+    """List what was warned of."""
+    return [event.text for event in events if isinstance(event, Warned)]
+
+
+def running(name: str, digest: str = DIGEST, **members: int) -> Entry:
+    """Make an instance as a server lists it."""
+    json_ = json.dumps({"name": name, "digest": digest, **members}).encode()
+    return Entry(name, key_of(name), digest, json_, 0)
+
+
+def load(view: View, name: str, digest: str, options: RunnerOptions, seconds: float = 1.0) -> bool:
+    """Have a load of ours begin and end on server a; whether it changed nothing."""
+    memory = view.memory_of("a")
+    assert memory is not None
+    memory.load_began(digest, key_of(name))
+    return view.load_ended("a", digest, key_of(name), options, seconds)
+
+
+def test_a_load_makes_a_model_loaded_at_once() -> None:
+    view = view_of(config({"m": ["a"]}))
+    view.listed("a", [entry("m")])
+    assert not load(view, "m", DIGEST, SMALL)
+    assert view.servers["a"].instances[KEY].options is SMALL
+    assert load(view, "m", DIGEST, PLAIN, 0.01)
+
+
+def test_a_list_that_was_asked_for_before_a_load_ended_says_nothing_about_it() -> None:
+    view = view_of(config({"m": ["a"]}))
+    view.listed("a", [entry("m")])
+    asked = view.asking("a")
+    load(view, "m", DIGEST, SMALL)
+    view.ran("a", [], asked)
+    assert KEY in view.servers["a"].instances
+    view.ran("a", [], view.asking("a"))
+    assert KEY not in view.servers["a"].instances
+
+
+def test_of_a_server_that_is_gone_no_memory_is_known() -> None:
+    view = view_of(config({"m": ["a"]}))
+    assert (view.memory_of("b"), view.asking("b")) == (None, 0)
+    assert not view.load_ended("b", DIGEST, KEY, PLAIN, 1.0)
+
+
+def test_a_server_that_goes_down_has_nothing_loaded() -> None:
+    view = view_of(config({"m": ["a"]}))
+    view.answered("a", "0.34.3", 1.0)
+    view.listed("a", [entry("m")])
+    load(view, "m", DIGEST, SMALL)
+    view.silent("a", "slow", 2.0)
+    assert KEY in view.servers["a"].instances
+    view.silent("a", "slow", 3.0)
+    assert KEY not in view.servers["a"].instances
+
+
+def test_models_over_the_same_weights_that_push_each_other_out_are_told_once_with_both_names() -> None:
+    """As they are configured, as the server calls them, or by their key where it has them no more."""
+    events: list[Event] = []
+    view = view_of(config({"M": ["a"]}), events)
+    view.listed("a", [entry("m", "1" * 64), entry("Derived:latest", "2" * 64), entry("third", "3" * 64)])
+    memory = view.servers["a"].memory
+    for number in "123":
+        memory.learned(number * 64, Facts("sha256-w", only_embeds=False))
+    for _ in range(3):
+        load(view, "m", "1" * 64, PLAIN)
+        load(view, "derived", "2" * 64, SMALL)
+    assert warnings(events) == [f"Derived:latest and M {PUSH_OUT}"]
+    view.listed("a", [entry("m", "1" * 64), entry("third", "3" * 64)])
+    load(view, "third", "3" * 64, PLAIN)
+    assert warnings(events)[1:] == [f"{key_of('derived')} and third {PUSH_OUT}"]
+
+
+def test_models_that_want_the_same_push_nobody_out() -> None:
+    events: list[Event] = []
+    view = view_of(config({"m": ["a"]}), events)
+    view.listed("a", [entry("m", "1" * 64), entry("n", "2" * 64)])
+    for number in "12":
+        view.servers["a"].memory.learned(number * 64, Facts("sha256-w", only_embeds=False))
+    load(view, "m", "1" * 64, PLAIN)
+    load(view, "n", "2" * 64, PLAIN, 0.01)
+    assert warnings(events) == []
+    load(view, "n", "2" * 64, SMALL)
+    assert warnings(events) == [f"m and n {PUSH_OUT}"]
+
+
+def test_a_model_that_the_graphics_card_holds_in_part_is_told_once_for_each_context() -> None:
+    events: list[Event] = []
+    view = view_of(config({"m": ["a"]}), events)
+    view.listed("a", [entry("m")])
+    for context in (32768, 32768, 65536, 32768):
+        load(view, "m", DIGEST, PLAIN)
+        for _ in range(2):
+            view.ran("a", [running("m", size=400, size_vram=300, context_length=context)])
+    assert warnings(events) == [
+        "m does not fit into the graphics memory of a: 25 % of it is on the CPU, "
+        f"with a context of {context}; a smaller num_ctx may help"
+        for context in (32768, 65536)
+    ]
+
+
+def test_a_model_that_is_whole_in_one_memory_is_not_told() -> None:
+    events: list[Event] = []
+    view = view_of(config({"m": ["a"]}), events)
+    sizes: list[dict[str, int]] = [
+        {"size": 400, "size_vram": 400},
+        {"size": 400, "size_vram": 0},
+        {"size": 400, "size_vram": 500},
+        {"size": 400},
+        {"size_vram": 300},
+        {},
+    ]
+    for number, members in enumerate(sizes):
+        view.ran("a", [running("m", str(number) * 64, context_length=4096, **members)])
+    assert warnings(events) == []

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_args
 
@@ -32,6 +32,7 @@ ISSUED_KEYS = [
     "status",
     "why",
     "wait_s",
+    "load_s",
     "first_byte_s",
     "total_s",
     "tokens_in",
@@ -73,11 +74,22 @@ FULL = request(
     bytes_in=812,
     bytes_out=34211,
 )
+LOAD = events.LoadEnded(
+    server="gpu-1",
+    model="llama3.2:latest",
+    options="num_ctx=8192,shift=false",
+    why=events.LoadCause.OPTIONS,
+    end=events.LoadEnd.LOADED,
+    took_s=4.5,
+    waited=3,
+    error=None,
+)
 CRASH = events.Crashed("prober", ValueError("bad\nhttp://u:secret@x/"))
 OTHERS: list[events.Event] = [
     events.AttemptFailed(
         request_id="r1", server="gpu-1", model="m", cause=events.Cause.CONNECT, why="refused", moves_on=True
     ),
+    LOAD,
     events.ServerWentUp("gpu-1", "0.32.15"),
     events.ServerWentDown("gpu-1", "connect http://user:secret@gpu-1:11434: refused"),
     events.DigestsDiffer("m", ("gpu-1", "gpu-2")),
@@ -136,7 +148,7 @@ def test_what_is_not_known_is_null() -> None:
     found = said(request(status=None, end=events.End.CLIENT_LEFT))
     empty = {key for key, value in found.items() if value is None}
     tokens = {"tokens_in", "tokens_cached", "tokens_out", "tokens_per_s"}
-    assert empty == set(ISSUED_KEYS[7:16]) - {"total_s"} | tokens | {"error", "path"}
+    assert empty == set(ISSUED_KEYS[7:17]) - {"total_s"} | tokens | {"error", "path"}
     assert found["end"] == "client_left"
 
 
@@ -204,6 +216,34 @@ def test_a_request_reads_well() -> None:
         " total=2.01s first=340ms wait=12ms tokens=12/87 41.2/s bytes=812/34211 client=10.0.0.5 id=r1"
         ' why="model loaded"\n'
     )
+
+
+def test_a_load_reads_well() -> None:
+    failed = replace(LOAD, end=events.LoadEnd.FAILED, error="http://u:secret@gpu-1 has\nno memory", waited=0)
+    asked = "in 4.50s why=options options=num_ctx=8192,shift=false"
+    assert [line.partition("Z ")[2] for line in lines(LOAD, failed)] == [
+        f"info  load gpu-1 llama3.2:latest loaded {asked} waited=3\n",
+        f'info  load gpu-1 llama3.2:latest failed {asked} waited=0 error="http://gpu-1 has\\nno memory"\n',
+    ]
+    assert said(LOAD) | {"time": ""} == {
+        "time": "",
+        "level": "info",
+        "event": "load",
+        "server": "gpu-1",
+        "model": "llama3.2:latest",
+        "options": "num_ctx=8192,shift=false",
+        "why": "options",
+        "end": "loaded",
+        "took_s": 4.5,
+        "waited": 3,
+        "error": None,
+    }
+
+
+def test_a_request_says_how_long_it_waited_for_loads() -> None:
+    assert " wait=2.00s load=1.25s " in lines(request(wait_s=2.0, load_s=1.25))[0]
+    assert "load=" not in lines(request(wait_s=2.0))[0]
+    assert said(request(load_s=1.25))["load_s"] == 1.25
 
 
 def test_cached_tokens_are_seen_where_there_are_some() -> None:
@@ -371,11 +411,11 @@ def test_what_becomes_of_the_proxy_reads_well(event: events.Event, text: str) ->
 
 
 def test_start_lists_names_with_their_targets() -> None:
-    found = said(OTHERS[4])
+    found = said(OTHERS[5])
     assert found["servers"] == {"gpu-1": "http://gpu-1:11434"}
     assert found["models"] == {"llama3.2": ["gpu-1"]}
     assert found["aliases"] == {"gpt-4o": "llama3.2"}
-    (text,) = lines(OTHERS[4])
+    (text,) = lines(OTHERS[5])
     assert text.endswith(
         " started listening on 127.0.0.1:11434; admin off; servers: gpu-1=http://gpu-1:11434;"
         " models: llama3.2 on gpu-1; aliases: gpt-4o=llama3.2\n"

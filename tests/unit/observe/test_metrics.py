@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gollamas import events
 from gollamas.observe import metrics
-from gollamas.observe.exposition import DESCRIBED, Exposition
+from gollamas.observe.exposition import DESCRIBED, LOADS, Exposition
 from gollamas.observe.metrics import Metrics
 from tests.happened import request_ended
 
@@ -75,6 +75,42 @@ def request(**changes: object) -> events.RequestEnded:
         "total_s": 2.0,
     }
     return request_ended(**(said | changes))
+
+
+def load(
+    end: events.LoadEnd = events.LoadEnd.LOADED,
+    why: events.LoadCause = events.LoadCause.COLD,
+    model: str = "LLAMA3.2:latest",
+    took_s: float = 4.0,
+) -> events.LoadEnded:
+    return events.LoadEnded(
+        server="gpu-1", model=model, options="-", why=why, end=end, took_s=took_s, waited=1, error=None
+    )
+
+
+def test_loads_are_counted_by_model_server_cause_and_end() -> None:
+    found = counted(
+        load(),
+        load(took_s=40.0),
+        load(why=events.LoadCause.OPTIONS),
+        load(events.LoadEnd.SAME, events.LoadCause.OPTIONS),
+        load(events.LoadEnd.GIVEN_UP, took_s=600.0),
+        load(events.LoadEnd.FAILED, model="nobody knows"),
+    )
+    name, place = "gollamas_loads_total", {"model": "llama3.2", "server": "gpu-1"}
+    assert value(found, name, **place, cause="cold", end="loaded") == 2
+    assert value(found, name, **place, cause="options", end="loaded") == 1
+    assert value(found, name, **place, cause="options", end="same") == 1
+    assert value(found, name, **place, cause="cold", end="given_up") == 1
+    assert value(found, name, model="other", server="gpu-1", cause="cold", end="failed") == 1
+
+
+def test_only_loads_that_loaded_something_say_how_long_one_takes() -> None:
+    found = counted(*(load(end, took_s=4.0) for end in events.LoadEnd), load(took_s=40.0))
+    place = {"model": "llama3.2", "server": "gpu-1"}
+    assert value(found, "gollamas_load_seconds_count", **place) == 2
+    assert value(found, "gollamas_load_seconds_sum", **place) == 44
+    assert value(found, "gollamas_load_seconds_bucket", **place, le="5.0") == 1
 
 
 def test_requests_are_counted_by_route_model_server_status_and_end() -> None:
@@ -320,7 +356,8 @@ def test_what_is_scraped_is_what_is_described() -> None:
     failed = events.AttemptFailed(
         request_id="r", server="s", model="m", cause=events.Cause.BUSY, why="", moves_on=True
     )
-    found = counted(request(tokens_in=1, tokens_cached=1, wait_s=1.0, first_byte_s=1.0), failed)
+    asked = request(tokens_in=1, tokens_cached=1, wait_s=1.0, first_byte_s=1.0)
+    found = counted(asked, failed, load())
     families = [
         family
         for family in text_string_to_metric_families(page(found))
@@ -342,8 +379,13 @@ def test_the_document_names_every_end_cause_and_direction() -> None:
         ("end", list(events.End)),
         ("cause", list(events.Cause)),
         ("direction", ["in", "cached", "out"]),
+        ("cause` and the `end", [*events.LoadCause, *events.LoadEnd]),
     ):
-        text = re.search(rf"^- `{start}` is (.+?)(?=^- |^$)", DOCUMENT, re.MULTILINE | re.DOTALL)
+        text = re.search(
+            rf"^- (?:The )?`{start}`(?: of a load)? (?:is|are) (.+?)(?=^- |^$)",
+            DOCUMENT,
+            re.MULTILINE | re.DOTALL,
+        )
         assert text is not None
         assert {f"`{word}`" for word in words} <= set(re.findall(r"`[^`]+`", text[1])), start
 
@@ -366,7 +408,8 @@ def test_an_alert_asks_for_metrics_and_labels_that_there_are(expression: str) ->
     assert set(asked) <= labels
     for label, word in re.findall(r'(\w+)="(\w+)"', expression):
         if label in ("end", "cause"):
-            assert word in {*events.End, *events.Cause}
+            told = [events.LoadEnd, events.LoadCause] if LOADS in known else [events.End, events.Cause]
+            assert word in {one for words in told for one in words}
     assert expression.count("(") == expression.count(")")
 
 

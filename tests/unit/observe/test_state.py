@@ -8,28 +8,39 @@ import msgspec
 import pytest
 
 from gollamas.config.model import Config
-from gollamas.events import RequestEnded
+from gollamas.events import LoadCause, RequestEnded
 from gollamas.fleet.entries import Entry
+from gollamas.fleet.loading import Loading, ModelLoad
+from gollamas.fleet.runner_options import PLAIN, RunnerOptions
 from gollamas.fleet.view import View
-from gollamas.observe.state import FleetState, Moment, OpenRequest, StatePage, written
+from gollamas.observe.state import FleetState, Moment, OpenLoad, OpenRequest, StatePage, UnderWay, written
 from tests.unit.fleet.fleets import config, entry, key_of, view_of
 
 NOON = 1_796_040_000.0  # 2026-11-30T12:00:00Z
 GIB = 1 << 30
+KEY = key_of("m")
+SMALL = RunnerOptions((2048, *PLAIN.values[1:-1], False))
 
 
 def page_of(
-    view: View, made: Config, *requests: OpenRequest, at: float = 100.0, not_ready: str | None = None
+    view: View,
+    made: Config,
+    *under_way: OpenRequest | OpenLoad,
+    at: float = 100.0,
+    not_ready: str | None = None,
 ) -> StatePage:
     """Make the page of a proxy that has run since 40 by its clock, looked at when it says `at`."""
     times = iter((40.0, at, at))
+    requests = [one for one in under_way if isinstance(one, OpenRequest)]
+    loads = [one for one in under_way if isinstance(one, OpenLoad)]
+    goes_on = UnderWay(lambda: requests, lambda: loads)
     return StatePage(
-        "9.9.9", view, lambda: Moment(next(times), NOON), lambda: made, lambda: requests, lambda: not_ready
+        "9.9.9", view, lambda: Moment(next(times), NOON), lambda: made, goes_on, lambda: not_ready
     )
 
 
-def told(view: View, made: Config, *requests: OpenRequest, at: float = 100.0) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(b"".join(page_of(view, made, *requests, at=at).parts()))
+def told(view: View, made: Config, *under_way: OpenRequest | OpenLoad, at: float = 100.0) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(b"".join(page_of(view, made, *under_way, at=at).parts()))
     return found
 
 
@@ -84,12 +95,102 @@ def test_a_server_that_is_up_says_all_that_is_known_of_it() -> None:
             {
                 "model": "m:latest",
                 "context_length": 8192,
+                "runner_options": None,
                 "size": 3 * GIB,
                 "size_vram": GIB,
+                "cpu_share": 0.667,
                 "expires_at": "2026-11-30T12:05:00.123Z",
             }
         ],
+        "loading": [],
     }
+
+
+def test_an_instance_says_with_which_runner_options_it_was_asked_for() -> None:
+    """None while it is not known: somebody else loaded it, or it is being loaded anew."""
+    made = config({"m": ["a"]})
+    view = view_of(made)
+    view.answered("a", "0.34.3", 1.0)
+    view.listed("a", [entry("m")])
+    memory = view.servers["a"].memory
+
+    def said() -> object:
+        return told(view, made)["servers"][0]["loaded"][0]["runner_options"]
+
+    view.ran("a", [running("m")])
+    assert said() is None
+    for options, text in ((PLAIN, {}), (SMALL, {"num_ctx": 2048, "shift": False})):
+        memory.load_began("a" * 64, KEY)
+        assert said() is None
+        view.load_ended("a", "a" * 64, KEY, options, 1.0)
+        view.ran("a", [running("m")])
+        assert said() == text
+    view.ran("a", [running("m"), running("m")])
+    assert [one["runner_options"] for one in told(view, made)["servers"][0]["loaded"]] == [text, None]
+
+
+@pytest.mark.parametrize(
+    ("size", "size_vram", "share"),
+    [
+        (100, 100, 0.0),
+        (100, 0, 1.0),
+        (3, 2, 0.333),
+        (100, 120, 0.0),
+        (0, 0, None),
+        (100, None, None),
+        (None, 100, None),
+    ],
+)
+def test_the_share_on_the_cpu_is_what_the_graphics_card_does_not_hold(
+    size: int | None, size_vram: int | None, share: float | None
+) -> None:
+    made = config({"m": ["a"]})
+    view = view_of(made)
+    view.answered("a", "0.34.3", 1.0)
+    view.ran("a", [running("m", size=size, size_vram=size_vram)])
+    (loaded,) = told(view, made)["servers"][0]["loaded"]
+    assert loaded["cpu_share"] == share
+
+
+def test_the_loads_under_way_stand_at_their_server_with_who_waits() -> None:
+    made = config({"m": ["a", "b"]})
+    loading = Loading()
+    loads = [
+        ModelLoad(server, KEY, "m:latest", "1", options, cause)
+        for server, options, cause in (
+            ("a", PLAIN, LoadCause.COLD),
+            ("a", SMALL, LoadCause.OPTIONS),
+            ("b", PLAIN, LoadCause.COLD),
+        )
+    ]
+    for load in loads:
+        loading.want(load)
+        loading.enter(load, "w")
+    loading.wait(loads[1], "r-1")
+    loading.wait(loads[1], "r" * 5000)
+    under_way = [OpenLoad(load, 1.23456) for load in loading.all()]
+    a, b = told(view_of(made), made, *under_way)["servers"]
+    long_id = a["loading"][1]["waiting"][1]
+    assert (len(long_id), long_id[:200]) == (256, "r" * 200)
+    assert a["loading"] == [
+        {
+            "model": "m:latest",
+            "runner_options": {},
+            "why": "cold",
+            "age_s": 1.235,
+            "has_begun": True,
+            "waiting": [],
+        },
+        {
+            "model": "m:latest",
+            "runner_options": {"num_ctx": 2048, "shift": False},
+            "why": "options",
+            "age_s": 1.235,
+            "has_begun": False,
+            "waiting": ["r-1", long_id],
+        },
+    ]
+    assert [one["has_begun"] for one in b["loading"]] == [True]
 
 
 def test_of_a_server_that_was_not_asked_to_an_end_nothing_is_known() -> None:
@@ -144,8 +245,10 @@ def test_an_instance_without_what_newer_servers_say_has_nulls(at: int, time: str
     assert loaded == {
         "model": "m",
         "context_length": None,
+        "runner_options": None,
         "size": None,
         "size_vram": None,
+        "cpu_share": None,
         "expires_at": time,
     }
 

@@ -1,0 +1,322 @@
+"""What one server holds in its memory: which models, and with which runner options each was asked for.
+
+Owns what counts as loaded. A load or an answer of ours makes an instance known at once; else the server's own
+list is right, unless it was asked for before what we know. Instances are told apart by their weights, as
+Ollama tells them (server/sched.go): a copy of a model is loaded with it, and a model made from it with other
+parameters pushes it out. Pure.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from gollamas.fleet.entries import Entry, numbers
+from gollamas.fleet.facts import Facts
+from gollamas.fleet.runner_options import NOT_YET, PLAIN, RunnerOptions
+
+# A load that takes less than this share of the quickest one was none: the server found nothing to do.
+_NO_LOAD: Final = 0.25
+_MOST_SAME: Final = 32  # clients make them up
+
+
+class Instance:
+    """A model in a server's memory, by the digest of its manifest.
+
+    `options` are those that it was last asked for with; `same` all that turned out to be no reload.
+    `is_foreign` says that somebody else loaded it, with options that nobody told us. `context` is what the
+    server's list shows, None until it did. `asked_as` is the key of the name that it was last asked for by.
+    """
+
+    __slots__ = ("asked_as", "context", "digest", "entry", "is_foreign", "is_loading", "options", "same")
+
+    def __init__(self, digest: str, options: RunnerOptions, asked_as: str, *, is_loading: bool) -> None:
+        self.digest = digest
+        self.options = options
+        self.same: tuple[RunnerOptions, ...] = (options,)
+        self.asked_as = asked_as
+        self.is_foreign = False
+        self.is_loading = is_loading
+        self.context: int | None = None
+        self.entry: Entry | None = None  # as the server listed it last
+
+    @property
+    def asked_with(self) -> RunnerOptions | None:
+        """The runner options that we know it to have: none of somebody else's, nor while one loads."""
+        return None if self.is_foreign or self.is_loading else self.options
+
+    def turned_out_same(self, options: RunnerOptions) -> None:
+        """Note that it is the same for a server with these options as with its own."""
+        if self.is_foreign:
+            self.is_foreign, self.same = False, ()
+        if options not in self.same:
+            self.same = (*self.same[1 - _MOST_SAME :], options)
+        self.options = options
+
+    def takes(self, wanted: RunnerOptions) -> bool:
+        """Whether a request with these options needs no load of ours first."""
+        if self.is_loading:
+            return False
+        if self.is_foreign and self.context is not None and wanted.only_num_ctx == self.context:
+            return True
+        return any(wanted.values == other.values for other in self.same)
+
+
+class Memory:
+    """The instances of one server. `by_key` is what choosing reads: one object, kept up to date."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, Instance] = {}
+        self.changes = 0  # of ours: what was asked for before one says nothing about it
+        self._has_listed = False
+        self._installed: Mapping[str, Entry] = {}
+        self._listed: tuple[Entry, ...] = ()
+        self._facts: dict[str, Facts] = {}  # by digest, as far as they were asked for
+        self._by_digest: dict[str, Instance] = {}
+        self._changed: dict[str, int] = {}  # by weights, the number of the last change
+        self._quickest: dict[str, float] = {}  # by weights, seconds
+        self._unsure: set[str] = set()  # weights whose quickest load may have been none
+        self._suspended: dict[str, list[tuple[Instance, RunnerOptions]]] = {}  # by weights, while one loads
+        self._under_way: set[str] = set()  # digests that are being loaded: their weights stay what they were
+
+    def digest_of(self, key: str) -> str | None:
+        """What the server has under a name; None where it does not list it."""
+        entry = self._installed.get(key)
+        return None if entry is None else entry.digest or key
+
+    def weights_of(self, digest: str) -> str:
+        """What a runner of this model is made of; the model itself where nobody has asked yet."""
+        facts = self._facts.get(digest)
+        return digest if facts is None else facts.weights or digest
+
+    def facts_of(self, digest: str) -> Facts | None:
+        """What `/api/show` said of a model, once it was asked."""
+        return self._facts.get(digest)
+
+    def shown_as(self, entry: Entry) -> Instance | None:
+        """The instance that an entry of the server's list tells of."""
+        shown = [instance for instance in self._by_digest.values() if instance.entry is entry]
+        return next((one for one in shown if one.digest == entry.digest), shown[0] if shown else None)
+
+    # -- what the server says ------------------------------------------------------------------------
+
+    def installed(self, entries: Mapping[str, Entry]) -> None:
+        """Note what the server has on disk."""
+        self._installed, self._has_listed = entries, True
+        digests = {entry.digest for entry in entries.values()} | self._by_digest.keys()
+        self._facts = {digest: facts for digest, facts in self._facts.items() if digest in digests}
+        self._index()
+
+    def learned(self, digest: str, facts: Facts) -> None:
+        """Note what `/api/show` said of a model: it is told apart by its weights, unless a load has begun."""
+        if digest in self._under_way:
+            return
+        weights = facts.weights or digest
+        self._facts[digest] = facts
+        if digest in self._changed:
+            self._changed[weights] = max(self._changed.pop(digest), self._changed.get(weights, 0))
+
+    def listed(self, entries: Sequence[Entry], asked: int) -> list[Instance]:
+        """Note what the server says to have in memory; `asked` is what `changes` was at the question.
+
+        Returns the instances that it shows for the first time, or with another context; one of each entry.
+        """
+        self._listed = tuple(entries)
+        shown = {self._weights_in(entry): entry for entry in reversed(entries)}
+        for instance in tuple(self._by_digest.values()):
+            weights = self.weights_of(instance.digest)
+            if weights not in shown and self._is_judged(weights, asked):
+                del self._by_digest[instance.digest]
+        news: list[Instance] = []
+        for weights, entry in shown.items():
+            if self._is_judged(weights, asked):
+                there = self._with(weights) or [self._somebody_elses(entry)]
+                news += [instance for instance in there if _take_note(instance, entry)][:1]
+        self._index()
+        return news
+
+    def lost(self) -> None:
+        """Forget what is loaded: the server does not answer, and may start anew."""
+        self._by_digest = {
+            digest: instance for digest, instance in self._by_digest.items() if instance.is_loading
+        }
+        self._index()
+
+    # -- what we do ----------------------------------------------------------------------------------
+
+    def wanted(self, digest: str, key: str) -> None:
+        """Note that a load is about to go out: until it has ended its model counts as one that is there."""
+        if digest not in self._by_digest:
+            self._by_digest[digest] = Instance(digest, NOT_YET, key, is_loading=True)
+            self._index()
+
+    def load_began(self, digest: str, key: str) -> None:
+        """Note that a load is under way: what is there of these weights may leave for it."""
+        self.wanted(digest, key)
+        weights = self.weights_of(digest)
+        self._under_way.add(digest)
+        self._change(weights)
+        there = [instance for instance in self._with(weights) if not instance.is_loading]
+        self._suspended[weights] = [(instance, instance.options) for instance in there]
+        for instance in there:
+            instance.options, instance.is_loading = NOT_YET, True
+
+    def load_ended(self, digest: str, key: str, options: RunnerOptions, seconds: float) -> "LoadEffect":
+        """Note that a load was answered after so many seconds; one that did not begin here is none."""
+        if digest not in self._under_way:
+            return LoadEffect(is_same=False, pushed_out=())
+        weights = self.weights_of(digest)
+        before = self._resume(digest, weights)
+        is_same = bool(before) and self._was_none(weights, seconds)
+        if is_same:
+            pushed_out: list[str] = []
+            own = self._by_digest.get(digest)
+            if own is None or own not in before:
+                own = self._by_digest[digest] = Instance(digest, options, key, is_loading=False)
+                own.entry, own.context = before[0].entry, before[0].context
+            own.turned_out_same(options)
+            own.asked_as = key
+        else:
+            self._time(weights, seconds, was_there=bool(before))
+            ours = [instance for instance in before if not instance.is_foreign]
+            pushed_out = [instance.asked_as for instance in ours if instance.asked_as != key]
+            self._drop(weights)
+            self._by_digest[digest] = Instance(digest, options, key, is_loading=False)
+        self._index()
+        return LoadEffect(is_same, pushed_out)
+
+    def load_failed(self, digest: str) -> None:
+        """Note that a load failed: whoever knows what is there now, it is not us."""
+        weights = self.weights_of(digest)
+        self._resume(digest, weights)
+        self._drop(weights)
+        self._by_digest.pop(digest, None)
+        self._index()
+
+    def not_loaded(self, digest: str) -> None:
+        """Note that a load was given up before it went out."""
+        instance = self._by_digest.get(digest)
+        if instance is None or instance.options is not NOT_YET or digest in self._under_way:
+            return
+        suspended = self._suspended.get(self.weights_of(digest), ())
+        if all(one is not instance for one, _ in suspended):
+            del self._by_digest[digest]
+            self._index()
+
+    def answered(self, seen: Instance | None, key: str, options: RunnerOptions | None) -> None:
+        """Note that a request was answered that no load went before.
+
+        In: the instance that was there when it began, the model, its runner options, None where they are
+        not known.
+        """
+        digest = self.digest_of(key)
+        if digest is None:
+            return
+        there = self._by_digest.get(digest)
+        if there is not None and (there.is_loading or there is not seen):
+            return  # what came meanwhile is newer
+        if there is None:
+            there = self._by_digest[digest] = Instance(digest, options or PLAIN, key, is_loading=False)
+        elif options is None or not there.takes(options) or there.is_foreign:
+            there.options, there.same = options or PLAIN, (options or PLAIN,)
+        else:
+            there.options = options
+        there.is_foreign, there.asked_as = options is None, key
+        self._change(self.weights_of(digest))
+        self._index()
+
+    def unloaded(self, key: str) -> None:
+        """Note that a model was told to leave."""
+        digest = self.digest_of(key)
+        if digest is not None and (weights := self.weights_of(digest)) not in self._suspended:
+            self._drop(weights)
+            self._index()
+
+    # ------------------------------------------------------------------------------------------------
+
+    def _weights_in(self, entry: Entry) -> str:
+        return self.weights_of(entry.digest or entry.key)
+
+    def _with(self, weights: str) -> list[Instance]:
+        return [one for one in self._by_digest.values() if self.weights_of(one.digest) == weights]
+
+    def _is_judged(self, weights: str, asked: int) -> bool:
+        """Whether a list says anything of these weights: it was asked for after what we know of them."""
+        return self._changed.get(weights, 0) <= asked and not any(
+            instance.is_loading for instance in self._with(weights)
+        )
+
+    def _somebody_elses(self, entry: Entry) -> Instance:
+        digest = entry.digest or entry.key
+        instance = self._by_digest[digest] = Instance(digest, PLAIN, entry.key, is_loading=False)
+        instance.is_foreign = True
+        return instance
+
+    def _change(self, weights: str) -> None:
+        self.changes += 1
+        self._changed[weights] = self.changes
+
+    def _drop(self, weights: str) -> None:
+        """Forget what is there of these weights; not what is about to be loaded."""
+        self._change(weights)
+        for instance in self._with(weights):
+            if not instance.is_loading:
+                del self._by_digest[instance.digest]
+
+    def _resume(self, digest: str, weights: str) -> list[Instance]:
+        """End the suspension of what was there before a load; return it."""
+        self._under_way.discard(digest)
+        before = self._suspended.pop(weights, [])
+        for instance, options in before:
+            instance.options, instance.is_loading = options, False
+        return [instance for instance, _ in before]
+
+    def _was_none(self, weights: str, seconds: float) -> bool:
+        """Whether a load was so quick that the server can't have loaded anything."""
+        quickest = self._quickest.get(weights)
+        if quickest is None or seconds >= quickest * _NO_LOAD:
+            return False
+        self._change(weights)
+        return True
+
+    def _time(self, weights: str, seconds: float, *, was_there: bool) -> None:
+        """Keep the time of the quickest load. The first one of what was there may have been none."""
+        quickest = self._quickest.get(weights)
+        if quickest is None:
+            if was_there:
+                self._unsure.add(weights)
+        elif weights in self._unsure and (not was_there or quickest < seconds * _NO_LOAD):
+            self._unsure.discard(weights)
+        elif seconds >= quickest:
+            return
+        self._quickest[weights] = seconds
+
+    def _index(self) -> None:
+        found: dict[str, Instance] = {}
+        if not self._has_listed:
+            names = [(entry.key, entry.digest) for entry in self._listed]
+        else:
+            names = [(key, entry.digest) for key, entry in self._installed.items()]
+        for key, digest in names:
+            instance = self._by_digest.get(digest or key)
+            if instance is not None:
+                found[key] = instance
+        self.by_key.clear()
+        self.by_key.update(found)
+
+
+class LoadEffect(NamedTuple):
+    """What a load turned out to be: `is_same` that it changed nothing; else which names it pushed out."""
+
+    is_same: bool
+    pushed_out: Sequence[str]
+
+
+def _take_note(instance: Instance, entry: Entry) -> bool:
+    """Note how a server lists an instance; whether that is news. Another context: somebody loaded it anew."""
+    if instance.entry is entry:
+        return False
+    (context,) = numbers(entry, "context_length")
+    is_news = instance.entry is None or context != instance.context
+    if instance.entry is not None and None not in (context, instance.context) and is_news:
+        instance.is_foreign, instance.options, instance.same = True, PLAIN, (PLAIN,)
+    instance.entry, instance.context = entry, context
+    return is_news

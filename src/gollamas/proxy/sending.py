@@ -1,0 +1,100 @@
+"""An attempt's request on its way to a server: over a connection that is there, with a relay for its answer.
+
+Owns what is said of an attempt when it is sent, and when a client's end of its side means that it has left.
+The bytes are made by `api/outbound`.
+"""
+
+from abc import abstractmethod
+
+from gollamas.api import outbound
+from gollamas.api.inference import NamedModel
+from gollamas.fleet.attempts import Attempts
+from gollamas.fleet.loading import Waiter
+from gollamas.net.upstream import ServerConnection
+from gollamas.proxy.relay import Call, Relay
+
+
+class Sender(Call):
+    """Sends the attempts of one request that is routed by its model."""
+
+    attempts: Attempts | None = None
+    waiter: Waiter | None = None  # for a load, until the request was sent
+    runs_model = False  # it runs one, or loads it
+    _connection: ServerConnection
+    _sent_at: float  # when the connection was there
+    _relay: Relay | None = None
+
+    @property
+    def _attempts(self) -> Attempts:
+        """What decides, once a model's name was read."""
+        attempts = self.attempts
+        assert attempts is not None  # noqa: S101 - nothing is sent or waited for before
+        return attempts
+
+    @abstractmethod
+    def fail(self, error: Exception) -> None:
+        """End with an answer of ours."""
+
+    def may_run(self) -> bool:
+        """Whether a model may be loaded or run now: a client that sends no more has left, so none begins."""
+        if self.client.has_ended:
+            self.abandon()
+            return False
+        self.client.fin_means_left = True
+        return True
+
+    def let_wait_no_more(self) -> None:
+        """Let other loads go on: this request was sent, or is not going to be."""
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None:
+            self.context.release(waiter)
+
+    def _send(self) -> None:
+        """Send the request over its connection; what comes back goes through a relay."""
+        try:
+            self._send_on(self._connection)
+        except Exception as error:  # noqa: BLE001 - as in `begin`
+            self._connection.abort()
+            self.fail(error)
+
+    def _send_on(self, connection: ServerConnection) -> None:
+        client, attempts, named = self.client, self._attempts, self.named
+        lease, found = attempts.lease, attempts.found
+        assert named is not None  # noqa: S101 - it is let go only when an answer has begun
+        if self.runs_model and not self.may_run():
+            connection.home.give(connection)
+            return
+        assert lease is not None and found is not None  # noqa: S101, PT018 - an attempt has both
+        target = self.snapshot.targets[lease.server]
+        model = found.model
+        if self.route.minds_case:
+            model = found.name_minding_case(self.context.view, lease.server)
+        event = self.event
+        event.server = lease.server
+        event.why = lease.why
+        event.alias = found.alias
+        event.model_used = model
+        self._send_to(connection, target, named, model)
+        # HOT: what follows does not keep the server waiting.
+        relay = self._relay = Relay(self, connection, lease, target.line, self._sent_at)
+        if model != named.name:
+            relay.renames(model, named.name)
+        connection.expect(relay)
+        event.wait_s = self._sent_at - client.complete_at
+        if client.is_paused:
+            connection.pause()
+        if self.waiter is not None:
+            self.let_wait_no_more()
+
+    def _send_to(
+        self, connection: ServerConnection, target: outbound.Target, named: NamedModel, model: str
+    ) -> None:
+        context = self.context
+        via = outbound.via_line(self.head, context.pseudonym, context.via)
+        lines = b"%b%b%b" % (via, self.client.forwarded_line, self.id_line)
+        if named.is_large:
+            head, pieces = outbound.make_in_pieces(named, self.head, target, model, lines)
+            connection.send_pieces(head, pieces)
+        else:
+            start, body = outbound.make(named, self.head, target, model, lines)
+            connection.send(start, body)

@@ -1,0 +1,65 @@
+"""What a server is asked to load a model, and what its answer means."""
+
+import json
+from typing import NamedTuple
+
+import pytest
+
+from gollamas.fleet.load_requests import EMBED, GENERATE, failure, is_well, load_body, show_body, unload_body
+from gollamas.fleet.runner_options import PLAIN, RunnerOptions, runner_options
+from gollamas.wire.body import members_of
+
+
+class Reply(NamedTuple):
+    """An answer."""
+
+    status: int
+    body: bytes = b""
+    location: str = ""
+
+
+def options_of(body: bytes) -> RunnerOptions:
+    found = runner_options(members_of(body), is_plain=True, takes_shift=True)
+    assert found is not None
+    return found
+
+
+ALL = options_of(b'{"options":{"num_ctx":2048,"use_mmap":false,"temperature":1},"shift":true}')
+
+
+def test_a_load_is_empty_and_has_exactly_the_runner_options() -> None:
+    assert json.loads(load_body(GENERATE, "m:latest", PLAIN)) == {"model": "m:latest", "stream": False}
+    options = {"num_ctx": 2048, "use_mmap": False}
+    assert json.loads(load_body(GENERATE, "m", ALL)) == {
+        "model": "m",
+        "options": options,
+        "stream": False,
+        "shift": True,
+    }
+    assert json.loads(load_body(EMBED, "m", ALL)) == {"model": "m", "options": options}
+
+
+def test_an_unload_has_a_keep_alive_of_zero_and_a_question_the_name_alone() -> None:
+    assert json.loads(unload_body("m")) == {"model": "m", "keep_alive": 0, "stream": False}
+    assert json.loads(show_body("m")) == {"model": "m"}
+
+
+@pytest.mark.parametrize(("status", "well"), [(200, True), (299, True), (199, False), (300, False)])
+def test_any_status_of_success_is_well(status: int, well: bool) -> None:
+    assert is_well(Reply(status)) is well
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b'{"error":"no memory"}', "no memory"),
+        (b'{"error":""}', "server a answered 500"),
+        (b"{}", "server a answered 500"),
+        (b'{"error":5}', "server a answered 500"),
+        (b"<html>", "server a answered 500"),
+        (b'{"error":"\xff"}', "server a answered 500"),
+    ],
+)
+def test_a_failure_has_the_server_s_own_words_and_status(body: bytes, text: str) -> None:
+    error = failure("a", Reply(500, body))
+    assert (error.status, error.text) == (500, text)

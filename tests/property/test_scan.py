@@ -135,3 +135,16 @@ def test_halves_of_surrogate_pairs_are_found_as_a_pattern_finds_them(text: bytes
     for most in (0, 1, 1000):
         found = by_hand.with_whole_pairs(text, most)
         assert found == scan.with_whole_pairs_plainly(text, most) == scan.with_whole_pairs(text, most)
+
+
+AROUND = frozenset({ord("m") * 256 + ord("c"), ord("n") * 256 + ord("g")})
+
+
+@given(pieces(b"_", b"num_ctx", b"main_gpu", b"m_", b"_c", b"n", b"g", b"\\", b"top_p"))
+@example(b"_c")
+@example(b"m_")
+@example(b"m__c")
+def test_an_underscore_between_two_bytes_is_found(data: bytes) -> None:
+    found = by_hand.has_underscore(data, AROUND)
+    assert found is scan.has_underscore_plainly(data, AROUND) is scan.has_underscore(data, AROUND)
+    assert found is (b"m_c" in data or b"n_g" in data or b"\\" in data)

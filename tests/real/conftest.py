@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.programs import proxy
+from tests.clients.programs import SimulatedFleet, proxy
 from tests.real.fleet import Place, RealFleet, find_fleet
+from tests.real.loading import LOAD_SECONDS, NAMES, TOKENS_PER_SECOND, load_of, say, vector
+from tests.real.stand_in import stand_in
 
 HERE = Path(__file__).parent
 
@@ -34,3 +36,44 @@ def fleet() -> Iterator[RealFleet]:
         for model in (found.chat, found.embed):
             if model not in before[name]:
                 server.unload(model)
+
+
+@pytest.fixture(scope="session")
+def simulated(fleet: RealFleet) -> Iterator[Place]:
+    """Run a simulated server of the same version."""
+    server = stand_in(fleet, load_seconds=LOAD_SECONDS, tokens_per_second=TOKENS_PER_SECOND)
+    with SimulatedFleet({"simulated": server}) as running:
+        yield Place(running.urls["simulated"])
+
+
+@pytest.fixture(params=["real", "simulated"])
+def place(request: pytest.FixtureRequest, fleet: RealFleet, simulated: Place) -> Iterator[Place]:
+    """Give either server, with nothing loaded; take away what a test made."""
+    found = fleet.first if request.param == "real" else simulated
+    for name in (fleet.chat, fleet.embed):
+        found.unload(name)
+    yield found
+    for name in (fleet.chat, fleet.embed):
+        found.unload(name)
+    for name in NAMES:
+        found.ask("DELETE", "/api/delete", {"model": name})
+
+
+@pytest.fixture(scope="session")
+def quickest() -> dict[tuple[str, str], float]:
+    """Keep the seconds of the quickest load that was seen of each model of each server."""
+    return {}
+
+
+@pytest.fixture
+def cold(fleet: RealFleet, place: Place, quickest: dict[tuple[str, str], float]) -> dict[str, float]:
+    """Give the seconds that a load of either model takes; nothing is loaded after it."""
+    asked = {fleet.chat: ("/api/generate", say(fleet.chat)), fleet.embed: ("/api/embed", vector(fleet.embed))}
+    for name, one in asked.items():
+        if (place.url, name) not in quickest:
+            took = []
+            for _ in range(4):
+                took.append(load_of(place, *one))
+                place.unload(name)
+            quickest[place.url, name] = min(took)
+    return {name: quickest[place.url, name] for name in asked}

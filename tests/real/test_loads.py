@@ -6,90 +6,22 @@ load anything on the real server meanwhile. Names that are made here begin with 
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from tests.clients.programs import SimulatedFleet
 from tests.real.fleet import Place, RealFleet, request_bytes
-from tests.real.stand_in import stand_in
+from tests.real.loading import SURE, load_of, make, say, vector
 from tests.reloads import CHAT, SCRIPTS, Script
 
-SURE = 0.6  # of the quickest load: what took longer was one, and on a busy machine nothing else takes so long
-LOAD_SECONDS = 0.4  # of the simulated server
-TOKENS_PER_SECOND = 10.0
 # Models go on with this for as long as they are let, the simulated one for at least twenty words.
 LONG = {
     "prompt": "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24",
     "raw": True,
     "options": {"num_predict": 200, "temperature": 0, "seed": 1, "num_ctx": 2048},
 }
-NAMES = ("gt-copy:latest", "gt-variant:latest")
-
-
-@pytest.fixture(scope="module")
-def simulated(fleet: RealFleet) -> Iterator[Place]:
-    """Run a simulated server of the same version."""
-    server = stand_in(fleet, load_seconds=LOAD_SECONDS, tokens_per_second=TOKENS_PER_SECOND)
-    with SimulatedFleet({"simulated": server}) as running:
-        yield Place(running.urls["simulated"])
-
-
-@pytest.fixture(params=["real", "simulated"])
-def place(request: pytest.FixtureRequest, fleet: RealFleet, simulated: Place) -> Iterator[Place]:
-    """Give either server, with nothing loaded; take away what a test made."""
-    found = fleet.first if request.param == "real" else simulated
-    for name in (fleet.chat, fleet.embed):
-        found.unload(name)
-    yield found
-    for name in (fleet.chat, fleet.embed):
-        found.unload(name)
-    for name in NAMES:
-        found.ask("DELETE", "/api/delete", {"model": name})
-
-
-@pytest.fixture(scope="module")
-def quickest() -> dict[tuple[str, str], float]:
-    """Keep the seconds of the quickest load that was seen of each model of each server."""
-    return {}
-
-
-@pytest.fixture
-def cold(fleet: RealFleet, place: Place, quickest: dict[tuple[str, str], float]) -> dict[str, float]:
-    """Give the seconds that a load of either model takes; nothing is loaded after it."""
-    asked = {fleet.chat: ("/api/generate", say(fleet.chat)), fleet.embed: ("/api/embed", vector(fleet.embed))}
-    for name, one in asked.items():
-        if (place.url, name) not in quickest:
-            took = []
-            for _ in range(4):
-                took.append(load_of(place, *one))
-                place.unload(name)
-            quickest[place.url, name] = min(took)
-    return {name: quickest[place.url, name] for name in asked}
-
-
-def make(place: Place, name: str, source: str, **parameters: Any) -> None:
-    """Make a model from another one, over the same weights."""
-    body = {"model": name, "from": source, "stream": False}
-    place.json("POST", "/api/create", {**body, "parameters": parameters} if parameters else body)
-
-
-def load_of(place: Place, path: str, body: dict[str, Any]) -> float:
-    """Ask, and give the seconds that the answer says its load took."""
-    return float(place.json("POST", path, body)["load_duration"]) / 1e9
-
-
-def say(name: str, **options: Any) -> dict[str, Any]:
-    """Give the body of a short generate."""
-    return {"model": name, "prompt": "Hi", "stream": False, "options": {"num_predict": 1, **options}}
-
-
-def vector(name: str) -> dict[str, Any]:
-    """Give the body of a short embed."""
-    return {"model": name, "input": "a"}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)

@@ -124,3 +124,24 @@ def test_members_are_counted_whatever_stands_in_strings(module: ModuleType, leng
 @pytest.mark.parametrize("body", [b"", b"{", b'{"a', b'{"a\\', b'{"a":1', b"{}", b"[1,2,3"])
 def test_a_body_that_is_cut_has_no_more_members_than_were_seen(module: ModuleType, body: bytes) -> None:
     assert not module.has_more_members(body, 3)
+
+
+@pytest.mark.parametrize("look", [by_hand.has_underscore, scan.has_underscore, scan.has_underscore_plainly])
+@pytest.mark.parametrize(
+    ("data", "is_there"),
+    [
+        (b"", False),
+        (b"m_c", True),
+        (b'{"num_ctx":1}', True),
+        (b'{"num_predict":1}', False),
+        (b"_c", False),
+        (b"m_", False),
+        (b"m__c", False),
+        (b"a\\b", True),
+        (b"m_d m_c", True),
+    ],
+)
+def test_an_underscore_counts_between_two_bytes_only(
+    look: Callable[[bytes, frozenset[int]], bool], data: bytes, is_there: bool
+) -> None:
+    assert look(data, frozenset({ord("m") * 256 + ord("c")})) is is_there

@@ -97,7 +97,7 @@ def test_loads_follow_one_another(fleet: RealFleet, place: Place, cold: dict[str
     both = ("/api/generate", say(fleet.chat)), ("/api/embed", vector(fleet.embed))
     with ThreadPoolExecutor() as pool:
         took = sorted(pool.map(lambda one: load_of(place, *one), both))
-    assert took[1] > took[0] + min(cold.values()) / 2
+    assert took[1] > took[0] + min(cold.values()) / 4
 
 
 def test_a_client_that_leaves_ends_its_load(fleet: RealFleet, place: Place) -> None:
@@ -121,7 +121,7 @@ def test_a_load_begins_anew_for_those_who_still_wait(
         waited = time.monotonic() - left
     assert place.loaded() == {fleet.chat}
     place.unload(fleet.chat)
-    assert waited > load_of(place, "/api/generate", say(fleet.chat)) * 0.7, "the rest of a load is shorter"
+    assert waited > load_of(place, "/api/generate", say(fleet.chat)) * 0.6, "the rest of a load is shorter"
 
 
 def test_a_reload_takes_the_model_off_the_list(fleet: RealFleet, place: Place) -> None:

@@ -47,6 +47,7 @@ class _AllOrNothing(build_ext):
     """Half of the modules would not start: they need one another."""
 
     def build_extensions(self) -> None:
+        self.parallel = True  # the small files beside the large one
         if sys.platform == "linux":
             for extension in self.extensions:
                 self._tune(extension)

@@ -21,7 +21,7 @@ from bench.processes import Failed, Process, cores, free_port, running, tell
 from bench.programs import DIRECT, HAPROXY, PROXY, Contestant, command_of, filled_in
 
 _OPENED_WITHIN: Final = 30.0  # seconds for all streams of a case
-_QUIET: Final = 3.0  # seconds of streaming until memory has settled
+_SETTLES: Final = 1.5  # times the length of a reading: how long streams run before memory is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class CaseRun:
             while opened < wanted and time.monotonic() < end:
                 time.sleep(0.05)
                 opened = self._counts.read()[2]
-            time.sleep(_QUIET)
+            time.sleep(self._setting.seconds * _SETTLES)
             added = contestant.process.memory_kib() - before
         if opened < wanted:
             tell(f"{self._case.name}: {contestant.name}: only {opened} streams of {wanted} are open")

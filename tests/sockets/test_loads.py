@@ -558,3 +558,19 @@ async def test_a_request_that_comes_before_the_first_list_waits_for_it() -> None
         loader.go()
         assert {(await client.answer()).status for client in clients} == {200}
         assert (len(server.loads), server.hits) == (1, 3)
+
+
+@runs
+async def test_one_who_waited_and_gets_no_connection_does_not_hold_up_the_next_load() -> None:
+    loader = Loader()
+    one, two = RawServer("one", tags=LISTED, loader=loader), RawServer("two", tags=LISTED)
+    async with opened(one, two), in_front_of(one, two, probe_interval=3600.0) as proxy:
+        clients = await sent(proxy, with_ctx(1), with_ctx(2))
+        await loader.came.get()
+        one._server.close()  # it answers on connections that are open, and takes no other
+        loader.go(times=2)
+        got = [await client.answer() for client in clients]
+        assert [answer.status for answer in got] == [200, 200]
+        assert b"two" in [answer.get(b"x-gollamas-server") for answer in got]
+        await until(lambda: not proxy.app._loads.under_way())
+        assert (await proxy.ask(with_ctx(3))).status == 200

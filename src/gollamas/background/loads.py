@@ -102,8 +102,10 @@ class Loads:
             instance = None if server is None else server.instances.get(found.key)
             if server is None or server_id == asked or not server.is_up or instance is None:
                 continue
-            name = f"unload {server_id} {found.key}"
-            self._tasks.create_task(self._unload(server.server, server.memory, found.key), name=name)
+            entry = server.installed.get(found.key)
+            name = found.key if entry is None else entry.name
+            run = self._unload(server.server, server.memory, found.key, name)
+            self._tasks.create_task(run, name=f"unload {server_id} {name}")
 
     # -- what the application calls ------------------------------------------------------------------
 
@@ -133,6 +135,7 @@ class Loads:
         if not self._loading.enter(load, memory.weights_of(load.digest)):
             await _started(load)
             if not load.waiters:
+                self._loading.withdraw(load)
                 return
         memory.load_began(load.digest, load.key)
         outcome.began_at = _now()
@@ -217,9 +220,7 @@ class Loads:
 
     # -- an unload -----------------------------------------------------------------------------------
 
-    async def _unload(self, server: Server, memory: Memory, key: str) -> None:
-        entry = self._view.servers[server.id].installed.get(key)
-        name = key if entry is None else entry.name
+    async def _unload(self, server: Server, memory: Memory, key: str, name: str) -> None:
         try:
             reply = await self._ask(server, "POST", GENERATE, unload_body(name), timeout=_UNLOAD_TIMEOUT)
             why = "" if is_well(reply) else failure(server.id, reply).text

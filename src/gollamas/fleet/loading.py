@@ -105,11 +105,15 @@ class Loading:
         load.is_under_way = line.loads[0] is load and not line.going
         return load.is_under_way
 
-    def ended(self, load: ModelLoad, error: ProxyError | None) -> None:
-        """Note that a load has ended, for all who wait."""
+    def withdraw(self, load: ModelLoad) -> None:
+        """Note that a load is not going to go out: whoever wants the same from now on wants another one."""
         wanted = load.server_id, load.digest, load.options.values
         if self._wanted.get(wanted) is load:
             del self._wanted[wanted]
+
+    def ended(self, load: ModelLoad, error: ProxyError | None) -> None:
+        """Note that a load has ended, for all who wait."""
+        self.withdraw(load)
         line, load.is_under_way = load.line, False
         waiters, load.waiters = load.waiters, []
         for waiter in waiters:

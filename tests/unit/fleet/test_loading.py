@@ -214,3 +214,14 @@ def test_what_is_not_wanted_ends_no_other_load() -> None:
     doing.loading.ended(gone, None)
     assert (doing.rung, waiter.has_ended) == (["1"], True)
     assert doing.loading.find("a", "1", PLAIN) is load
+
+
+def test_who_wants_the_same_as_a_load_that_was_withdrawn_wants_another_one() -> None:
+    loading = Loading()
+    load = ModelLoad("a", "m", "m:latest", "d", PLAIN, LoadCause.COLD)
+    loading.want(load)
+    assert loading.find(load.server_id, load.digest, load.options) is load
+    loading.withdraw(load)
+    loading.withdraw(load)
+    assert loading.find(load.server_id, load.digest, load.options) is None
+    assert list(loading.all()) == []

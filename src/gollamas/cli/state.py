@@ -130,7 +130,7 @@ def _loaded(server: str, one: LoadedModel, now: str) -> Sequence[object]:
 def _loading(server: str, one: LoadingModel) -> Sequence[object]:
     more = len(one.waiting) - _MOST_IDS
     waiting = ", ".join(one.waiting[:_MOST_IDS]) + (f" and {more} more" if more > 0 else "")
-    why = one.why if one.has_begun else f"{one.why}, behind another load"
+    why = one.why if one.has_begun else f"{one.why}, not sent yet"
     return one.model, server, _options(one.runner_options), why, span(one.age_s), waiting
 
 

@@ -461,6 +461,25 @@ async def test_a_server_that_refuses_the_connection_of_a_load_is_down() -> None:
 
 
 @runs
+async def test_a_server_that_refuses_a_request_behind_its_load_holds_up_no_later_load() -> None:
+    async def loads_and_shuts(_: Message, peer: Peer) -> None:
+        one._server.close()
+        await peer.send(answer())
+
+    one, two = RawServer("one", tags=LISTED, loader=loads_and_shuts), RawServer("two", tags=LISTED)
+    async with opened(one, two), in_front_of(one, two, probe_interval=0.05) as proxy:
+        got = await proxy.ask(asks())
+        assert (got.status, got.get(b"x-gollamas-server")) == (200, b"two")
+        one.loader = says(answer())
+        await two.shut()
+        await one.open()
+        await until(lambda: proxy.app.view.servers["one"].is_up)
+        got = await proxy.ask(with_ctx(2048))
+        assert (got.status, got.get(b"x-gollamas-server")) == (200, b"one")
+        assert not proxy.app._loads.under_way()
+
+
+@runs
 async def test_an_unload_goes_to_every_server_that_holds_the_model_and_loads_none() -> None:
     ps = listed("llama3.2:latest")
     servers = [RawServer(name, tags=LISTED, ps=ps) for name in ("one", "two")]

@@ -175,7 +175,7 @@ class Exchange(Sender):
 
     def refused(self, why: str) -> Step | None:
         """Go on without a connection to the server."""
-        self.let_wait_no_more()
+        self.let_wait_no_more()  # another load may take this waiter's place
         lease = self._attempts.lease
         step = self._attempts.refused(why, self.context.clock())
         return self._go_on(step, lease, Cause.CONNECT, why)

@@ -80,7 +80,12 @@ class NamedModel:
         self.form: Form | None = None
         self.runner_options: RunnerOptions | None = PLAIN
         self.in_query = self.is_large = False
-        self.unloads = members is not None and "keep_alive" in members and _is_zero(members["keep_alive"])
+        self.unloads = (
+            members is not None
+            and "keep_alive" in members
+            and route.takes_options  # where it is read, `keep_alive` is, too
+            and _is_zero(members["keep_alive"])
+        )
 
     @property
     def streams(self) -> bool:
@@ -100,7 +105,7 @@ class NamedModel:
     def only_unloads(self) -> bool:
         """Whether its model is only to leave the memory: nothing runs for such a request."""
         members = self.members
-        if not self.unloads or members is None or not self.route.takes_options:
+        if not self.unloads or members is None:
             return False
         for key in ("prompt", "messages", "input"):
             value = members.get(key)

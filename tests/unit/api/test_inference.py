@@ -257,6 +257,11 @@ def test_a_request_may_unload_its_model(keep_alive: bytes, unloads: bool) -> Non
     assert not named_by(CHAT).unloads
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings", "/v1/messages", "/api/show"])
+def test_where_ollama_reads_no_keep_alive_nothing_unloads(path: str) -> None:
+    assert not named_by(b'{"model":"smol","keep_alive":0}', path).unloads
+
+
 # -- the bytes for an attempt ---------------------------------------------------------------------------
 
 

@@ -347,10 +347,11 @@ class View:
         if told not in self._told:
             self._told.add(told)
             share = round(100 * (1 - size_vram / size))
+            context = "" if instance.context is None else f", with a context of {instance.context}"
             self._emit(
                 Warned(
                     f"{entry.name} does not fit into the graphics memory of {server.id}: {share} % of it is "
-                    f"on the CPU, with a context of {instance.context}; a smaller num_ctx may help"
+                    f"on the CPU{context}; a smaller num_ctx may help"
                 )
             )
 

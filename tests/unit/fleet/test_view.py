@@ -426,6 +426,15 @@ def test_a_model_that_the_graphics_card_holds_in_part_is_told_once_for_each_cont
     ]
 
 
+def test_a_context_that_no_list_shows_is_not_told() -> None:
+    events: list[Event] = []
+    view = view_of(config({"m": ["a"]}), events)
+    view.ran("a", [running("m", size=400, size_vram=300)])
+    assert warnings(events) == [
+        "m does not fit into the graphics memory of a: 25 % of it is on the CPU; a smaller num_ctx may help"
+    ]
+
+
 def test_a_model_that_is_whole_in_one_memory_is_not_told() -> None:
     events: list[Event] = []
     view = view_of(config({"m": ["a"]}), events)

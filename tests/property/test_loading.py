@@ -63,6 +63,8 @@ class Task:
         self.load = load
         self.phase = Phase.LEARNS
         self.took: float | None = None  # None: it never went out
+        self.is_given_up = False  # since nobody wanted it when its turn came
+        self.is_cancelled = False
         self.error: ProxyError | None = ShuttingDown("going")
 
     def may_go(self) -> None:
@@ -179,7 +181,8 @@ class Doing:
                 if load.waiters:
                     self.go_out(task)
                 else:
-                    task.phase = Phase.IS_OVER
+                    self.loading.give_up(load)
+                    task.phase, task.is_given_up = Phase.IS_OVER, True
             case Phase.RUNS:
                 task.took = (0.01, 1.0, 2.0)[how % 3]
                 task.error = LoadFailed(500, "no memory") if how % 4 == 0 else None
@@ -222,12 +225,14 @@ class Doing:
             assert load.key not in memory.by_key or memory.by_key[load.key].takes(load.options)
         if task.took is not None:
             self.ended[load.server_id, load.digest] = memory.changes
+        # Nobody is told that the proxy stops who did not see it stop.
+        assert task.is_cancelled or not load.waiters or not isinstance(task.error, ShuttingDown)
         self.loading.ended(load, task.error)
 
     def cancel(self, task: Task) -> None:
         """Stop a task: what it has done so far counts."""
         if task.phase is not Phase.IS_OVER:
-            task.phase = Phase.IS_OVER
+            task.phase, task.is_cancelled = Phase.IS_OVER, True
 
     def drain(self) -> None:
         """Begin to stop: loads that nobody waits for end."""
@@ -312,7 +317,7 @@ class Doing:
 
     def check(self) -> None:
         """What holds at any moment."""
-        under_way = [task.load for task in self.tasks]
+        under_way = [task.load for task in self.tasks if not task.is_given_up]
         assert list(self.loading.all()) == under_way
         wanted = Counter((load.server_id, load.digest, load.options.values) for load in under_way)
         assert all(count == 1 for count in wanted.values())

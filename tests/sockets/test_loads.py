@@ -2,14 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from gollamas.background.loads import Loads
+from gollamas.background.prober import Tasks
 from gollamas.config.model import Address
 from gollamas.events import AttemptFailed, Cause, End, LoadCause, LoadEnd, LoadEnded, RequestEnded
+from gollamas.fleet.admit import Lease
+from gollamas.fleet.loading import Waiter
+from gollamas.fleet.runner_options import PLAIN, RunnerOptions
 from tests.sockets.proxying import Running, a_config, in_front_of, opened, running, runs
 from tests.sockets.raw import EMPTY_LIST, Client, Message, Peer, RawServer, answer, get, hangs, post, says
 
@@ -224,6 +229,44 @@ async def test_a_load_that_waits_in_line_and_that_nobody_wants_any_more_never_go
         assert (await first.answer()).status == 200
         await until(lambda: not proxy.app._loads.under_way())
         assert loader.order == ["load 1", "request 1"]
+
+
+class Hooked:
+    """Runs tasks, and calls `hook` when one has ended, before anybody else hears of it."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self.hook: Callable[[], None] = lambda: None
+
+    def create_task(self, coro: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """Run a coroutine."""
+        task = self._tasks.create_task(coro, name=name)
+        task.add_done_callback(lambda _: self.hook())
+        return task
+
+
+@runs
+async def test_who_comes_when_a_load_in_line_has_just_been_given_up_gets_one_anew() -> None:
+    async with has_listed() as (server, proxy):
+        app, events, late = proxy.app, proxy.events, list[Waiter]()
+        tasks = Hooked(app._tasks)
+        loads = Loads(app.view, app._ask, tasks, events.append, changed=lambda _: None, timeout=lambda: 5.0)
+        one = app.view.servers["one"]
+        lease = Lease(one, "", next(iter(one.installed)))
+
+        def want(num_ctx: int) -> Waiter:
+            options = RunnerOptions((num_ctx, *PLAIN.values[1:]))
+            return loads.load(lease, options, LoadCause.COLD, "", False)
+
+        first, second = want(1), want(2)
+        loads.release(second)
+        await until(lambda: first.has_ended)
+        tasks.hook = lambda: late.append(want(2)) if not late else None
+        loads.release(first)
+        await until(lambda: bool(late) and late[0].has_ended)
+        assert late[0].error is None
+        assert len(server.loads) == 2
+        loads.release(late[0])
 
 
 @runs

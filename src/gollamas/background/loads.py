@@ -135,7 +135,7 @@ class Loads:
         if not self._loading.enter(load, memory.weights_of(load.digest)):
             await _started(load)
             if not load.waiters:
-                self._loading.withdraw(load)
+                self._loading.give_up(load)  # before this task is known to have ended, another may want it
                 return
         memory.load_began(load.digest, load.key)
         outcome.began_at = _now()

@@ -87,6 +87,10 @@ class Loading:
         """Take a load that nobody wanted yet; it goes on with `enter` once its weights are known."""
         self._wanted[load.server_id, load.digest, load.options.values] = load
 
+    def give_up(self, load: ModelLoad) -> None:
+        """Have nobody find a load that is not going to go out; `ended` follows."""
+        del self._wanted[load.server_id, load.digest, load.options.values]
+
     def wait(self, load: ModelLoad, request_id: str) -> Waiter:
         """Have a request wait for a load."""
         waiter = Waiter(load, request_id)
@@ -105,15 +109,11 @@ class Loading:
         load.is_under_way = line.loads[0] is load and not line.going
         return load.is_under_way
 
-    def withdraw(self, load: ModelLoad) -> None:
-        """Note that a load is not going to go out: whoever wants the same from now on wants another one."""
+    def ended(self, load: ModelLoad, error: ProxyError | None) -> None:
+        """Note that a load has ended, for all who wait."""
         wanted = load.server_id, load.digest, load.options.values
         if self._wanted.get(wanted) is load:
             del self._wanted[wanted]
-
-    def ended(self, load: ModelLoad, error: ProxyError | None) -> None:
-        """Note that a load has ended, for all who wait."""
-        self.withdraw(load)
         line, load.is_under_way = load.line, False
         waiters, load.waiters = load.waiters, []
         for waiter in waiters:

@@ -154,6 +154,18 @@ def test_a_load_that_is_given_up_in_the_line_lets_the_others_go_on() -> None:
     assert doing.began == [first, third, fourth]
 
 
+def test_nobody_finds_a_load_that_is_not_going_to_go_out() -> None:
+    doing = Doing()
+    first, second = doing.want(SMALL), doing.want(LARGE)
+    doing.loading.give_up(second)
+    assert (doing.loading.find("a", "1", LARGE), doing.all()) == (None, [first])
+    third = doing.want(LARGE)
+    doing.loading.ended(second, None)
+    assert doing.loading.find("a", "1", LARGE) is third
+    doing.loading.ended(first, None)
+    assert doing.began == [first, third]
+
+
 def test_a_load_that_ends_before_its_weights_are_known_is_in_no_line() -> None:
     doing = Doing()
     load = ModelLoad("a", "key", "name", "1", PLAIN, LoadCause.COLD)
@@ -214,14 +226,3 @@ def test_what_is_not_wanted_ends_no_other_load() -> None:
     doing.loading.ended(gone, None)
     assert (doing.rung, waiter.has_ended) == (["1"], True)
     assert doing.loading.find("a", "1", PLAIN) is load
-
-
-def test_who_wants_the_same_as_a_load_that_was_withdrawn_wants_another_one() -> None:
-    loading = Loading()
-    load = ModelLoad("a", "m", "m:latest", "d", PLAIN, LoadCause.COLD)
-    loading.want(load)
-    assert loading.find(load.server_id, load.digest, load.options) is load
-    loading.withdraw(load)
-    loading.withdraw(load)
-    assert loading.find(load.server_id, load.digest, load.options) is None
-    assert list(loading.all()) == []

@@ -523,6 +523,22 @@ async def test_a_server_that_refuses_a_request_behind_its_load_holds_up_no_later
 
 
 @runs
+async def test_a_server_at_another_address_waits_for_no_load_of_the_one_before() -> None:
+    loader = Loader()
+    old, new = RawServer("one", tags=LISTED, loader=loader), RawServer("one", tags=LISTED)
+    async with opened(old, new), in_front_of(old) as proxy:
+        (waits,) = await sent(proxy, asks())
+        await loader.came.get()
+        proxy.app.apply(a_config([new]))
+        await until(lambda: proxy.app.view.servers["one"].has_listed)
+        assert (await proxy.ask(asks())).status == 200
+        assert (len(new.loads), new.hits) == (1, 1)
+        loader.go()
+        assert (await waits.answer()).status == 200
+        assert (len(old.loads), old.hits) == (1, 1)
+
+
+@runs
 async def test_an_unload_goes_to_every_server_that_holds_the_model_and_loads_none() -> None:
     ps = listed("llama3.2:latest")
     servers = [RawServer(name, tags=LISTED, ps=ps) for name in ("one", "two")]

@@ -61,7 +61,7 @@ class Loads:
         self._timeout = timeout
         self._loading = Loading()
         self._running: dict[ModelLoad, asyncio.Task[None]] = {}
-        self._showing: dict[tuple[str, str], asyncio.Lock] = {}  # by server and digest
+        self._showing: dict[tuple[Server, str], asyncio.Lock] = {}  # by server and digest
         self._is_draining = False
 
     # -- what requests call --------------------------------------------------------------------------
@@ -70,23 +70,23 @@ class Loads:
         self, lease: Lease, options: RunnerOptions, cause: LoadCause, request_id: str, embeds: bool
     ) -> Waiter:
         """Have a model loaded on the server of a lease, or wait for a load that is wanted already."""
-        memory = self._view.memory_of(lease.server)
         server = lease.held
         entry = None if server is None else server.installed.get(lease.key)
-        digest = None if memory is None else memory.digest_of(lease.key)
-        if memory is None or server is None or entry is None or digest is None:
+        digest = None if server is None else server.memory.digest_of(lease.key)
+        is_current = server is self._view.servers.get(lease.server)
+        if server is None or entry is None or digest is None or not is_current:
             # It is not configured any more: the request finds out by itself.
             gone = ModelLoad(lease.server, lease.key, lease.key, lease.key, options, cause)
             waiter = self._loading.wait(gone, request_id)
             self._loading.ended(gone, None)
             return waiter
-        load = self._loading.find(lease.server, digest, options)
+        load = self._loading.find(server, digest, options)
         if load is None:
             load = ModelLoad(lease.server, lease.key, entry.name, digest, options, cause)
-            load.embeds, load.asked_at = embeds, _now()
+            load.home, load.embeds, load.asked_at = server, embeds, _now()
             self._loading.want(load)
-            memory.wanted(digest, lease.key)
-            self._begin(load, server.server, memory)
+            server.memory.wanted(digest, lease.key)
+            self._begin(load, server.server, server.memory)
         return self._loading.wait(load, request_id)
 
     def release(self, waiter: Waiter) -> None:
@@ -159,7 +159,7 @@ class Loads:
 
     async def _learn(self, load: ModelLoad, server: Server, memory: Memory) -> None:
         """Ask what a model is, once for each server and digest."""
-        place = server.id, load.digest
+        place = server, load.digest
         async with self._showing.setdefault(place, asyncio.Lock()):
             try:
                 if memory.facts_of(load.digest) is not None:
@@ -200,7 +200,10 @@ class Loads:
             memory.not_loaded(load.digest)
         elif end is not LoadEnd.LOADED:
             memory.load_failed(load.digest)
-        elif self._view.load_ended(load.server_id, load.digest, load.key, load.options, took):
+        elif (
+            self._view.memory_of(load.server_id) is memory  # else it is configured no more
+            and self._view.load_ended(load.server_id, load.digest, load.key, load.options, took)
+        ):
             end = LoadEnd.SAME
         self._loading.ended(load, outcome.error)
         self._changed(load.server_id)

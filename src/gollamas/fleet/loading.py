@@ -33,11 +33,12 @@ class ModelLoad:
     """A model that is to be loaded on a server, with these runner options; `waiters` are those who want it.
 
     `name` is the server's own name of the model, `digest` what it has under it, `weights` what is known by
-    then of what it runs. `embeds` says that a request on a route for embeddings wanted it first.
+    then of what it runs. `embeds` says that a request on a route for embeddings wanted it first. `home` tells
+    servers apart: under the same id at another address it is another one.
     """
 
     __slots__ = (
-        "asked_at", "cause", "digest", "embeds", "is_under_way", "key", "line", "name", "options",
+        "asked_at", "cause", "digest", "embeds", "home", "is_under_way", "key", "line", "name", "options",
         "server_id", "start", "waiters",
     )  # fmt: skip
 
@@ -45,6 +46,7 @@ class ModelLoad:
         self, server_id: str, key: str, name: str, digest: str, options: RunnerOptions, cause: LoadCause
     ) -> None:
         self.server_id = server_id
+        self.home: object = server_id
         self.key = key
         self.name = name
         self.digest = digest
@@ -67,7 +69,7 @@ class _Line:
     __slots__ = ("going", "loads", "places")
 
     def __init__(self) -> None:
-        self.places: set[tuple[str, str]] = set()
+        self.places: set[tuple[object, str]] = set()
         self.loads: list[ModelLoad] = []
         self.going: list[Waiter] = []  # their load has ended, their requests are not sent yet
 
@@ -76,20 +78,20 @@ class Loading:
     """All loads that are wanted, on all servers."""
 
     def __init__(self) -> None:
-        self._wanted: dict[tuple[str, str, object], ModelLoad] = {}
-        self._lines: dict[tuple[str, str], _Line] = {}  # by server, and weights or digest
+        self._wanted: dict[tuple[object, str, object], ModelLoad] = {}
+        self._lines: dict[tuple[object, str], _Line] = {}  # by server, and weights or digest
 
-    def find(self, server_id: str, digest: str, options: RunnerOptions) -> ModelLoad | None:
+    def find(self, home: object, digest: str, options: RunnerOptions) -> ModelLoad | None:
         """The load that is wanted already."""
-        return self._wanted.get((server_id, digest, options.values))
+        return self._wanted.get((home, digest, options.values))
 
     def want(self, load: ModelLoad) -> None:
         """Take a load that nobody wanted yet; it goes on with `enter` once its weights are known."""
-        self._wanted[load.server_id, load.digest, load.options.values] = load
+        self._wanted[load.home, load.digest, load.options.values] = load
 
     def give_up(self, load: ModelLoad) -> None:
         """Have nobody find a load that is not going to go out; `ended` follows."""
-        del self._wanted[load.server_id, load.digest, load.options.values]
+        del self._wanted[load.home, load.digest, load.options.values]
 
     def wait(self, load: ModelLoad, request_id: str) -> Waiter:
         """Have a request wait for a load."""
@@ -99,7 +101,7 @@ class Loading:
 
     def enter(self, load: ModelLoad, weights: str) -> bool:
         """Put a load in the line of its weights; whether it begins at once, else `load.start` is called."""
-        places = (load.server_id, load.digest), (load.server_id, weights)
+        places = (load.home, load.digest), (load.home, weights)
         # First by the model itself: its other loads may have begun before its weights were known.
         line = load.line = self._lines.get(places[0]) or self._lines.get(places[1]) or _Line()
         for place in places:
@@ -111,7 +113,7 @@ class Loading:
 
     def ended(self, load: ModelLoad, error: ProxyError | None) -> None:
         """Note that a load has ended, for all who wait."""
-        wanted = load.server_id, load.digest, load.options.values
+        wanted = load.home, load.digest, load.options.values
         if self._wanted.get(wanted) is load:
             del self._wanted[wanted]
         line, load.is_under_way = load.line, False

@@ -166,6 +166,8 @@ async def test_a_client_that_leaves_takes_the_load_from_nobody(leaves: str) -> N
         async with asyncio.timeout(AT_ONCE):
             event = await proxy.events.ended()
         assert (event.end, event.server, in_flight(proxy)) == (End.CLIENT_LEFT, "one", 1)
+        assert event.load_s is not None  # it waited for nothing else
+        assert 0 < event.load_s <= event.total_s
         loader.go()
         assert (await second.answer()).status == 200
         assert (len(server.loads), server.hits) == (1, 1)

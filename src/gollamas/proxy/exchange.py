@@ -162,7 +162,7 @@ class Exchange(Sender):
     def loaded(self) -> Step | None:
         """Go on now that the load has ended; others of these weights wait until the request is sent."""
         waiter, attempts, now = self.waiter, self._attempts, self.context.clock()
-        self.event.load_s = (self.event.load_s or 0.0) + now - self._load_began_at
+        self.note_wait_for_load(now)
         error = None if waiter is None else waiter.error
         lease = attempts.lease
         step = attempts.loaded(error, now)

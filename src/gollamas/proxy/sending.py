@@ -20,6 +20,7 @@ class Sender(Call):
     attempts: Attempts | None = None
     waiter: Waiter | None = None  # for a load, until the request was sent
     runs_model = False  # it runs one, or loads it
+    _load_began_at = 0.0  # when it began to wait for one
     _connection: ServerConnection
     _sent_at: float  # when the connection was there
     _relay: Relay | None = None
@@ -47,7 +48,13 @@ class Sender(Call):
         """Let other loads go on: this request was sent, or is not going to be."""
         waiter, self.waiter = self.waiter, None
         if waiter is not None:
+            if not waiter.has_ended:
+                self.note_wait_for_load(self.context.clock())
             self.context.release(waiter)
+
+    def note_wait_for_load(self, now: float) -> None:
+        """Note how long the request has waited for a load: to its end, or until its client left."""
+        self.event.load_s = (self.event.load_s or 0.0) + now - self._load_began_at
 
     def _send(self) -> None:
         """Send the request over its connection; what comes back goes through a relay."""

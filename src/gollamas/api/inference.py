@@ -39,7 +39,7 @@ _PART: Final = re.compile(rf"({_NUMBER})({_UNIT})")
 _NANOSECONDS: Final = {
     "ns": 1, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9,
 }  # fmt: skip
-_EMPTY: Final = frozenset({b'""', b"[]", b"null"})
+_EMPTY: Final = re.compile(rb'""|null|\[[ \t\r\n]*\]')
 _MAX_NAME_BYTES: Final = 8 * 1024  # of a model, as JSON; Ollama takes a tenth of that
 
 
@@ -109,7 +109,7 @@ class NamedModel:
             return False
         for key in ("prompt", "messages", "input"):
             value = members.get(key)
-            if value is not None and bytes(memoryview(value)[:5]) not in _EMPTY:
+            if value is not None and _EMPTY.fullmatch(memoryview(value)) is None:
                 return False
         return True
 

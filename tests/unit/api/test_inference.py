@@ -422,7 +422,10 @@ def test_a_large_body_is_read_as_a_small_one(padding: int) -> None:
     [
         ("/api/generate", b'{"model":"m","keep_alive":0}', True),
         ("/api/chat", b'{"model":"m","messages":[],"keep_alive":"0s"}', True),
+        ("/api/chat", b'{"model":"m","messages":[ \n],"keep_alive":0}', True),
+        ("/api/chat", b'{"model":"m","messages":[{}],"keep_alive":0}', False),
         ("/api/generate", b'{"model":"m","prompt":"","keep_alive":0}', True),
+        ("/api/generate", b'{"model":"m","prompt":" ","keep_alive":0}', False),
         ("/api/generate", b'{"model":"m","prompt":"hi","keep_alive":0}', False),
         ("/api/generate", b'{"model":"m"}', False),
         ("/api/generate", b'{"model":"m","keep_alive":0.5}', False),

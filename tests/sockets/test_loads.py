@@ -10,9 +10,21 @@ import pytest
 
 from gollamas.background.loads import Loads
 from gollamas.background.prober import Tasks
-from gollamas.config.model import Address
-from gollamas.events import AttemptFailed, Cause, End, LoadCause, LoadEnd, LoadEnded, RequestEnded
+from gollamas.config.model import Address, Server
+from gollamas.errors import ServerRefused
+from gollamas.events import (
+    AttemptFailed,
+    Cause,
+    Crashed,
+    End,
+    Event,
+    LoadCause,
+    LoadEnd,
+    LoadEnded,
+    RequestEnded,
+)
 from gollamas.fleet.admit import Lease
+from gollamas.fleet.judging import ProbeReply
 from gollamas.fleet.loading import Waiter
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions
 from tests.sockets.proxying import Running, a_config, in_front_of, opened, running, runs
@@ -269,6 +281,38 @@ async def test_who_comes_when_a_load_in_line_has_just_been_given_up_gets_one_ane
         assert late[0].error is None
         assert len(server.loads) == 2
         loads.release(late[0])
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ServerRefused("connection refused"), 502), (ValueError("a defect"), 500)]
+)
+@runs
+async def test_where_nobody_can_ask_what_a_model_is_no_load_follows(error: Exception, status: int) -> None:
+    """It would wait for the connection once more."""
+    asked = []
+
+    async def ask(
+        server: Server,  # noqa: ARG001 - the shape of net/ask
+        method: str,  # noqa: ARG001 - the same
+        path: str,
+        body: bytes | None = None,  # noqa: ARG001 - the same
+        timeout: float = 5.0,  # noqa: ARG001, ASYNC109 - the same
+    ) -> ProbeReply:
+        asked.append(path)
+        raise error
+
+    async with has_listed() as (_, proxy):
+        one, events = proxy.app.view.servers["one"], list[Event]()
+        loads = Loads(
+            proxy.app.view, ask, proxy.app._tasks, events.append, changed=lambda _: None, timeout=lambda: 5.0
+        )
+        lease = Lease(one, "", next(iter(one.installed)))
+        waiter = loads.load(lease, PLAIN, LoadCause.COLD, "", False)
+        await until(lambda: waiter.has_ended)
+        assert (asked, waiter.error and waiter.error.status) == (["/api/show"], status)
+        assert [event.end for event in events if isinstance(event, LoadEnded)] == [LoadEnd.FAILED]
+        assert any(isinstance(event, Crashed) for event in events) is (status == 500)
+        assert not one.instances
 
 
 @runs

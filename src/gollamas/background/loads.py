@@ -11,7 +11,7 @@ from typing import Final
 
 from gollamas.background.prober import Asker, Tasks
 from gollamas.config.model import Server
-from gollamas.errors import LoadFailed, ProxyError, ServerBroke, ServerTooSlow, ShuttingDown
+from gollamas.errors import LoadFailed, ProxyError, ServerBroke, ServerRefused, ServerTooSlow, ShuttingDown
 from gollamas.events import Crashed, Emit, LoadCause, LoadEnd, LoadEnded, Warned
 from gollamas.fleet import facts
 from gollamas.fleet.admit import Lease
@@ -131,15 +131,15 @@ class Loads:
         task.add_done_callback(partial(self._settle, load, memory, outcome))
 
     async def _run(self, load: ModelLoad, server: Server, memory: Memory, outcome: "_LoadOutcome") -> None:
-        await self._learn(load, server, memory)
-        if not self._loading.enter(load, memory.weights_of(load.digest)):
-            await _started(load)
-            if not load.waiters:
-                self._loading.give_up(load)  # before this task is known to have ended, another may want it
-                return
-        memory.load_began(load.digest, load.key)
-        outcome.began_at = _now()
         try:
+            await self._learn(load, server, memory)
+            if not self._loading.enter(load, memory.weights_of(load.digest)):
+                await _started(load)
+                if not load.waiters:
+                    self._loading.give_up(load)  # before it is known that this task has ended
+                    return
+            memory.load_began(load.digest, load.key)
+            outcome.began_at = _now()
             outcome.error = await self._ask_to_load(load, server, memory.facts_of(load.digest))
             outcome.end = LoadEnd.LOADED if outcome.error is None else LoadEnd.FAILED
         except ServerTooSlow:
@@ -168,6 +168,8 @@ class Loads:
                 shown = facts.read(reply.body) if reply.status == 200 else None
                 if shown is not None:
                     memory.learned(load.digest, shown)
+            except ServerRefused:
+                raise  # the load would be, too, after another time-out
             except ProxyError:
                 pass  # the load itself will tell what is wrong
             finally:
@@ -207,7 +209,7 @@ class Loads:
             end = LoadEnd.SAME
         self._loading.ended(load, outcome.error)
         self._changed(load.server_id)
-        if outcome.began_at is not None:
+        if outcome.began_at is not None or end is not LoadEnd.STOPPED:
             self._emit(
                 LoadEnded(
                     server=load.server_id,

@@ -175,9 +175,10 @@ class Memory:
             own.turned_out_same(options)
             own.asked_as = key
         else:
+            is_sure = weights in self._quickest and weights not in self._unsure
             self._time(weights, seconds, was_there=bool(before))
-            ours = [instance for instance in before if not instance.is_foreign]
-            pushed_out = [instance.asked_as for instance in ours if instance.asked_as != key]
+            ours = [one for one in before if not one.is_foreign and one.asked_as != key]
+            pushed_out = [one.asked_as for one in ours if is_sure or not one.takes(options)]
             self._drop(weights)
             self._by_digest[digest] = Instance(digest, options, key, is_loading=False)
         self._index()

@@ -227,7 +227,7 @@ class View:
                 self._emit(
                     Warned(
                         f"{pair[1]} and {pair[2]} run the same weights and push each other out of the memory "
-                        f"of {server_id}: they are asked for with unlike options"
+                        f"of {server_id}: they are asked for, or were made, with unlike options"
                     )
                 )
         return is_same

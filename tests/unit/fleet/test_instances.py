@@ -503,6 +503,18 @@ def test_one_runner_with_two_names_is_news_once() -> None:
     assert len(list_now(memory, listing("m"))) == 1
 
 
+def test_models_that_are_asked_for_alike_push_nobody_out_while_no_load_is_sure_to_be_one() -> None:
+    """A system prompt of its own makes a model another one over the same weights, and no reload."""
+    memory = memory_of()
+    list_now(memory, listing("m"))
+    memory.answered(memory.by_key[M], M, PLAIN)
+    for key in (DERIVED, M, DERIVED):
+        assert load(memory, key, PLAIN, 0.001) == (False, [])
+    assert load(memory, M, SMALL, 0.001) == (False, [DERIVED])
+    load(memory, M, PLAIN, 1.0)
+    assert load(memory, DERIVED, PLAIN, 1.0) == (False, [M])
+
+
 def test_somebody_else_s_model_over_the_same_weights_is_not_told_to_be_pushed_out() -> None:
     memory = memory_of()
     list_now(memory, listing("derived", OTHER))

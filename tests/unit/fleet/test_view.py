@@ -321,7 +321,8 @@ def test_what_is_offered_follows_expose() -> None:
 
 DIGEST = "a" * 64
 PUSH_OUT = (
-    "run the same weights and push each other out of the memory of a: they are asked for with unlike options"
+    "run the same weights and push each other out of the memory of a: they are asked for, or were made, "
+    "with unlike options"
 )
 SMALL = RunnerOptions((2048, *PLAIN.values[1:]))
 

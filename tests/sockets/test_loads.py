@@ -528,6 +528,17 @@ async def test_a_load_that_hangs_is_given_up_and_holds_up_no_other_model() -> No
 
 
 @runs
+async def test_a_server_that_is_silent_altogether_is_given_up_as_soon() -> None:
+    """Neither does it say what the model is."""
+    async with has_listed(load_timeout=0.2) as (server, proxy):
+        server.shown, server.loader = b"", hangs
+        async with asyncio.timeout(2):
+            got = await proxy.ask(asks())
+        assert got.status == 504
+        assert [load.end for load in loads_of(proxy)] == [LoadEnd.GIVEN_UP]
+
+
+@runs
 async def test_a_server_that_ends_the_connection_of_a_load_is_named() -> None:
     async def drops(_: Message, peer: Peer) -> None:
         peer.reset()

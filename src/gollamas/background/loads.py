@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from gollamas.background.prober import Asker, Tasks
+from gollamas.background.prober import ASK_TIMEOUT, Asker, Tasks
 from gollamas.config.model import Server
 from gollamas.errors import LoadFailed, ProxyError, ServerBroke, ServerRefused, ServerTooSlow, ShuttingDown
 from gollamas.events import Crashed, Emit, LoadCause, LoadEnd, LoadEnded, Warned
@@ -164,7 +164,8 @@ class Loads:
             try:
                 if memory.facts_of(load.digest) is not None:
                     return
-                reply = await self._ask(server, "POST", SHOW, show_body(load.name))
+                timeout = min(ASK_TIMEOUT, self._timeout())
+                reply = await self._ask(server, "POST", SHOW, show_body(load.name), timeout=timeout)
                 shown = facts.read(reply.body) if reply.status == 200 else None
                 if shown is not None:
                     memory.learned(load.digest, shown)

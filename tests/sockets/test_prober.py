@@ -306,6 +306,22 @@ def test_a_server_goes_down_after_two_failed_probes_and_comes_back_after_one() -
     run(test())
 
 
+def test_the_first_list_of_a_server_that_was_down_at_first_is_waited_for() -> None:
+    """It is up before it has said what it has: a second at most, and not once it has been silent for long."""
+
+    async def test() -> None:
+        async with fleet("a", interval=0.05, prepare=lambda speakers: speakers[0].stop()) as made:
+            server = made.view.servers["a"]
+            await made.until(lambda: server.is_down)
+            made.speakers[0].bodies[TAGS] = HANG
+            await made.speakers[0].start()
+            await made.until(lambda: server.is_up)
+            assert 0.9 < await seconds(made.prober.first_list("a")) < 1.3
+            assert await seconds(made.prober.first_list("a")) < 0.3
+
+    run(test())
+
+
 def test_garbage_is_no_answer_and_no_crash() -> None:
     """Whatever a server says, the last good answer is kept and the watch goes on."""
     garbage = [

@@ -86,8 +86,10 @@ class _Look:
 
     def pending(self, now: float, patience: float) -> asyncio.Future[None] | None:
         """Return what is worth waiting for: nothing at a path that failed or has been silent for long."""
-        if self.succeeded is False:
-            return None
+        return None if self.succeeded is False else self.asked_for(now, patience)
+
+    def asked_for(self, now: float, patience: float) -> asyncio.Future[None] | None:
+        """As `pending`, also at a path that failed."""
         if self._asking is not None and now - self.asked_at > patience:
             return None
         return self._queued or self._asking
@@ -256,8 +258,9 @@ class Prober:
         """Wait until a server has said what it has and has loaded, for the first time: a second at most."""
         now = _now()
         watch = self._watches.get(server_id)
-        looks = [] if watch is None else [look for look in watch.contents.values() if look.succeeded is None]
-        pending = [future for look in looks if (future := look.pending(now, LOOK_UP_WAIT)) is not None]
+        # One that failed may be asked by now: a server that was down at first is up before it has listed.
+        looks = [] if watch is None else [look for look in watch.contents.values() if not look.succeeded]
+        pending = [future for look in looks if (future := look.asked_for(now, LOOK_UP_WAIT)) is not None]
         if pending:
             await asyncio.wait(pending, timeout=LOOK_UP_WAIT)
 

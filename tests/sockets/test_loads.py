@@ -558,6 +558,8 @@ async def test_a_server_that_refuses_the_connection_of_a_load_is_down() -> None:
         got = await proxy.ask(asks())
         assert (got.status, got.get(b"x-gollamas-server")) == (200, b"two")
         await proxy.events.down(one)
+        (failed,) = proxy.events.of(AttemptFailed)
+        assert (failed.server, failed.cause, failed.moves_on) == ("one", Cause.CONNECT, True)
 
 
 @runs

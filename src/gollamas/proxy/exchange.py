@@ -8,6 +8,7 @@ runs within the callbacks of both sides; one that has to wait does so in `waitin
 from typing import Final
 
 from gollamas.api import inference
+from gollamas.errors import ServerRefused
 from gollamas.events import Cause
 from gollamas.fleet.admit import Lease
 from gollamas.fleet.attempts import (
@@ -166,12 +167,12 @@ class Exchange(Sender):
         error = None if waiter is None else waiter.error
         lease = attempts.lease
         step = attempts.loaded(error, now)
-        if error is None:
+        if error is not None:
+            self.let_wait_no_more()
+        if error is None or (isinstance(step, Try) and step.lease is lease):
             return self.act(step)
-        self.let_wait_no_more()
-        if isinstance(step, Try) and step.lease is lease:
-            return self.act(step)
-        return self._go_on(step, lease, Cause.LOAD, error.text)
+        cause = Cause.CONNECT if isinstance(error, ServerRefused) else Cause.LOAD
+        return self._go_on(step, lease, cause, error.text)
 
     def refused(self, why: str) -> Step | None:
         """Go on without a connection to the server."""
@@ -182,8 +183,7 @@ class Exchange(Sender):
 
     def connected(self, connection: ServerConnection) -> None:
         """Send the request over the connection that was made for it."""
-        self._connection = connection
-        self._sent_at = self.context.clock()
+        self._connection, self._sent_at = connection, self.context.clock()
         self._send()
 
     def cancelled(self) -> bool:

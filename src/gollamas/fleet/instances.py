@@ -208,9 +208,10 @@ class Memory:
         In: the instance that was there when it began, the model, its runner options, None where they are
         not known.
         """
-        digest = self.digest_of(key)
-        if digest is None:
-            return
+        entry = self._installed.get(key)
+        if entry is None or entry.is_remote:
+            return  # nothing of it is loaded here
+        digest = entry.digest or key
         there = self._by_digest.get(digest)
         if there is not None and (there.is_loading or there is not seen):
             return  # what came meanwhile is newer

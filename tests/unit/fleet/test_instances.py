@@ -565,6 +565,13 @@ def test_a_model_s_weights_stay_what_they_were_as_long_as_it_is_being_loaded() -
     assert memory.facts_of(ONE) is None  # it is neither on disk nor in memory
 
 
+def test_a_model_that_another_host_runs_is_not_loaded_by_its_answer() -> None:
+    memory = Memory()
+    memory.installed({M: Entry("m", M, ONE, b"{}", 0, is_remote=True)})
+    memory.answered(None, M, PLAIN)
+    assert memory.by_key == {}
+
+
 # -- unloads, failures, what stays ---------------------------------------------------------------------
 
 

@@ -26,7 +26,9 @@ from gollamas.events import (
 from gollamas.fleet.admit import Lease
 from gollamas.fleet.judging import ProbeReply
 from gollamas.fleet.loading import Waiter
+from gollamas.fleet.routing import Found
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions
+from gollamas.names import key_of
 from tests.sockets.proxying import Running, a_config, in_front_of, opened, running, runs
 from tests.sockets.raw import EMPTY_LIST, Client, Message, Peer, RawServer, answer, get, hangs, post, says
 
@@ -711,3 +713,16 @@ async def test_one_who_waited_and_gets_no_connection_does_not_hold_up_the_next_l
         assert b"two" in [answer.get(b"x-gollamas-server") for answer in got]
         await until(lambda: not proxy.app._loads.under_way())
         assert (await proxy.ask(with_ctx(3))).status == 200
+
+
+@runs
+async def test_an_unload_takes_no_load_from_those_who_wait_for_it() -> None:
+    loader = Loader()
+    servers = RawServer("one", tags=LISTED, loader=loader), RawServer("two", tags=LISTED)
+    async with opened(*servers), in_front_of(*servers) as proxy:
+        (waits,) = await sent(proxy, asks())
+        await loader.came.get()
+        proxy.app._loads.unload(Found(key_of(MODEL) or "", MODEL, ("one", "two")), "two")
+        loader.go()
+        assert (await waits.answer()).status == 200
+        assert [json.loads(load.body).get("keep_alive") for load in servers[0].loads] == [None]

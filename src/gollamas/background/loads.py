@@ -100,7 +100,9 @@ class Loads:
         for server_id in found.candidates:
             server = self._view.servers.get(server_id)
             instance = None if server is None else server.instances.get(found.key)
-            if server is None or server_id == asked or not server.is_up or instance is None:
+            if server is None or server_id == asked or not server.is_up:
+                continue
+            if instance is None or instance.is_loading:  # what others wait for is not there yet
                 continue
             entry = server.installed.get(found.key)
             name = found.key if entry is None else entry.name

@@ -135,7 +135,7 @@ def _loading(server: str, one: LoadingModel) -> Sequence[object]:
 
 
 def _options(options: dict[str, object]) -> str:
-    return " ".join(f"{name}={str(value).lower()}" for name, value in options.items())
+    return " ".join(f"{name}={str(value).lower()}" for name, value in options.items()) or "default"
 
 
 def _request(one: RequestState) -> Sequence[object]:

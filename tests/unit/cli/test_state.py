@@ -131,7 +131,7 @@ def test_the_whole_state_as_plain_text() -> None:
         "",
         "LOADING",
         "MODEL     SERVER  OPTIONS       WHY                    AGE   WAITING",
-        "qwen3:4b  gpu-1   -             cold                   12s   r-1, r-2, r-3",
+        "qwen3:4b  gpu-1   default       cold                   12s   r-1, r-2, r-3",
         "qwen3:4b  gpu-1   num_ctx=2048  options, not sent yet  2.0s  r-4, r-5, r-6 and 2 more",
         "",
         "REQUESTS",

@@ -39,8 +39,9 @@ class Loading:
 
 
 @pytest.fixture
-def words(fleet: RealFleet, place: Place) -> list[str]:
-    """Give what puts the program in front of that server alone."""
+def words(fleet: RealFleet, place: Place, cold: dict[str, float]) -> list[str]:
+    """Give what puts the program in front of that server alone, which has nothing loaded any more."""
+    assert cold, "the quickest loads are measured before the program looks at the server"
     models = [word for name in (fleet.chat, fleet.embed) for word in ("--proxy", f"{name}=real")]
     ports = ["--listen", "127.0.0.1:0", "--admin", "off", "--probe-interval", "200ms"]
     return [*ports, "--connection", f"real={place.url}", *models]
@@ -112,7 +113,8 @@ def test_a_load_goes_on_when_nobody_is_left(fleet: RealFleet, place: Place, prox
     with proxied.place.connect() as only:
         only.sendall(request_bytes("POST", "/api/generate", json.dumps(say(fleet.chat)).encode()))
         time.sleep(0.1)  # as above
-    place.until(lambda found: found == {fleet.chat})
+    proxied.program.until(LOAD)
+    assert place.loaded() == {fleet.chat}
     assert proxied.loads() == [(fleet.chat, "loaded", "cold", "-")]
 
 
@@ -195,10 +197,10 @@ def test_two_names_over_the_same_weights_that_push_each_other_out_are_told_of(
         assert set(told) == {fleet.chat, "gt-variant"}
 
 
-def test_ollama_stop_unloads(fleet: RealFleet, place: Place, proxied: Loading) -> None:
+def test_ollama_stop_unloads(fleet: RealFleet, proxied: Loading) -> None:
     load_of(proxied.place, "/api/generate", say(fleet.chat))
     environment = clean_environment(OLLAMA_HOST=proxied.place.address)
     subprocess.run([ollama_command(), "stop", fleet.chat], env=environment, check=True, timeout=60)
-    place.until(lambda found: not found)
-    assert load_of(proxied.place, "/api/generate", say(fleet.chat)) < 1e9
+    proxied.place.until(lambda found: not found)
+    load_of(proxied.place, "/api/generate", say(fleet.chat))
     assert proxied.loads() == [(fleet.chat, "loaded", "cold", "-")] * 2

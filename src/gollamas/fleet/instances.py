@@ -155,7 +155,9 @@ class Memory:
         self._under_way.add(digest)
         self._change(weights)
         there = [instance for instance in self._with(weights) if not instance.is_loading]
-        self._suspended[weights] = [(instance, instance.options) for instance in there]
+        # Two lines of loads can turn out to be of the same weights, where a server did not say so at first.
+        suspended = self._suspended.setdefault(weights, [])
+        suspended += [(instance, instance.options) for instance in there]
         for instance in there:
             instance.options, instance.is_loading = NOT_YET, True
 

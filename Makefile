@@ -52,7 +52,7 @@ run: $(BUILT)  ## three simulated Ollama servers and the proxy in front of them
 	$(BIN)/gollamas demo
 
 test: setup  ## the test suite
-	$(BIN)/pytest -m "not real" -n 2 --dist worksteal
+	$(BIN)/pytest -m "not real" -n 2
 
 test-real: setup  ## the tests that need a real Ollama, named by GOLLAMAS_TEST_OLLAMA
 	@test -n "$(GOLLAMAS_TEST_OLLAMA)" || { \

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from gollamas.simulate.server import SimulatedOllama
@@ -22,4 +23,7 @@ def fleet() -> Iterator[Fleet]:
         closed.bind(("127.0.0.1", 0))  # nobody listens, and nobody else gets the port
         away = ["--connection", f"away=http://127.0.0.1:{closed.getsockname()[1]}", "--proxy", f"{AWAY}=away"]
         with proxy(*simulated.flags(), *away, *aliases) as proxied:
+            # Else the proxy's own load would meet what a test lets a server do to the next request.
+            for model in {model for models in MODELS.values() for model in models}:
+                httpx.post(f"{proxied.url}/api/embed", json={"model": model}).raise_for_status()
             yield Fleet(simulated, proxied)

@@ -204,3 +204,20 @@ def test_ollama_stop_unloads(fleet: RealFleet, proxied: Loading) -> None:
     proxied.place.until(lambda found: not found)
     load_of(proxied.place, "/api/generate", say(fleet.chat))
     assert proxied.loads() == [(fleet.chat, "loaded", "cold", "-")] * 2
+
+
+@pytest.mark.parametrize("path", ["/api/generate", "/api/chat"])
+def test_a_load_that_fails_is_answered_in_the_server_s_own_words(
+    fleet: RealFleet, place: Place, proxied: Loading, path: str
+) -> None:
+    """A batch that no runner can have ends it, below nothing before 0.30 and beyond 32 bits after."""
+    if place is not fleet.first:
+        pytest.skip("the simulated server takes any batch; its own failures stand in the socket tests")
+    num_batch = -5 if fleet.version.startswith("0.24.") else 4294967295
+    body = {"model": fleet.chat, "stream": False, "options": {"num_batch": num_batch}}
+    own = place.ask("POST", "/api/generate", body)
+    got = proxied.place.ask("POST", path, body)
+    assert (got.status, json.loads(got.body)["error"]) == (own.status, json.loads(own.body)["error"])
+    assert got.status == 500
+    assert load_of(proxied.place, "/api/generate", say(fleet.chat)) >= 0
+    assert [end for _, end, _, _ in proxied.loads()] == ["failed", "loaded"]

@@ -6,7 +6,13 @@ Everything after start reads these values and nothing else. Seconds are floats, 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
+
+V = TypeVar("V")
+# What is said of a model on a server: by the model's key and the server's id, either empty where it holds for
+# all of them. None lifts what was said farther off: it is `off`.
+Levels = Mapping[tuple[str, str], V | None]
+LOADED: Final = 0  # a num_ctx: the one that the model is loaded with
 
 
 class Expose(StrEnum):
@@ -119,4 +125,8 @@ class Config:
     servers: Mapping[str, Server] = field(default_factory=dict)  # by id, in configuration order
     models: Mapping[str, Model] = field(default_factory=dict)  # by key
     aliases: Mapping[str, Alias] = field(default_factory=dict)  # by key
+    keep_alive: Levels[float] = field(default_factory=dict)  # seconds, less than 0 for ever
+    force_keep_alive: Levels[float] = field(default_factory=dict)
+    num_ctx: Levels[int] = field(default_factory=dict)  # tokens, or LOADED
+    force_num_ctx: Levels[int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()  # what `check` and the start say beside faults

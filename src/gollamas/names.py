@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 DEFAULT_HOST: Final = "registry.ollama.ai"
 DEFAULT_NAMESPACE: Final = "library"
 DEFAULT_TAG: Final = "latest"
+_OURS: Final = f"{DEFAULT_HOST}/gollamas/"
 
 # Lengths and alphabets of `isValidPart`: 350 bytes for a host, 80 for the rest; ASCII only.
 _HOST: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\-]{0,349}", re.ASCII)
@@ -85,6 +86,11 @@ def key_of(text: str) -> str | None:
     """The key of a name in any spelling; None where Ollama calls it invalid."""
     name = parse(text)
     return name.key if name else None
+
+
+def is_ours(key: str) -> bool:
+    """Whether the name belongs to the proxy itself: models under `gollamas/` are its own."""
+    return key.startswith(_OURS)
 
 
 def is_cloud(text: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gollamas.cli.describe import SCHEMA, TABLES, described
-from gollamas.config.options import LATER_OF_MODEL
+from gollamas.config.options import LATER, POLICY_KEYS
 
 ROOT = Path(__file__).parents[2]
 MEND = "run `python -m gollamas.cli.describe` in the repository's root"
@@ -22,5 +22,6 @@ def test_what_is_made_from_the_options_is_up_to_date(name: str) -> None:
 def test_the_page_names_what_the_table_can_not() -> None:
     """The keys of a server, the keys of a later release, the verbs that read the configuration."""
     page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
-    for word in ("headers", "tls", "ca", "verify", "url", *LATER_OF_MODEL, "check --live", "gollamas health"):
+    keys = ("headers", "tls", "ca", "verify", "url", "per_server", *POLICY_KEYS, *LATER)
+    for word in (*keys, "check --live", "gollamas health"):
         assert re.search(rf"(?<!\w){word}(?!\w)", page), word

@@ -24,7 +24,7 @@ def without_secrets(text: str, names: Collection[str] = ()) -> str:
 
     An `@` in one of `names` is part of the name.
     """
-    known = {on_one_line(name) for name in names}
+    known = {on_one_line(name).strip(_ENDS_A_WORD) for name in names}
 
     def hide(match: re.Match[str]) -> str:
         piece = match.group()
@@ -86,10 +86,11 @@ class Findings:
         if fault not in self.faults:
             self.faults.append(fault)
 
-    def unusable(self, place: str, why: Unusable, entry: str = "") -> None:
+    def unusable(self, place: str, why: Unusable, entry: str = "", names: tuple[str, ...] = ()) -> None:
         """Remember a value that could not be read, and which entry of a list it is in."""
         is_named = not entry or f"`{entry}`" in f"{place}{why.what}"
-        self.fault(place, why.what if is_named else f"{why.what} (in the entry `{entry}`)", why.instead)
+        what = why.what if is_named else f"{why.what} (in the entry `{entry}`)"
+        self.fault(place, what, why.instead, names)
 
     def lose(self, option: str, name: str = "") -> None:
         """Note that an entry of this option, or an unknown number of them, could not be read."""
@@ -100,8 +101,10 @@ class Findings:
         return any(lost == option and (name is None or which in {"", name}) for lost, which in self._lost)
 
     def warn(self, place: str, text: str) -> None:
-        """Remember what a person should mend although the proxy starts."""
-        self.warnings.append(f"{on_one_line(place)}: {without_secrets(text)}")
+        """Remember what a person should mend although the proxy starts; the same is said once."""
+        warning = f"{on_one_line(place)}: {without_secrets(text)}"
+        if warning not in self.warnings:
+            self.warnings.append(warning)
 
     def raise_faults(self) -> None:
         """Raise all of them, if there is any."""

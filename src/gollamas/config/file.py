@@ -11,15 +11,25 @@ from typing import Final
 from gollamas.config.address import names_in
 from gollamas.config.document import Items, Members, Scalar, Value, read_document
 from gollamas.config.faults import Findings, nearest
-from gollamas.config.given import Gathered, Given, Pair, ReadFile, ServerEntry
-from gollamas.config.options import CONFIG, ENTRIES, LATER, LATER_OF_MODEL, VALUES
+from gollamas.config.given import Gathered, Given, LevelEntry, Pair, ReadFile, ServerEntry
+from gollamas.config.options import (
+    CONFIG,
+    DEFAULT,
+    ENTRIES,
+    FORCE,
+    LATER,
+    POLICIES,
+    POLICY_KEYS,
+    VALUES,
+)
 from gollamas.config.paths import EXAMPLE
 from gollamas.config.synonyms import meant_by, nearest_to
 from gollamas.config.values import Origins
 
-_KEYS: Final = tuple(option.key for option in (*ENTRIES, *VALUES))
-_SERVER_KEYS: Final = ("url", "headers", "tls")
-_MODEL_KEYS: Final = ("servers",)
+_KEYS: Final = (*(option.key for option in (*ENTRIES, *VALUES)), *POLICY_KEYS)
+_SERVER_KEYS: Final = ("url", "headers", "tls", *POLICY_KEYS)
+_MODEL_KEYS: Final = ("servers", *POLICY_KEYS, "per_server")
+_POLICY_PARTS: Final = {(option.policy, option.part): option.key for option in POLICIES}
 _TLS_KEYS: Final = ("ca", "verify")
 # What to write for keys of other programs.
 _MEANT_IN_SERVER: Final = {
@@ -35,6 +45,11 @@ _MEANT_IN_TLS: Final = {
 _MEANT_IN_MODEL: Final = dict.fromkeys(
     ("server", "connection", "connections", "proxy", "host", "hosts", "url", "urls", "backends"), "servers"
 )
+_MEANT_IN_POLICY: Final = {
+    **dict.fromkeys(("value", "fallback", "fill", "optional"), DEFAULT),
+    **dict.fromkeys(("forced", "enforce", "enforced", "always", "override"), FORCE),
+}
+_ALL: Final = Given("", "")  # the name of a level that is of no model or server alone
 
 
 def read_config_file(
@@ -100,7 +115,9 @@ class _File:
         for key, value in self._known(root, _KEYS, LATER, _meant_at_top):
             if _is_nothing(value):
                 continue
-            if read_entries := lists.get(key):
+            if key in POLICY_KEYS:
+                self._levels({key: value}, _ALL, _ALL)
+            elif read_entries := lists.get(key):
                 read_entries(value)
             elif isinstance(options[key].kind, Origins) and isinstance(value, Items):
                 texts = [given.text for item in value.nodes if (given := self._text(item, key))]
@@ -141,6 +158,7 @@ class _File:
                     _names(name, *lines),
                 )
             return None
+        self._levels(parts, _ALL, Given(name.strip(), place))
         url = self._text(parts["url"], "url")
         if url is None:
             return None
@@ -180,13 +198,17 @@ class _File:
         members = self._members(value, "models", "MODEL: [SERVER, ...]", "llama3.2: [gpu-1, gpu-2]")
         for name, (place, model) in members.nodes.items() if members else ():
             servers: Value | None = model
+            has_policy = False
             if isinstance(model, Members):
-                known = self._known(model, _MODEL_KEYS, LATER_OF_MODEL, _MEANT_IN_MODEL.get)
-                servers = dict(known).get("servers")
+                parts = dict(self._known(model, _MODEL_KEYS, LATER, _MEANT_IN_MODEL.get))
+                servers = parts.pop("servers", None)
+                has_policy = self._policies(parts, Given(name, place))
             number = len(self._said.models)
-            if servers is not None or not any(key in _MEANT_IN_MODEL for key in _keys_of(model)):
+            is_slip = any(key in _MEANT_IN_MODEL for key in _keys_of(model))
+            # With a policy alone its servers are named elsewhere, or it is a model that is not configured.
+            if not (servers is None and is_slip) and not (_says_nothing(servers) and has_policy):
                 self._routes(name, place, servers)
-            if len(self._said.models) == number:
+            if len(self._said.models) == number and (is_slip or not has_policy):
                 self._findings.lose("models", name)
 
     def _routes(self, name: str, place: str, servers: Value | None) -> None:
@@ -201,6 +223,37 @@ class _File:
                 if given := self._text(node, name):
                     lines = (line.strip() for line in given.text.splitlines())
                     self._said.models += (Pair(name, line, given.place) for line in lines if line)
+
+    def _policies(self, parts: Mapping[str, Value], model: Given) -> bool:
+        """Read what a model has beside its servers; whether that is anything."""
+        self._levels(parts, model, _ALL)
+        per_server = parts.get("per_server")
+        if per_server is not None and not _is_nothing(per_server):
+            form, example = "SERVER: {num_ctx: TOKENS}", "gpu-1: {num_ctx: {force: 4096}}"
+            members = self._members(per_server, "per_server", form, example)
+            for name, (place, server) in members.nodes.items() if members else ():
+                if isinstance(server, Members):
+                    known = dict(self._known(server, POLICY_KEYS, LATER, _meant_nowhere))
+                    self._levels(known, model, Given(name.strip(), place))
+                elif not _is_nothing(server):
+                    line = f"{name}: {{num_ctx: TOKENS}}"
+                    what = f"what `{name}` has for `{model.text}` is no mapping"
+                    self._findings.fault(place, what, f"Write `{line}`", _names(name, line))
+        return not all(map(_says_nothing, parts.values()))
+
+    def _levels(self, parts: Mapping[str, Value], model: Given, server: Given) -> None:
+        """Read the policies among some parts: each `KEY: VALUE`, or `KEY: {default: VALUE, force: VALUE}`."""
+        for key in POLICY_KEYS:
+            said: Iterable[tuple[str, Value]] = ()
+            policy = parts.get(key)
+            if isinstance(policy, Members):
+                said = self._known(policy, (DEFAULT, FORCE), (), _MEANT_IN_POLICY.get)
+            elif policy is not None:
+                said = ((DEFAULT, policy),)
+            for part, value in said:
+                if given := self._text(value, key if value is policy else part):
+                    entries = self._said.levels.setdefault(_POLICY_PARTS[key, part], [])
+                    entries.append(LevelEntry(model, server, given))
 
     def _aliases(self, value: Value) -> None:
         members = self._members(value, "aliases", "ALIAS: MODEL", "gpt-4o: llama3.2")
@@ -292,3 +345,11 @@ def _keys_of(value: Value) -> Iterable[str]:
 
 def _is_nothing(value: Value) -> bool:
     return isinstance(value, Scalar) and value.is_null
+
+
+def _says_nothing(value: Value | None) -> bool:
+    return value is None or _is_nothing(value)
+
+
+def _meant_nowhere(_: str) -> None:
+    """Know no word of other programs."""

@@ -12,7 +12,7 @@ from gollamas.config.address import shown
 from gollamas.config.faults import Findings, nearest
 from gollamas.config.given import Given
 from gollamas.config.options import CONFIG, LATER_FLAGS, OPTIONS, FlagOption, Option
-from gollamas.config.synonyms import Meant, meant_by, turns_off
+from gollamas.config.synonyms import Meant, meant_by, nearest_to, turns_off
 
 VERBS: Final = {
     "serve": "start the proxy; this word may be left out",
@@ -109,8 +109,9 @@ def read_flags(argv: Sequence[str], findings: Findings, table: Table = SERVE) ->
         name, has_value, value = word.partition("=")
         known = table.find(name)
         if known is None:
-            if not has_value and words and not is_flag(words[0]):
-                value = words.pop(0)  # most likely its value: no second fault about it
+            # Most likely its value: no second fault about it, which would quote what may be a secret.
+            if not has_value and words and (not is_flag(words[0]) or _secret(name)):
+                value = words.pop(0)
             _unknown(name, value, table, findings)
             continue
         option, is_plural = known
@@ -150,12 +151,19 @@ def is_one_of(word: str, flags: Sequence[str]) -> bool:
 
 
 def _no_value(name: str, option: Option, findings: Findings) -> None:
-    findings.fault(name, "a value is missing", f"Write `{name}={option.written}`")
+    written = f"{name}={option.written}"
+    findings.fault(name, "a value is missing", f"Write `{written}`", (written,))
 
 
 def _unknown(name: str, value: str, table: Table, findings: Findings) -> None:
     dashed = f"--{_bare(name)}"
-    if dashed in LATER_FLAGS and table.configures:
+    if (secret := _secret(name)) and table.configures:
+        findings.fault(
+            f"--{secret.key.replace('_', '-')}",
+            "a secret is no flag: all users of this machine can read its command lines",
+            f"Set the variable {secret.variables[0]}, or write `{secret.key}` into the file",
+        )
+    elif dashed in LATER_FLAGS and table.configures:
         findings.fault(name, "this flag comes in a later release", "Leave it out until then")
     elif dashed in _OF_VERBS:
         findings.fault(name, "this verb has no such flag", f"Write `gollamas {_OF_VERBS[dashed]} {dashed}`")
@@ -169,10 +177,20 @@ def _unknown(name: str, value: str, table: Table, findings: Findings) -> None:
         findings.fault(shown(name), "there is no such flag", _meant(dashed, value, table, findings))
 
 
+def _secret(name: str) -> Option | None:
+    """Give the option without a flag that somebody took for one, or mistyped so."""
+    meant = meant_by(name) or nearest_to(_bare(name))
+    return meant.option if meant and not meant.option.flags else None
+
+
 def _meant(dashed: str, value: str, table: Table, findings: Findings) -> str:
     """Say what to write for an unknown flag, and note whose entries are lost with it."""
     meant = meant_by(dashed, value)
-    if meant is not None and table.find(meant.flag.partition(" ")[0].partition("=")[0]):
+    if (
+        meant is not None
+        and meant.option.flags
+        and table.find(meant.flag.partition(" ")[0].partition("=")[0])
+    ):
         meant.lose(findings)
         return f"Write `{meant.flag}`" + (f", like `{meant.flag} {meant.example}`" if meant.example else "")
     near = nearest(dashed, [*table.names, *HELP_FLAGS, *VERSION_FLAGS])

@@ -41,6 +41,21 @@ class ServerEntry:
         return not self.headers and self.ca is None and self.verify is None
 
 
+@dataclass(frozen=True, slots=True)
+class LevelEntry:
+    """What is said of a model, a server, a model on a server or, where both texts are empty, of all."""
+
+    model: Given
+    server: Given
+    value: Given
+    written: str | None = None  # which one of a list it is; None in the file, where its place says that
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a fault may quote: its `@` ends no password."""
+        return (self.written,) if self.written else ()
+
+
 @dataclass(slots=True)
 class Gathered:
     """All that one or more sources said, before it is put together."""
@@ -50,4 +65,5 @@ class Gathered:
     models: list[Pair] = field(default_factory=list)
     aliases: list[Pair] = field(default_factory=list)
     routes: list[Given] = field(default_factory=list)  # each a list of paths
+    levels: dict[str, list[LevelEntry]] = field(default_factory=dict)  # by option key; a later one wins
     own: dict[str, Any] = field(default_factory=dict)  # values of what the verb has for itself

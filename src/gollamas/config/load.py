@@ -12,6 +12,7 @@ from typing import Any, Final
 from gollamas.config.faults import Findings, Unusable
 from gollamas.config.flags import SERVE, Table
 from gollamas.config.given import Gathered, ReadFile
+from gollamas.config.levels import Targets, all_levels
 from gollamas.config.model import Config, Expose, Model
 from gollamas.config.options import ALIASES, MODELS, ROUTES, SERVERS, VALUES
 from gollamas.config.paths import paths_of
@@ -29,8 +30,8 @@ Origins = dict[tuple[str, str], str]
 class Loaded:
     """A configuration and where each part of it comes from.
 
-    Origins are by the option's key and, for entries, the server's id or the name's key; "" for values. `own`
-    are the values of what the verb has for itself.
+    Origins are by the option's key and, for entries, the server's id or the name's key, for what is said at
+    several levels the `level_name`; "" for values. `own` are the values of what the verb has for itself.
     """
 
     config: Config
@@ -84,6 +85,7 @@ def load_with_origins(
     has_models = bool(said.models) or findings.has_lost(MODELS.key)
     values["expose"] = _expose(values, origins, has_models=has_models, findings=findings)
     aliases, alias_places = aliases_of(said.aliases, models, values["expose"], findings)
+    levels, level_places = all_levels(said, Targets(servers, models, aliases, values["expose"], findings))
     route_places = paths_of(said.routes, findings)
     _look_at_ports(values, origins, findings)
     findings.raise_faults()
@@ -98,13 +100,14 @@ def load_with_origins(
         origins |= {(key, name): ", ".join(where) for name, where in places.items()}
     config = Config(
         **values,
+        **levels,
         servers={name: placed.server for name, placed in servers.placed.items()},
         models=models,
         aliases=aliases,
         routes=tuple(route_places),
         warnings=tuple(findings.warnings),
     )
-    return Loaded(config, origins, said.own)
+    return Loaded(config, origins | level_places, said.own)
 
 
 def _look_for_idle_servers(servers: Servers, models: Mapping[str, Model], findings: Findings) -> None:

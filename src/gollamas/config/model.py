@@ -99,6 +99,7 @@ class Config:
     listen: Address = Address(host="localhost", port=11434)
     admin: Address | None = Address(host="127.0.0.1", port=11435)
     admin_is_default: bool = True  # a default port that is taken is a warning, a configured one a fault
+    admin_token: str | None = field(default=None, repr=False)  # what changes state there asks for it
     level: str = "info"
     log_format: str = "text"
     expose: Expose = Expose.CONFIGURED

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from gollamas.config.model import Config
 from gollamas.config.paths import WRITTEN
+from gollamas.config.policy_values import KeepAlive, NumCtx
+from gollamas.config.secret import Secret
 from gollamas.config.values import (
     Count,
     Duration,
@@ -25,6 +27,8 @@ from gollamas.config.values import (
 )
 
 _PREFIX: Final = "GOLLAMAS_"
+DEFAULT: Final = "default"
+FORCE: Final = "force"
 _DAY: Final = 86400.0
 LEVELS: Final = ("trace", "debug", "info", "warn", "error")
 LOGRUS_LEVELS: Final = {"warning": "warn", "fatal": "error", "panic": "error"}
@@ -43,11 +47,16 @@ _MEANT_BY_FORMAT: Final = {
 class _Declared:
     """What all options have. `flags` take a value or one entry, `plural` flags a comma list."""
 
-    key: str  # in Config, and in the file except `config`
+    key: str  # in Config and, with the exceptions that `in_file` makes, in the file
     help: str
     flags: tuple[str, ...] = ()
     plural: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()  # the first that is set wins
+
+    @property
+    def in_file(self) -> str:
+        """How the file says it."""
+        return self.key
 
     @property
     def accepts(self) -> str:
@@ -117,6 +126,27 @@ class ValueOption(_ValuedOption):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LevelsOption(_ValuedOption):
+    """One value for all, for a server, a model or a model on a server; `Config` has all that were said."""
+
+    kind: ValueKind
+    policy: str  # the key in the file: two options are one policy
+    part: str  # the key below that, DEFAULT or FORCE
+
+    @property
+    def written(self) -> str:
+        """How an entry is written, of which a comma list is made."""
+        return f"[[MODEL][@SERVER]=]{self.kind.placeholder},..."
+
+    @property
+    def in_file(self) -> str:
+        """The short form where there is one."""
+        if self.part == DEFAULT:
+            return self.policy
+        return f"{self.policy}: {{{self.part}: {self.kind.placeholder}}}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlagOption(_ValuedOption):
     """What one verb has for itself, beside the configuration or without one."""
 
@@ -132,7 +162,7 @@ class FlagOption(_ValuedOption):
         return ", ".join(map(self.kind.show, values))
 
 
-Option = EntriesOption | ValueOption | FlagOption
+Option = EntriesOption | ValueOption | LevelsOption | FlagOption
 
 
 def _option(key: str, kind: ValueKind, help_text: str, *more_flags: str, bare: bool = False) -> ValueOption:
@@ -156,6 +186,19 @@ def _entries(key: str, flag: str, plural: str, entry: str, help_text: str) -> En
         plural=(plural,),
         variables=(_PREFIX + variable, variable),
         entry=entry,
+    )
+
+
+def _policy(policy: str, part: str, kind: ValueKind, help_text: str) -> LevelsOption:
+    key = policy if part == DEFAULT else f"{part}_{policy}"
+    return LevelsOption(
+        key=key,
+        policy=policy,
+        part=part,
+        kind=kind,
+        help=help_text,
+        flags=("--" + key.replace("_", "-"),),
+        variables=(_PREFIX + key.upper(),),
     )
 
 
@@ -188,6 +231,15 @@ ROUTES: Final = EntriesOption(
     variables=(_PREFIX + "ROUTES",),
     entry=WRITTEN,
 )
+POLICIES: Final = (
+    _policy("keep_alive", DEFAULT, KeepAlive(), "how long a model stays loaded where a request does not say"),
+    _policy("keep_alive", FORCE, KeepAlive(), "how long a model stays loaded, whatever a request says"),
+    _policy(
+        "num_ctx", DEFAULT, NumCtx(may_be_loaded=True), "the context of a model where a request does not say"
+    ),
+    _policy("num_ctx", FORCE, NumCtx(may_be_loaded=False), "the context of a model, whatever a request says"),
+)
+POLICY_KEYS: Final = tuple(dict.fromkeys(option.policy for option in POLICIES))
 
 VALUES: Final = (
     _option(
@@ -210,6 +262,13 @@ VALUES: Final = (
         "the least serious lines that are logged",
         "--error-level",
         bare=True,
+    ),
+    # No flag: a command line is seen by all users of the machine.
+    ValueOption(
+        key="admin_token",
+        kind=Secret(),
+        help="the secret that whoever changes state at the admin address has to send",
+        variables=(_PREFIX + "ADMIN_TOKEN",),
     ),
     _option("log_format", OneOf(("text", "json"), meant=_MEANT_BY_FORMAT), "how log lines look"),
     _option("expose", ExposeWord(), "which models are listed and routed; installed where none is configured"),
@@ -245,16 +304,17 @@ VALUES: Final = (
 )
 ENTRIES: Final = (SERVERS, MODELS, ALIASES, ROUTES)
 # In the order of the documentation: what people set first stands first.
-OPTIONS: Final[tuple[Option, ...]] = (VALUES[0], SERVERS, MODELS, ALIASES, CONFIG, ROUTES, *VALUES[1:])
+OPTIONS: Final[tuple[Option, ...]] = (
+    VALUES[0],
+    SERVERS,
+    MODELS,
+    ALIASES,
+    CONFIG,
+    *POLICIES,
+    ROUTES,
+    *VALUES[1:],
+)
 
 # Keys of the file that a later release reads; files written for it start today, with a warning.
-LATER: Final = ("keep_alive", "num_ctx", "preload", "ping")
-LATER_OF_MODEL: Final = (*LATER, "per_server")
-LATER_FLAGS: Final = (
-    "--keep-alive",
-    "--force-keep-alive",
-    "--num-ctx",
-    "--force-num-ctx",
-    "--preload",
-    "--ping",
-)
+LATER: Final = ("preload", "ping")
+LATER_FLAGS: Final = ("--preload", "--ping")

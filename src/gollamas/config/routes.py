@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 
 from gollamas.config.address import looks_like_server, names_in, shown
 from gollamas.config.faults import Findings, nearest
-from gollamas.config.given import Pair
+from gollamas.config.given import Given, Pair
 from gollamas.config.model import Alias, Expose, Model
 from gollamas.config.options import ALIASES, MODELS
-from gollamas.names import key_of
+from gollamas.names import is_ours, key_of
 
 _NAME_RULE = (
     "Write a name as Ollama has it: [HOST/][NAMESPACE/]MODEL[:TAG] of letters, digits, `_`, `-` and `.`"
@@ -49,14 +49,9 @@ def aliases_of(
     written: dict[str, tuple[Pair, str]] = {}
     places: dict[str, list[str]] = {}
     for pair in pairs:
-        key, target = _key(pair, "alias", findings), key_of(pair.target)
-        if target is None and not _is_turned_round(pair):
-            findings.fault(
-                pair.place,
-                f"`{pair.target}` is no model's name (in the entry `{pair.name}`)",
-                _NAME_RULE,
-                names_in(pair.target, pair.name),
-            )
+        key, target = _key(pair, "alias", findings), None
+        if not _is_turned_round(pair):
+            target = name_key(Given(pair.target, pair.place), "model", findings, entry=pair.name)
         if key is None or target is None:
             findings.lose(ALIASES.key, pair.name)
             continue
@@ -78,7 +73,12 @@ def aliases_of(
             )
         elif pair.place not in places.setdefault(key, []):
             places[key].append(pair.place)
-    aliases = {key: alias for key in written if (alias := _followed(key, written, models, expose, findings))}
+    aliases: dict[str, Alias] = {}
+    for key, (pair, _) in written.items():
+        if alias := _followed(key, written, models, expose, findings):
+            aliases[key] = alias
+        else:
+            findings.lose(ALIASES.key, pair.name)
     return aliases, {key: tuple(where) for key, where in places.items()}
 
 
@@ -136,7 +136,22 @@ def _key(pair: Pair, what: str, findings: Findings) -> str | None:
             f"Write the name first: `{shown(pair.target)}={shown(pair.name)}`",
         )
         return None
-    key = key_of(pair.name)
+    return name_key(Given(pair.name, pair.place), what, findings)
+
+
+def name_key(given: Given, what: str, findings: Findings, entry: str = "") -> str | None:
+    """Give the key of a name; None with a fault for what is no name, and for one that only we may use."""
+    key = key_of(given.text)
+    where = f" (in the entry `{entry}`)" if entry else ""
+    names = names_in(given.text, entry)
     if key is None:
-        findings.fault(pair.place, f"`{pair.name}` is no {what}'s name", _NAME_RULE, names_in(pair.name))
+        findings.fault(given.place, f"`{given.text}` is no {what}'s name{where}", _NAME_RULE, names)
+    elif is_ours(key):
+        findings.fault(
+            given.place,
+            f"`{given.text}` can't be named{where}: what is under `gollamas/` belongs to gollamas itself",
+            "Write another name",
+            names,
+        )
+        return None
     return key

@@ -6,7 +6,17 @@ Owns the shapes of servers, models and aliases in it; the values' shapes are tho
 import json
 from typing import Any, Final
 
-from gollamas.config.options import ALIASES, LATER, LATER_OF_MODEL, MODELS, ROUTES, SERVERS, VALUES
+from gollamas.config.options import (
+    ALIASES,
+    DEFAULT,
+    LATER,
+    MODELS,
+    POLICIES,
+    POLICY_KEYS,
+    ROUTES,
+    SERVERS,
+    VALUES,
+)
 from gollamas.config.paths import EXAMPLE
 
 _TEXT: Final = {"type": ["string", "number", "boolean"]}
@@ -32,7 +42,7 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of gollamas",
-        **_object({**properties, **_later(LATER)}),
+        **_object({**properties, **_policies(), **_later()}),
     }
 
 
@@ -56,7 +66,8 @@ def _servers() -> dict[str, Any]:
             "description": "Added to each request to the server.",
         },
         "tls": {"anyOf": [tls, _NOTHING]},
-        **_later(LATER),
+        **_policies(),
+        **_later(),
     }
     return _mapping({"anyOf": [url, {**_object(parts), "required": ["url"]}]})
 
@@ -71,12 +82,43 @@ def _paths() -> dict[str, Any]:
 
 
 def _models() -> dict[str, Any]:
-    parts = {"servers": _SERVER_LIST, **_later(LATER_OF_MODEL)}
-    return _mapping({"anyOf": [_SERVER_LIST, {**_object(parts), "required": ["servers"]}]})
+    per_server = _mapping({"anyOf": [_object({**_policies(), **_later()}), _NOTHING]})
+    parts = {
+        "servers": {"anyOf": [_SERVER_LIST, _NOTHING]},
+        **_policies(),
+        "per_server": {
+            "description": "What holds for this model on one of its servers, by the server's id.",
+            "anyOf": [per_server, _NOTHING],
+        },
+        **_later(),
+    }
+    # Without servers it says something of a model that is configured elsewhere, or not at all.
+    needed = [{"required": [key]} for key in parts if key not in LATER]
+    return _mapping({"anyOf": [_SERVER_LIST, {**_object(parts), "anyOf": needed}]})
 
 
-def _later(keys: tuple[str, ...]) -> dict[str, Any]:
-    return {key: {"description": "Comes in a later release; this one warns and ignores it."} for key in keys}
+def _policies() -> dict[str, Any]:
+    """Describe each policy: a value alone, which is its default, or either part of it by name."""
+    policies: dict[str, Any] = {}
+    for key in POLICY_KEYS:
+        options = [option for option in POLICIES if option.policy == key]
+        parts = {
+            option.part: {
+                "description": f"{_sentence(option.help)} Accepts: {option.accepts}.",
+                "anyOf": [option.kind.schema(), _NOTHING],
+            }
+            for option in options
+        }
+        default = next(option for option in options if option.part == DEFAULT)
+        policies[key] = {
+            "description": parts[DEFAULT]["description"],
+            "anyOf": [default.kind.schema(), _object(parts), _NOTHING],
+        }
+    return policies
+
+
+def _later() -> dict[str, Any]:
+    return {key: {"description": "Comes in a later release; this one warns and ignores it."} for key in LATER}
 
 
 def _mapping(values: dict[str, Any]) -> dict[str, Any]:

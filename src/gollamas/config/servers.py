@@ -88,6 +88,29 @@ class Servers:
             self._findings.unusable(entry.place, why, entry.name)
             return None
 
+    def known(self, given: Given) -> str | None:
+        """Find the id of a server that is there already, by its id or its URL; None with a fault."""
+        text = given.text
+        if text in self._by_id:
+            return text
+        is_address = looks_like_server(text)
+        if is_address:
+            try:
+                target = parse_url(text)
+            except Unusable as why:
+                self._findings.unusable(given.place, why)
+                return None
+            if name := self._same(target, given.place) or self._at_address(target):
+                return name
+        if not self._findings.has_lost(SERVERS.key, None if is_address else text):
+            near = nearest(text, self._by_id)
+            self._findings.fault(
+                given.place,
+                f"no server is called `{shown(text)}`",
+                f"Write `{near}`" if near else f"Write one of: {', '.join(self._by_id) or 'none is there'}",
+            )
+        return None
+
     def _unknown(self, entry: Pair) -> None:
         destination = entry.target
         if len(several := re.split(r"[\s,;]+", destination)) > 1:
@@ -148,14 +171,8 @@ class Servers:
 
     def _of_target(self, target: ServerUrl, place: str) -> str:
         """Give the first server with this URL, made and named where there is none."""
-        same = [name for name, placed in self._by_id.items() if placed.target == target]
-        if len(same) > 1:
-            self._findings.warn(
-                place,
-                f"the servers {' and '.join(same)} have this URL; {same[0]} is used (write an id to choose)",
-            )
-        if same:
-            return same[0]
+        if same := self._same(target, place):
+            return same
         self._look_at_path(target, place)
         name, number = target.name, 1
         while name in self._by_id:
@@ -164,6 +181,27 @@ class Servers:
         fields = ((b"Authorization", target.authorization),) if target.authorization else ()
         self._by_id[name] = Placed(_server(name, target, fields), target, place, is_plain=True)
         return name
+
+    def _same(self, target: ServerUrl, place: str) -> str | None:
+        """Find the first server with this URL."""
+        same = [name for name, placed in self._by_id.items() if placed.target == target]
+        if len(same) > 1:
+            self._findings.warn(
+                place,
+                f"the servers {' and '.join(same)} have this URL; {same[0]} is used (write an id to choose)",
+            )
+        return same[0] if same else None
+
+    def _at_address(self, target: ServerUrl) -> str | None:
+        """Find the first server that has this URL and user info beside it, which not everybody writes."""
+        return next(
+            (
+                name
+                for name, placed in self._by_id.items()
+                if placed.target._replace(authorization=b"") == target
+            ),
+            None,
+        )
 
     def _look_at_path(self, target: ServerUrl, place: str) -> None:
         own = next((path for path in _OLLAMA_PATHS if target.prefix.endswith(path)), None)

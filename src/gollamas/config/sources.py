@@ -13,8 +13,19 @@ from gollamas.config.entries import pairs_of, servers_of
 from gollamas.config.faults import Findings, Unusable, nearest
 from gollamas.config.flags import SERVE, VERB_SYNONYMS, VERBS, Flags, Table, read_flags
 from gollamas.config.given import Gathered, Given, ReadFile, ServerEntry
+from gollamas.config.levels import level_entries_of
 from gollamas.config.lists import is_url, unquoted
-from gollamas.config.options import ALIASES, CONFIG, MODELS, OPTIONS, ROUTES, SERVERS, VALUES, Option
+from gollamas.config.options import (
+    ALIASES,
+    CONFIG,
+    MODELS,
+    OPTIONS,
+    POLICIES,
+    ROUTES,
+    SERVERS,
+    VALUES,
+    Option,
+)
 from gollamas.config.own import own_values, value_of, variable_of
 from gollamas.config.synonyms import meant_by, nearest_to
 
@@ -55,6 +66,12 @@ def gather(sources: Sources, findings: Findings) -> Gathered:
     for given in _lists(SERVERS, flags, sources.environ, findings):
         said.servers += servers_of(given, findings)
     said.routes += _lists(ROUTES, flags, sources.environ, findings)
+    for policy in POLICIES:
+        said.levels[policy.key] = [
+            entry
+            for given in (*_variable(policy, sources.environ), *_single(policy, flags, findings))
+            for entry in level_entries_of(given, policy, findings)
+        ]
     said.servers += _positional(flags.words, findings)
     _look_for_unknown_variables(sources.environ, findings)
     if path := value_of(CONFIG, flags, sources.environ):
@@ -66,15 +83,22 @@ def gather(sources: Sources, findings: Findings) -> Gathered:
 
 def _lists(option: Option, flags: Flags, environ: Mapping[str, str], findings: Findings) -> list[Given]:
     """Lists of the singular flags, then of the plural ones or, where there is none, of the variable."""
+    plural = flags.plural.get(option.key)
+    return [*_single(option, flags, findings), *(_variable(option, environ) if plural is None else plural)]
+
+
+def _single(option: Option, flags: Flags, findings: Findings) -> list[Given]:
     single = flags.single.get(option.key, [])
     for given in single:
         if not given.text.strip():
-            findings.fault(given.place, "the entry is empty", f"Write `{given.place} {option.written}`")
-    plural = flags.plural.get(option.key)
-    if plural is None:
-        variable = variable_of(option, environ)
-        plural = [variable] if variable else []
-    return [*single, *plural]
+            written = f"{given.place} {option.written}"
+            findings.fault(given.place, "the entry is empty", f"Write `{written}`", (written,))
+    return single
+
+
+def _variable(option: Option, environ: Mapping[str, str]) -> list[Given]:
+    variable = variable_of(option, environ)
+    return [variable] if variable else []
 
 
 def _positional(words: Sequence[str], findings: Findings) -> list[ServerEntry]:
@@ -140,3 +164,5 @@ def _join(said: Gathered, from_file: Gathered, findings: Findings) -> None:
     said.models += from_file.models
     said.aliases += from_file.aliases
     said.routes += from_file.routes
+    for key, entries in from_file.levels.items():
+        said.levels[key] = [*entries, *said.levels[key]]

@@ -22,6 +22,9 @@ _WORDS: Final[Mapping[str, str]] = {
     "models": "model",
     "aliases": "model_alias",
     "admin": "metrics metrics_address metrics_port metrics_listen admin_address admin_port admin_listen",
+    "admin_token": "token auth_token bearer_token admin_password admin_secret admin_key",
+    "keep_alive": "keepalive ollama_keep_alive keep_loaded default_keep_alive",
+    "num_ctx": "ctx context ctx_size context_size context_length ollama_context_length n_ctx default_num_ctx",
     "level": "log log_level loglevel logging verbosity",
     "log_format": "format log_output",
     "origins": "origin cors cors_origin allow_origin allowed_origin",
@@ -68,7 +71,7 @@ class Meant:
     @property
     def key(self) -> str:
         """As a key of the file."""
-        return f"{self.option.key}: {self.value}" if self.value else self.option.key
+        return f"{self.option.key}: {self.value}" if self.value else self.option.in_file
 
     def lose(self, findings: Findings) -> None:
         """Note which entries were not read where the word stood for their option."""

@@ -22,7 +22,7 @@ def markdown_table() -> str:
     for option in OPTIONS:
         flags = [_flag(flag, option) for flag in option.flags]
         flags += (f"`{flag} {_escaped(option.written)},...`" for flag in option.plural)
-        key = "" if option is CONFIG else f"`{option.key}`"
+        key = "" if option is CONFIG else f"`{option.in_file}`"
         default = f"`{option.default_text}`" if option.default_text else ""
         variables = ", ".join(f"`{variable}`" for variable in option.variables)
         rows.append(
@@ -85,13 +85,16 @@ def describe(option: Option) -> str:
 
 
 def _help_of(option: Option) -> list[str]:
+    names = _names(option, option.flags, option.plural)
     facts = [", ".join(option.variables)] if option.variables else []
+    if not option.flags:
+        names = facts.pop()
     if option.default_text:
         facts.append(f"default {option.default_text}")
     text = describe(option) + (f" [{'; '.join(facts)}]" if facts else "")
     indent = " " * 6
     return [
-        f"  {_names(option, option.flags, option.plural)}",
+        f"  {names}",
         *textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent),
     ]
 

@@ -25,10 +25,10 @@ _DURATION_UNITS: Final = {
     "m": Decimal(60),
     "h": Decimal(3600),
 }
-_NUMBER: Final = r"(?:\d+(?:\.\d*)?|\.\d+)"
-_DURATION_PART: Final = re.compile(rf"({_NUMBER})(ns|us|\u00b5s|\u03bcs|ms|s|m|h)", re.ASCII)
+NUMBER: Final = r"(?:\d+(?:\.\d*)?|\.\d+)"
+_DURATION_PART: Final = re.compile(rf"({NUMBER})(ns|us|\u00b5s|\u03bcs|ms|s|m|h)", re.ASCII)
 _DURATION: Final = re.compile(rf"(?:{_DURATION_PART.pattern})+", re.ASCII)
-_PLAIN: Final = re.compile(_NUMBER, re.ASCII)
+_PLAIN: Final = re.compile(NUMBER, re.ASCII)
 
 _SIZE_UNITS: Final = {"": 1, "b": 1} | {
     prefix + tail: factor
@@ -36,7 +36,7 @@ _SIZE_UNITS: Final = {"": 1, "b": 1} | {
     for prefix, factor, tails in ((letter, 1000**number, ("", "b")), (letter + "i", 1024**number, ("", "b")))
     for tail in tails
 }
-_SIZE: Final = re.compile(rf"({_NUMBER})\s*([A-Za-z]*)", re.ASCII)
+_SIZE: Final = re.compile(rf"({NUMBER})\s*([A-Za-z]*)", re.ASCII)
 _BINARY: Final = (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
 _MOST_DIGITS: Final = 18  # Python refuses to read numbers of some thousands
@@ -53,7 +53,7 @@ _MEANT_BY_EXPOSE: Final = {
 }
 
 _ORIGIN: Final = re.compile(r"[\x21-\x7e]+")
-_FILLED_IN: Final = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
+FILLED_IN: Final = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
 
 
 class FlagKind(Protocol):
@@ -81,6 +81,16 @@ class ValueKind(FlagKind, Protocol):
         """Describe the value in a file as JSON Schema."""
 
 
+def seconds_in(text: str) -> Decimal | None:
+    """Read the seconds of a number, or of a duration as in Go without a sign; None for another text."""
+    if _PLAIN.fullmatch(text):
+        return Decimal(text)
+    if not _DURATION.fullmatch(text):
+        return None
+    parts = _DURATION_PART.findall(text)
+    return sum((Decimal(number) * _DURATION_UNITS[unit] for number, unit in parts), Decimal())
+
+
 @dataclass(frozen=True, slots=True)
 class Duration:
     """Seconds, written as in Go (`3s`, `1m30s`, `500ms`) or as a plain number."""
@@ -97,13 +107,10 @@ class Duration:
     def parse(self, text: str) -> float:
         """Seconds; raises Unusable where it is no duration or out of range."""
         text = text.strip()
-        if _PLAIN.fullmatch(text):
-            seconds = float(text)
-        elif _DURATION.fullmatch(text):
-            parts = _DURATION_PART.findall(text)
-            seconds = float(sum(Decimal(number) * _DURATION_UNITS[unit] for number, unit in parts))
-        else:
+        read = seconds_in(text)
+        if read is None:
             raise Unusable(f"`{text}` is no duration", "Write it like `30s`, `1m30s` or `500ms`")
+        seconds = float(read)
         if not self.minimum <= seconds <= self.maximum:
             raise Unusable(f"`{text}` is out of range", f"Write a duration from {self.accepts}")
         return seconds
@@ -126,7 +133,7 @@ class Duration:
             "anyOf": [
                 {"type": "number", "minimum": self.minimum, "maximum": self.maximum},
                 {"type": "string", "pattern": pattern},
-                _FILLED_IN,
+                FILLED_IN,
             ]
         }
 
@@ -172,7 +179,7 @@ class Size:
                     "type": "string",
                     "pattern": r"^\s*([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*([KkMmGgTt][Ii]?)?[Bb]?\s*$",
                 },
-                _FILLED_IN,
+                FILLED_IN,
             ]
         }
 
@@ -207,7 +214,7 @@ class Count:
     def schema(self) -> Mapping[str, object]:
         """Describe a number."""
         number = {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
-        return {"anyOf": [number, {"type": "string", "pattern": r"^\s*[0-9]+\s*$"}, _FILLED_IN]}
+        return {"anyOf": [number, {"type": "string", "pattern": r"^\s*[0-9]+\s*$"}, FILLED_IN]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +239,7 @@ class Switch:
 
     def schema(self) -> Mapping[str, object]:
         """Describe a boolean, or a variable that holds one."""
-        return {"anyOf": [{"type": "boolean"}, _FILLED_IN]}
+        return {"anyOf": [{"type": "boolean"}, FILLED_IN]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +272,7 @@ class OneOf:
 
     def schema(self) -> Mapping[str, object]:
         """Describe the words and their synonyms."""
-        return {"anyOf": [{"enum": [*self.words, *self.synonyms]}, _FILLED_IN]}
+        return {"anyOf": [{"enum": [*self.words, *self.synonyms]}, FILLED_IN]}
 
 
 @dataclass(frozen=True, slots=True)

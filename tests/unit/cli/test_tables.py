@@ -50,7 +50,11 @@ def test_every_verb_has_a_short_help(verb: str, capsys: pytest.CaptureFixture[st
     assert text.startswith(f"Usage: gollamas {verb if verb != 'serve' else '[serve]'}")
     assert all(len(line) <= 100 and line.isascii() for line in text.splitlines())
     assert f"  {', '.join(HELP_FLAGS)}\n" in text
-    shown = [option for option in OPTIONS if re.search(rf"^  {option.flags[0]}\b", text, re.MULTILINE)]
+    shown = [
+        option
+        for option in OPTIONS
+        if re.search(rf"^  {(option.flags or option.variables)[0]}\b", text, re.MULTILINE)
+    ]
     assert (len(shown) == len(OPTIONS)) == (verb == "serve")
     assert verb == "serve" or len(text.splitlines()) <= 40
 

@@ -50,17 +50,17 @@ def test_a_file_of_a_later_release_starts_with_a_warning_per_key() -> None:
     lines = {
         (12, "preload"),
         (13, "ping"),
-        (14, "keep_alive"),
-        (15, "num_ctx"),
-        (16, "per_server"),
-        (18, "keep_alive"),
-        (19, "num_ctx"),
         (20, "preload"),
         (21, "ping"),
     }
     places = {f"{FILE}:{line}: `{key}`" for line, key in lines}
     assert {warning.partition(" comes in")[0] for warning in config.warnings} == places
     assert "hunter2" not in repr(config)
+    model = "registry.ollama.ai/library/deepseek-r1:14b"
+    assert config.keep_alive == {("", ""): 600.0}
+    assert config.force_keep_alive == {(model, ""): -1.0}
+    assert config.num_ctx == {("", ""): 4096, (model, ""): 8192}
+    assert config.force_num_ctx == {(model, "gpu-2"): 4096}
 
 
 @pytest.mark.parametrize(

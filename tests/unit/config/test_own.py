@@ -124,11 +124,11 @@ def test_a_verb_s_own_flags_stand_among_those_of_the_configuration() -> None:
 
 def test_faults_of_a_verb_s_own_flags_stand_among_the_others() -> None:
     with pytest.raises(Faults) as caught:
-        load_with_origins(["--live=maybe", "--liv", "--xyzzy", "--keep-alive=1m", "nowhere"], {}, table=CHECK)
+        load_with_origins(["--live=maybe", "--liv", "--xyzzy", "--ping=1m", "nowhere"], {}, table=CHECK)
     assert [str(fault).partition(":")[0] for fault in caught.value.faults] == [
         "--liv",
         "--xyzzy",
-        "--keep-alive",
+        "--ping",
         "--live",
         "argument `nowhere`",
     ]

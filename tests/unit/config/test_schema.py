@@ -2,14 +2,15 @@
 
 import json
 
-from gollamas.config.options import ENTRIES, LATER, LATER_OF_MODEL, VALUES
+from gollamas.config.options import ENTRIES, LATER, POLICY_KEYS, VALUES
 from gollamas.config.schema import schema, schema_text
 
 
 def test_the_schema_has_every_key_and_no_other() -> None:
     """Options and the keys of a later release."""
     described = schema()
-    assert set(described["properties"]) == {option.key for option in (*ENTRIES, *VALUES)} | set(LATER)
+    options = {option.key for option in (*ENTRIES, *VALUES)}
+    assert set(described["properties"]) == options | {*POLICY_KEYS, *LATER}
     assert described["additionalProperties"] is False
     assert json.loads(schema_text()) == described
 
@@ -25,5 +26,5 @@ def test_the_schema_says_range_and_default() -> None:
 def test_the_schema_knows_servers_and_models() -> None:
     """A server's and a model's keys."""
     text = json.dumps(schema())
-    for key in ("url", "headers", "tls", "ca", "verify", *LATER_OF_MODEL):
+    for key in ("url", "headers", "tls", "ca", "verify", "per_server", *POLICY_KEYS, *LATER):
         assert f'"{key}": {{' in text

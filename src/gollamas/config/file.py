@@ -205,10 +205,11 @@ class _File:
                 has_policy = self._policies(parts, Given(name, place))
             number = len(self._said.models)
             is_slip = any(key in _MEANT_IN_MODEL for key in _keys_of(model))
-            # With a policy alone its servers are named elsewhere, or it is a model that is not configured.
-            if not (servers is None and is_slip) and not (_says_nothing(servers) and has_policy):
+            if has_policy and _says_nothing(servers) and not is_slip:
+                continue  # its servers are named elsewhere, or it is a model that is not configured
+            if servers is not None or not is_slip:
                 self._routes(name, place, servers)
-            if len(self._said.models) == number and (is_slip or not has_policy):
+            if len(self._said.models) == number:
                 self._findings.lose("models", name)
 
     def _routes(self, name: str, place: str, servers: Value | None) -> None:

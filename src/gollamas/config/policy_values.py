@@ -39,7 +39,7 @@ _MEANT_BY_UNIT: Final = {
 _PART: Final = re.compile(rf"({NUMBER})\s*([a-z]+)\s*", re.ASCII)
 _PARTS: Final = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
 
-_MEANT_BY_NUM_CTX: Final = {**_NO_POLICY, **dict.fromkeys(("0", "-1"), OFF), "current": _LOADED}
+_MEANT_BY_NUM_CTX: Final = {**_NO_POLICY, **dict.fromkeys(("0", "-1"), OFF)}
 _TOKENS: Final = re.compile(rf"\+?({NUMBER})\s*(?:(k|m)i?b?)?\s*(?:tokens?)?", re.ASCII)
 _GROUPED: Final = re.compile(r"\d{1,3}(?:[,_' ]\d{3})+", re.ASCII)
 _TOKENS_IN: Final = {"": 1, "k": 1024, "m": 1024**2}

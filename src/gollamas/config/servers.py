@@ -102,12 +102,12 @@ class Servers:
                 return None
             if name := self._same(target, given.place) or self._at_address(target):
                 return name
-        if not self._findings.has_lost(SERVERS.key, None if is_address else text):
+        if self._by_id and not self._findings.has_lost(SERVERS.key, None if is_address else text):
             near = nearest(text, self._by_id)
             self._findings.fault(
                 given.place,
                 f"no server is called `{shown(text)}`",
-                f"Write `{near}`" if near else f"Write one of: {', '.join(self._by_id) or 'none is there'}",
+                f"Write `{near}`" if near else f"Write one of: {', '.join(self._by_id)}",
             )
         return None
 

@@ -90,6 +90,12 @@ def test_the_nearest_place_speaks_for_one_level_and_all_others_add_up(option: Le
     assert levels(env={variable: ""}) == {ALL: 100, G2: 100, MODEL: 100}
 
 
+def test_a_negative_value_may_be_the_next_word() -> None:
+    """It looks like a flag, and is none."""
+    config = config_of("--force-keep-alive", "-1", "http://h", "-keep-alive", "-1m")
+    assert (config.force_keep_alive, config.keep_alive) == ({ALL: -1.0}, {ALL: -1.0})
+
+
 def test_default_and_force_are_kept_apart() -> None:
     """And keep_alive from num_ctx: one model may have all four."""
     config = config_of_yaml(

@@ -179,6 +179,12 @@ def test_what_follows_from_another_fault_is_not_told(flags: tuple[str, ...], onl
     assert fault.startswith(only)
 
 
+def test_without_any_server_that_alone_is_told() -> None:
+    """And not that each one that is named is none."""
+    (fault,) = faults_of("--keep-alive", "@x=1,@http://h=1")
+    assert "no server is named" in fault
+
+
 def test_a_file_that_can_t_be_read_makes_no_name_unknown() -> None:
     """Its models and servers are most likely those."""
     faults = faults_of("http://h", "--config", "none.yaml", "--keep-alive", "m=1,@s=1")

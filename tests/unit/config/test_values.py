@@ -216,7 +216,14 @@ def test_an_origin_is_what_ollama_takes(text: str) -> None:
     "text",
     [
         *("chat.example", "http://*.a.*", "https://a/b", "https://", "://a", "a b", "x,,y"),
-        *("http:/a", "http//a", "http://u:p@a", "http://a;http://b", "http://a http://b"),
+        *(
+            "https://caf\u00e9.example",
+            "http:/a",
+            "http//a",
+            "http://u:p@a",
+            "http://a;http://b",
+            "http://a http://b",
+        ),
     ],
 )
 def test_what_is_no_origin_is_refused(text: str) -> None:

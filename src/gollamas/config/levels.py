@@ -103,7 +103,7 @@ class Targets:
             return None
         is_server = name in self.servers.placed
         if self.expose is Expose.CONFIGURED:
-            near = f"@{name}" if is_server else nearest(name, (model.name for model in self.models.values()))
+            near = f"@{name}" if is_server else self._near(name, key)
             instead = f"Write `{near}`" if near else f"Add it, as in `--proxy {name}=http://gpu-1:11434`"
             self.findings.fault(
                 place,
@@ -117,6 +117,15 @@ class Targets:
                 f"`{name}` is read as a model's name, and a server is called so: write `@{name}` for it",
             )
         return key
+
+    def _near(self, name: str, key: str) -> str | None:
+        """Find the configured model that was most likely meant: with another tag, or another letter."""
+        of_other_tag = (
+            model.name
+            for model in self.models.values()
+            if model.key.rpartition(":")[0] == key.rpartition(":")[0]
+        )
+        return next(of_other_tag, None) or nearest(name, (model.name for model in self.models.values()))
 
 
 def all_levels(said: Gathered, targets: Targets) -> tuple[dict[str, Any], dict[tuple[str, str], str]]:

@@ -24,6 +24,8 @@ def fault_of(*entries: str, base: tuple[str, ...] = BASE) -> str:
         ),
         ("@gpu-9:0=5m", "the URL's port is no number from 1 to 65535."),
         ("m2:9b=5m", "no model `m2:9b` is configured. Write `m2:8b`, or expose the installed ones"),
+        ("m2=5m", "no model `m2` is configured. Write `m2:8b`, or"),
+        ("m11@g1=5m", "no model `m11` is configured. Write `m1`, or"),
         ("other=5m", "Add it, as in `--proxy other=http://gpu-1:11434`, or expose the installed ones"),
         ("g1=5m", "no model `g1` is configured. Write `@g1`, or expose"),
         ("al=5m", "`al` is an alias. Write its model, `m1`."),

@@ -13,7 +13,8 @@ from secrets import token_hex
 from typing import Any, Final
 
 from gollamas import __version__
-from gollamas.admin.service import MAX_BODY_BYTES, Admin, refuse
+from gollamas.admin.permission import Permission
+from gollamas.admin.service import MAX_BODY_BYTES, Admin, Changes, Reads, refuse
 from gollamas.api.gate import Gate
 from gollamas.api.outbound import Target
 from gollamas.background.loads import Loads
@@ -34,6 +35,7 @@ from gollamas.observe.gauges import Gauges
 from gollamas.observe.metrics import Metrics
 from gollamas.observe.observers import Observers
 from gollamas.observe.state import Moment, OpenRequest, StatePage, UnderWay
+from gollamas.observe.variants import Pruned
 from gollamas.proxy.inflight import open_requests
 from gollamas.proxy.own import Listings
 from gollamas.proxy.service import Proxy
@@ -146,8 +148,12 @@ class App:
         self._listener = Listener(self._proxy, config, self._tasks, self._clock, self._round, crowd)
         await self._listener.start(sockets)
         if admin_sockets:
-            why_not_host = self._admin_gate(admin_sockets).why_not_host
-            admin = Admin(self._exposition.page, self._state.parts, self._why_not_ready, why_not_host)
+            admin = Admin(
+                Reads(self._exposition.page, self._state.parts, self._why_not_ready, lambda: ()),
+                Changes(prune=_nothing_to_prune),
+                self._admin_gate(admin_sockets).why_not_host,
+                Permission(config.admin_token, is_loopback=is_loopback(admin_sockets)),
+            )
             service = Responder(admin.respond, refuse, MAX_BODY_BYTES)
             crowd = Crowd(_ADMIN_CONNECTIONS)
             self._admin = Listener(service, config, self._tasks, self._clock, crowd=crowd)
@@ -329,6 +335,10 @@ class App:
         if self.view.any_up:
             return None
         return "no Ollama server is up"
+
+
+async def _nothing_to_prune() -> Pruned:
+    return Pruned(removed=(), failed=())
 
 
 def _server_line(server_id: str) -> bytes:

@@ -1,72 +1,106 @@
-"""The second port: metrics, health and state. Served by net/downstream like everything else.
+"""The admin port: metrics, health, state and variants. Served by net/downstream like everything else.
 
-Owns its paths and their answers; what metrics and state are is in `observe`, whether we are ready and whose
-Host is ours is asked.
+Owns its pages, the methods of each and their answers; what metrics, state and variants are is in `observe`.
+Whether we are ready, whose Host is ours and who may change something is asked.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
+from gollamas.admin.permission import Permission
 from gollamas.errors import ProxyError
+from gollamas.observe.variants import Pruned, VariantState, pruned_page, variants_page
 from gollamas.wire.message import Answer, Fields, Request
 
-Page = Callable[[str], tuple[str, Iterator[bytes]]]
-State = Callable[[], Iterator[bytes]]
-Ready = Callable[[], str | None]
 WhyNotHost = Callable[[bytes | None], str | None]
+Respond = Callable[[Request], Awaitable[Answer]]
 
 _JSON: Final = (b"Content-Type", b"application/json; charset=utf-8")
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 _FRESH: Final = (b"Cache-Control", b"no-store")
 MAX_BODY_BYTES: Final = 16 * 1024  # nothing here reads a body, but its sender is to read the answer
-_ALLOW: Final = (b"Allow", b"GET, HEAD")
+_READING: Final = (b"GET", b"HEAD")  # whoever reaches the port may; all else changes something
+
+
+class Reads(NamedTuple):
+    """What the pages are made of that only show something."""
+
+    metrics: Callable[[str], tuple[str, Iterator[bytes]]]  # by an Accept field: content type, page in parts
+    state: Callable[[], Iterator[bytes]]  # the page in parts
+    ready: Callable[[], str | None]  # None while requests can be served, else one sentence that says why not
+    variants: Callable[[], Sequence[VariantState]]
+
+
+class Changes(NamedTuple):
+    """What the pages do that change something."""
+
+    prune: Callable[[], Awaitable[Pruned]]
 
 
 class Admin:
     """Answers requests of operators and their tools, behind a `Responder`.
 
-    In: `metrics` gives the content type that an Accept field asks for and the page in parts; `state` gives
-    its page in parts; `ready` gives None while requests can be served, else one sentence that says why not;
-    `why_not_host` does so of a Host.
+    In: what can be read and what can be changed; `why_not_host` gives None for a Host that is ours, else one
+    sentence; `permission` says who may change something.
     """
 
-    def __init__(self, metrics: Page, state: State, ready: Ready, why_not_host: WhyNotHost) -> None:
-        self._page = metrics
-        self._parts_of_state = state
-        self._ready = ready
+    def __init__(
+        self, reads: Reads, changes: Changes, why_not_host: WhyNotHost, permission: Permission
+    ) -> None:
+        self._reads = reads
+        self._changes = changes
         self._why_not_host = why_not_host
-        self._pages: Mapping[bytes, Callable[[Request], Awaitable[Answer]]] = {
-            b"/metrics": self._metrics,
-            b"/healthz": self._health,
-            b"/readyz": self._readiness,
-            b"/state": self._state,
+        self._permission = permission
+        self._pages: Mapping[bytes, Mapping[bytes, Respond]] = {
+            b"/metrics": _read_by(self._metrics),
+            b"/healthz": _read_by(self._health),
+            b"/readyz": _read_by(self._readiness),
+            b"/state": _read_by(self._state),
+            b"/variants": _read_by(self._variants),
+            b"/variants/prune": {b"POST": self._prune},
         }
 
     async def respond(self, request: Request) -> Answer:
         """Answer one request; for HEAD the body is what GET would bring, and the connection leaves it out."""
-        reason = self._why_not_host(request.head.host)
+        head = request.head
+        reason = self._why_not_host(head.host)
         if reason is not None:
             return _error(403, reason)
-        page = self._pages.get(request.head.path)
+        page = self._pages.get(head.path)
         if page is None:
-            return _error(404, f"no such page here; there are {_names(self._pages)}")
-        if request.head.method not in (b"GET", b"HEAD"):
-            return _error(405, "only GET and HEAD mean something here", _ALLOW)
-        return await page(request)
+            return _error(404, f"no such page here; there are {_listed(self._pages)}")
+        respond = page.get(head.method)
+        if respond is None:
+            methods = _listed(page)
+            return _error(
+                405, f"this page knows no other method than {methods}", (b"Allow", methods.encode())
+            )
+        reason = None if head.method in _READING else self._permission.why_not(head)
+        return await respond(request) if reason is None else _error(403, reason)
 
     async def _metrics(self, request: Request) -> Answer:
         """Tell all metrics."""
         accept = (request.head.get(b"accept") or b"").decode("latin-1")
-        content_type, parts = self._page(accept)
+        content_type, parts = self._reads.metrics(accept)
         return Answer(200, [(b"Content-Type", content_type.encode())], await _joined(parts))
 
     async def _state(self, request: Request) -> Answer:
         """Tell how servers are, and what is being answered."""
         del request
-        return Answer(200, [_JSON, _FRESH], await _joined(self._parts_of_state()))
+        return Answer(200, [_JSON, _FRESH], await _joined(self._reads.state()))
+
+    async def _variants(self, request: Request) -> Answer:
+        """Tell which variants there are."""
+        del request
+        return Answer(200, [_JSON, _FRESH], variants_page(self._reads.variants()))
+
+    async def _prune(self, request: Request) -> Answer:
+        """Remove the variants that no policy needs; what failed is in the answer, too."""
+        del request
+        return Answer(200, [_JSON, _FRESH], pruned_page(await self._changes.prune()))
 
     async def _health(self, request: Request) -> Answer:
         """Say that the process answers; whether it is of use is `/readyz`."""
@@ -75,7 +109,7 @@ class Admin:
 
     async def _readiness(self, request: Request) -> Answer:
         del request
-        why_not = self._ready()
+        why_not = self._reads.ready()
         return Answer(200, [_TEXT, _FRESH], b"ok\n") if why_not is None else _error(503, why_not, _FRESH)
 
 
@@ -94,8 +128,12 @@ async def _joined(parts: Iterator[bytes]) -> bytes:
     return b"".join(page)
 
 
-def _names(pages: Mapping[bytes, object]) -> str:
-    return ", ".join(path.decode() for path in pages)
+def _read_by(respond: Respond) -> Mapping[bytes, Respond]:
+    return dict.fromkeys(_READING, respond)
+
+
+def _listed(words: Iterable[bytes]) -> str:
+    return ", ".join(word.decode() for word in words)
 
 
 def _error(status: int, text: str, *fields: tuple[bytes, bytes]) -> Answer:

@@ -1,6 +1,8 @@
 """Asking a running proxy from another process, for the verbs that do; knows nothing of what is answered."""
 
 import http.client
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from gollamas.config.model import Address
@@ -17,6 +19,15 @@ class NotHttp(Unanswered):
     """Something answered that is no HTTP."""
 
 
+class Question(NamedTuple):
+    """What is asked for; `timeout` is seconds for each step."""
+
+    path: str
+    method: str = "GET"
+    fields: Mapping[str, bytes] = MappingProxyType({})
+    timeout: float = _TIMEOUT
+
+
 class PageReply(NamedTuple):
     """What was answered."""
 
@@ -24,11 +35,12 @@ class PageReply(NamedTuple):
     body: bytes
 
 
-def ask(address: Address, path: str) -> PageReply:
-    """Ask for a page, five seconds at most per step; raises Unanswered."""
-    connection = http.client.HTTPConnection(address.for_clients.host, address.port, timeout=_TIMEOUT)
+def ask(address: Address, question: Question) -> PageReply:
+    """Ask for a page; raises Unanswered."""
+    host, port, timeout = address.for_clients.host, address.port, question.timeout
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
-        connection.request("GET", path)
+        connection.request(question.method, question.path, headers=question.fields)
         answer = connection.getresponse()
         return PageReply(answer.status, answer.read(_MOST_BYTES))
     except OSError as error:  # first: one that only closes is both

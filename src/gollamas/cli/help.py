@@ -50,6 +50,17 @@ what is loaded where, and the requests that are being answered. Tables on a term
 elsewhere. ADMIN is found as by `health`. Exits 1 where no gollamas answers, or where administration
 is off, 2 when the address is faulty. The other flags of serve are taken, and change nothing.
 """,
+    "variants": """Usage: gollamas variants [--prune] [--json] [--admin ADDRESS] [--config FILE]
+
+Lists the variants on the servers of a running proxy, with model, server, num_ctx, size, whether
+they are made of the model's current contents and whether a policy needs them. A variant is a model
+under gollamas/ that the proxy made for a num_ctx of requests to /v1; it keeps its model's weights
+on disk. --prune removes those that no policy of this proxy needs; another proxy in front of the
+same servers may use them. Where an admin token is set, --prune sends the one of
+GOLLAMAS_ADMIN_TOKEN, or admin_token of the file. ADMIN is found as by `health`. Exits 1 where no
+gollamas answers, the token is wrong, administration is off or a variant could not be removed, 2
+when the address is faulty. The other flags of serve are taken, and change nothing.
+""",
     "version": """Usage: gollamas version [--full]
 
 Prints the version; with --full also those of Python, the system and the packages below it.
@@ -64,6 +75,7 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "serve": tuple(option.key for option in TABLES["serve"].options),
     "health": ("listen", "config", "admin"),
     "status": ("json", "config", "admin"),
+    "variants": ("prune", "json", "config", "admin"),
 }
 
 

@@ -36,35 +36,31 @@ def tables_of(state: FleetState) -> list[StateTable]:
         StateTable(
             "SERVERS",
             ("SERVER", "HEALTH", "SINCE", "VERSION", "MODELS", "LOADED", "REQUESTS", "WHY"),
-            [_cells(_server(server, state.time)) for server in state.servers],
+            [cells(_server(server, state.time)) for server in state.servers],
             "no server is configured",
         ),
         StateTable(
             "INSTALLED",
             ("MODEL", "SERVERS"),
-            [_cells((model, ", ".join(servers))) for model, servers in sorted(on.items())],
+            [cells((model, ", ".join(servers))) for model, servers in sorted(on.items())],
             "no server has said that it has a model",
         ),
         StateTable(
             "LOADED",
             ("MODEL", "SERVER", "CONTEXT", "OPTIONS", "SIZE", "CPU", "EXPIRES"),
-            [
-                _cells(_loaded(server.id, one, state.time))
-                for server in state.servers
-                for one in server.loaded
-            ],
+            [cells(_loaded(server.id, one, state.time)) for server in state.servers for one in server.loaded],
             "no model is loaded",
         ),
         StateTable(
             "LOADING",
             ("MODEL", "SERVER", "OPTIONS", "WHY", "AGE", "WAITING"),
-            [_cells(_loading(server.id, one)) for server in state.servers for one in server.loading],
+            [cells(_loading(server.id, one)) for server in state.servers for one in server.loading],
             "no model is being loaded",
         ),
         StateTable(
             "REQUESTS",
             ("AGE", "MODEL", "SERVER", "ROUTE", "STATUS", "CLIENT", "ID"),
-            [_cells(_request(one)) for one in state.requests],
+            [cells(_request(one)) for one in state.requests],
             "nothing is being answered",
         ),
     ]
@@ -124,7 +120,7 @@ def _loaded(server: str, one: LoadedModel, now: str) -> Sequence[object]:
     cpu = None if one.cpu_share is None else f"{one.cpu_share:.0%}"
     options = None if one.runner_options is None else _options(one.runner_options)
     expiry = _expiry(one.expires_at, now)
-    return one.model, server, one.context_length, options, _size(one.size), cpu, expiry
+    return one.model, server, one.context_length, options, size_text(one.size), cpu, expiry
 
 
 def _loading(server: str, one: LoadingModel) -> Sequence[object]:
@@ -145,7 +141,8 @@ def _request(one: RequestState) -> Sequence[object]:
     return span(one.age_s), model, one.server, one.route, one.status, one.client, one.id
 
 
-def _size(number: int | None) -> str | None:
+def size_text(number: int | None) -> str | None:
+    """Write bytes by the larger of two units; None where nobody said how many."""
     if number is None:
         return None
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"  # as Ollama counts them
@@ -166,5 +163,6 @@ def _seconds(begin: str, end: str) -> float:
     return (last - first).total_seconds()
 
 
-def _cells(values: Sequence[object]) -> tuple[str, ...]:
+def cells(values: Sequence[object]) -> tuple[str, ...]:
+    """Write a row, fit for a terminal."""
     return tuple(_NOTHING if value in (None, "") else escaped(str(value)) for value in values)

@@ -96,7 +96,10 @@ def _simulated(key: str, kind: Count | Number | Release, help_text: str) -> Flag
 _CHECK: Final = (
     FlagOption(key="live", flags=("--live",), kind=Switch(), help="ask each server what it has, too"),
 )
-_STATUS: Final = (FlagOption(key="json", flags=("--json",), kind=Switch(), help="print the JSON as it came"),)
+_JSON: Final = FlagOption(key="json", flags=("--json",), kind=Switch(), help="print the JSON as it came")
+_PRUNE: Final = FlagOption(
+    key="prune", flags=("--prune",), kind=Switch(), help="remove the variants that no policy needs"
+)
 _VERSION: Final = (
     FlagOption(key="full", flags=("--full",), kind=Switch(), help="say what it is built on, too"),
 )
@@ -156,7 +159,8 @@ TABLES: Final = {
         SERVE,
         Table("check", (*_CHECK, *OPTIONS)),
         Table("health", OPTIONS),
-        Table("status", (*_STATUS, *OPTIONS)),
+        Table("status", (_JSON, *OPTIONS)),
+        Table("variants", (_PRUNE, _JSON, *OPTIONS)),
         Table("demo", _DEMO),
         Table("simulate", _SIMULATE),
         Table("version", _VERSION),

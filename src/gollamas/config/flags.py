@@ -21,6 +21,7 @@ VERBS: Final = {
     "simulate": "run one simulated Ollama server",
     "health": "ask a running proxy whether it is well: exit 0 or 1",
     "status": "show a running proxy's servers, loaded models and requests; --json for programs",
+    "variants": "list the variants of models that num_ctx made; --prune removes what is not needed",
     "version": "print the version; with --full, what it is built on",
     "help": "print this, or the help of a verb",
 }
@@ -31,11 +32,12 @@ VERB_SYNONYMS: Final = {
     **dict.fromkeys(("validate", "verify", "test", "lint", "config"), "check"),
     **dict.fromkeys(("ping", "healthcheck"), "health"),
     **dict.fromkeys(("state", "ps", "top", "list", "ls", "stats"), "status"),
+    "prune": "variants",
 }
 # Flags that the command line answers itself, and those that only another verb has.
 HELP_FLAGS: Final = ("--help", "-h")
 VERSION_FLAGS: Final = ("--version", "-v", "-V")
-_OF_VERBS: Final = {"--live": "check", "--full": "version"}
+_OF_VERBS: Final = {"--live": "check", "--full": "version", "--prune": "variants"}
 
 
 class Table:

@@ -2,19 +2,24 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
-from gollamas.admin.service import MAX_BODY_BYTES, Admin, refuse
+from gollamas.admin.permission import Permission
+from gollamas.admin.service import MAX_BODY_BYTES, Admin, Changes, Reads, refuse
 from gollamas.config.model import Config
 from gollamas.net.crowd import Crowd
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.listener import Clients
 from gollamas.net.rounds import Round
+from gollamas.observe.variants import Pruned, VariantFailure, VariantState
 from gollamas.responder import Responder
 from gollamas.wire.message import Answer, Request
+from tests.meta.documents import text_of as text_of_file
 from tests.recorded import make_head
 
 
@@ -33,14 +38,38 @@ def why_not_host(host: bytes | None) -> str | None:
     return "evil is not allowed" if host == b"evil" else None
 
 
+VARIANT = VariantState(
+    server="gpu-1",
+    model="llama3.2:latest",
+    num_ctx=4096,
+    is_needed=False,
+    is_current=True,
+    size=5,
+    name="gollamas/llama3.2-1:ctx4096",
+)
+READS = Reads(page, state, lambda: None, lambda: [VARIANT])
+
+
+async def prune() -> Pruned:
+    """Remove one, and fail to remove one."""
+    why = "http://me:secret@gpu-2:11434 is down"
+    return Pruned(removed=[VARIANT], failed=[VariantFailure(variant=VARIANT, why=why)])
+
+
+def admin_of(reads: Reads, token: str | None = None) -> Admin:
+    """Make an admin port on a loopback address."""
+    return Admin(reads, Changes(prune), why_not_host, Permission(token, is_loopback=True))
+
+
 def ask(
     path: bytes,
     method: bytes = b"GET",
     why_not: str | None = None,
     fields: tuple[tuple[bytes, bytes], ...] = (),
+    token: str | None = None,
 ) -> Answer:
     head = make_head(method, path, list(fields), b"x=1")
-    admin = Admin(page, state, lambda: why_not, why_not_host)
+    admin = admin_of(READS._replace(ready=lambda: why_not), token)
     return asyncio.run(admin.respond(Request(head, b"", "127.0.0.1")))
 
 
@@ -74,7 +103,7 @@ def test_what_clients_wait_for_goes_on_between_two_parts(path: bytes) -> None:
             turns.append(name)
             yield b""
 
-    admin = Admin(lambda _: ("text/plain", parts()), parts, lambda: None, why_not_host)
+    admin = admin_of(READS._replace(metrics=lambda _: ("text/plain", parts()), state=parts))
     asyncio.run(admin.respond(Request(make_head(b"GET", path, []), b"", "127.0.0.1")))
     assert turns == ["first", "client", "second", "client"]
 
@@ -101,28 +130,102 @@ def test_readiness_says_why_not() -> None:
 def test_other_paths_are_not_found(path: bytes) -> None:
     answer = ask(path)
     assert (answer.status, kind_of(answer)) == (404, "application/json; charset=utf-8")
-    assert "/metrics, /healthz, /readyz, /state" in json.loads(text_of(answer))["error"]
+    pages = "/metrics, /healthz, /readyz, /state, /variants, /variants/prune"
+    assert pages in json.loads(text_of(answer))["error"]
 
 
-@pytest.mark.parametrize("method", [b"POST", b"DELETE", b"OPTIONS", b"get"])
-def test_other_methods_are_not_allowed(method: bytes) -> None:
-    answer = ask(b"/metrics", method)
-    assert answer.status == 405
-    assert dict(answer.fields)[b"Allow"] == b"GET, HEAD"
-    assert json.loads(text_of(answer))["error"]
+READ = [b"/metrics", b"/healthz", b"/readyz", b"/state", b"/variants"]
 
 
-@pytest.mark.parametrize("path", [b"/metrics", b"/healthz", b"/nothing"])
-def test_a_host_that_is_not_ours_is_refused_whatever_it_asks_for(path: bytes) -> None:
-    answer = ask(path, fields=((b"Host", b"evil"),))
+@pytest.mark.parametrize(
+    ("path", "method", "allowed"),
+    [
+        *(
+            (path, method, b"GET, HEAD")
+            for path in READ
+            for method in (b"POST", b"DELETE", b"OPTIONS", b"get")
+        ),
+        *(
+            (b"/variants/prune", method, b"POST")
+            for method in (b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"post")
+        ),
+    ],
+)
+def test_other_methods_are_not_allowed(path: bytes, method: bytes, allowed: bytes) -> None:
+    """Each page names those that it has, whoever asks."""
+    for fields in ((), ((b"Origin", b"http://evil"),)):
+        answer = ask(path, method, fields=fields, token="secret")
+        assert answer.status == 405
+        assert dict(answer.fields)[b"Allow"] == allowed
+        assert allowed.decode() in json.loads(text_of(answer))["error"]
+
+
+@pytest.mark.parametrize("path", READ)
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+def test_reading_needs_no_token_and_no_origin(path: bytes, method: bytes) -> None:
+    answer = ask(path, method, fields=((b"Origin", b"http://elsewhere"),), token="secret")
+    assert answer.status == 200
+
+
+def test_variants_are_json_with_their_names_and_never_kept() -> None:
+    answer = ask(b"/variants")
+    assert (answer.status, kind_of(answer)) == (200, "application/json; charset=utf-8")
+    assert dict(answer.fields)[b"Cache-Control"] == b"no-store"
+    assert json.loads(text_of(answer)) == {"variants": [msgspec.to_builtins(VARIANT)]}
+
+
+def test_a_prune_says_what_it_removed_and_what_failed_without_a_password() -> None:
+    answer = ask(b"/variants/prune", b"POST")
+    assert (answer.status, kind_of(answer)) == (200, "application/json; charset=utf-8")
+    assert dict(answer.fields)[b"Cache-Control"] == b"no-store"
+    told = msgspec.to_builtins(VARIANT)
+    assert json.loads(text_of(answer)) == {
+        "removed": [told],
+        "failed": [{"variant": told, "why": "http://gpu-2:11434 is down"}],
+    }
+
+
+def test_a_change_without_the_token_does_nothing() -> None:
+    done: list[str] = []
+
+    async def count() -> Pruned:
+        done.append("pruned")
+        return Pruned(removed=(), failed=())
+
+    permission = Permission("secret", is_loopback=True)
+    admin = Admin(READS, Changes(count), why_not_host, permission)
+    for fields, status in (([], 403), ([(b"Authorization", b"Bearer secret")], 200)):
+        request = Request(make_head(b"POST", b"/variants/prune", fields), b"", "127.0.0.1")
+        answer = asyncio.run(admin.respond(request))
+        assert (answer.status, kind_of(answer)) == (status, "application/json; charset=utf-8")
+        assert done == (["pruned"] if status == 200 else [])
+
+
+@pytest.mark.parametrize("path", [b"/metrics", b"/healthz", b"/nothing", b"/variants", b"/variants/prune"])
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_a_host_that_is_not_ours_is_refused_whatever_it_asks_for(path: bytes, method: bytes) -> None:
+    answer = ask(path, method, fields=((b"Host", b"evil"), (b"Authorization", b"Bearer x")), token="x")
     assert (answer.status, kind_of(answer)) == (403, "application/json; charset=utf-8")
     assert json.loads(text_of(answer)) == {"error": "evil is not allowed"}
+
+
+def test_the_page_about_the_port_has_every_page_of_it_with_its_methods() -> None:
+    rows = re.findall(r"^\| `(/[^`]+)` \| ([A-Z, ]+) \|", text_of_file("docs/admin.md"), re.MULTILINE)
+    listed = json.loads(text_of(ask(b"/")))["error"].partition("there are ")[2]
+    assert [path for path, _ in rows] == listed.split(", ")
+    for path, methods in rows:
+        assert dict(ask(path.encode(), b"PATCH").fields)[b"Allow"].decode() == methods
+
+
+def test_the_page_about_the_port_has_every_key_of_a_variant() -> None:
+    described = re.findall(r"^\| `(\w+)` \|", text_of_file("docs/admin.md"), re.MULTILINE)
+    assert described == list(VariantState.__struct_fields__)
 
 
 async def exchanged(sent: bytes) -> bytes:
     """Send bytes to an admin port on a real socket; all that comes back until it closes."""
     loop = asyncio.get_running_loop()
-    admin = Admin(page, state, lambda: "no server is up", why_not_host)
+    admin = admin_of(READS._replace(ready=lambda: "no server is up"))
     tasks: list[asyncio.Task[None]] = []
 
     def spawn(coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -10,10 +10,11 @@ Answers = Mapping[str, tuple[int, bytes]]
 
 
 class Server:
-    """A running server: where it is, and the heads of the requests that it got."""
+    """A running server: where it is, and the requests that it got: methods with paths, and heads."""
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.asked: list[str] = []
         self.heads: list[dict[str, str]] = []
 
 
@@ -25,6 +26,7 @@ def serving(
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            running.asked.append(f"{self.command} {self.path}")
             running.heads.append({name.lower(): value for name, value in self.headers.items()})
             status, body = answers.get(self.path, (404, b""))
             self.send_response(status)
@@ -32,6 +34,8 @@ def serving(
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - the name of the base class
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
             """Say nothing."""

@@ -221,7 +221,17 @@ def test_every_option_says_what_it_is_for() -> None:
         assert option.written
         assert option in ENTRIES or option.accepts
         assert (option in (*VALUES, *ENTRIES, *POLICIES)) != (option is CONFIG)
-    assert {"serve", "check", "demo", "simulate", "health", "status", "version", "help"} == VERBS.keys()
+    assert {
+        "serve",
+        "check",
+        "demo",
+        "simulate",
+        "health",
+        "status",
+        "variants",
+        "version",
+        "help",
+    } == VERBS.keys()
 
 
 def test_values_alone_are_read_without_any_server() -> None:

@@ -1,8 +1,6 @@
 """`gollamas status` beside a running proxy: on a terminal, in a pipe, as JSON; what that proxy imports."""
 
-import asyncio
 import json
-import os
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -18,7 +16,7 @@ from tests.sockets.test_state import PS, Begins
 if sys.platform == "win32":
     pytest.skip("Windows has no pty", allow_module_level=True)
 
-import pty
+from tests.sockets.verbs import draw_verb, run_verb
 
 BODY = b'{"model":"llama3.2"}'
 
@@ -44,46 +42,18 @@ async def busy_proxy() -> AsyncIterator[Program]:
             yield serving
 
 
-async def status(serving: Program, *more: str, stdout: int = asyncio.subprocess.PIPE, **env: str) -> bytes:
+async def status(serving: Program, *more: str) -> bytes:
     """Run the verb against a proxy; what it printed where it was given a pipe."""
-    words = ("status", f"--admin=127.0.0.1:{await serving.port('admin')}", *more)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gollamas",
-        *words,
-        stdout=stdout,
-        stderr=asyncio.subprocess.PIPE,
-        env={"PATH": os.environ["PATH"], "TERM": "xterm-256color", "COLUMNS": "160", **env},
-    )
-    out, error = await process.communicate()
-    assert (process.returncode, error) == (0, b"")
-    return out
+    done = await run_verb("status", await serving.port("admin"), *more)
+    assert (done.code, done.error) == (0, "")
+    return done.out
 
 
 async def on_terminal(serving: Program, **env: str) -> str:
     """Run the verb on a terminal, and give what was drawn there."""
-    ours, theirs = pty.openpty()
-    reader = asyncio.create_task(asyncio.to_thread(_drawn, ours))  # noqa: TID251 - awaited below
-    try:
-        await status(serving, stdout=theirs, **env)
-    finally:
-        os.close(theirs)
-        drawn = await reader
-        os.close(ours)
-    return drawn.decode()
-
-
-def _drawn(fd: int) -> bytes:
-    found = b""
-    while True:
-        try:
-            piece = os.read(fd, 1 << 16)
-        except OSError:  # as Linux says that nobody writes any more
-            return found
-        if not piece:
-            return found
-        found += piece
+    drawn, done = await draw_verb("status", await serving.port("admin"), env=env)
+    assert (done.code, done.error) == (0, "")
+    return drawn
 
 
 @runs

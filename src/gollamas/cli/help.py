@@ -75,7 +75,7 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "serve": tuple(option.key for option in TABLES["serve"].options),
     "health": ("listen", "config", "admin"),
     "status": ("json", "config", "admin"),
-    "variants": ("prune", "json", "config", "admin"),
+    "variants": ("prune", "json", "config", "admin", "admin_token"),
 }
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from gollamas.config.model import Address
 from gollamas.observe.variants import Pruned, VariantFailure, VariantState
 from gollamas.responder import Responder
 from tests.sockets.proxying import in_front_of, runs
-from tests.sockets.raw import Client, Message, RawServer, get, post
+from tests.sockets.raw import Client, Message, Peer, RawServer, answer, get, post
 from tests.sockets.serving import serving
 
 if sys.platform == "win32":
@@ -271,6 +272,7 @@ async def test_what_could_not_be_removed_is_said_in_a_pipe_and_the_verb_exits_1(
     ("token", "is_loopback", "sent", "why"),
     [
         (TOKEN, True, None, "this needs the proxy's admin token"),
+        (TOKEN, True, "wrong", "this is not the proxy's admin token"),
         (None, False, None, SET_IT),
         (None, False, TOKEN, SET_IT),
     ],
@@ -288,3 +290,29 @@ async def test_a_refusal_says_which_variable_to_set(
         assert why in done.error
         assert "GOLLAMAS_ADMIN_TOKEN" in done.error
         assert variants.found == [NEEDED, LEFT_OVER]
+
+
+@runs
+async def test_the_verb_sends_the_token_of_the_variable_or_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "g.yaml"
+    path.write_text(f"admin_token: {TOKEN}\n", encoding="utf-8")
+    for env in ({"GOLLAMAS_ADMIN_TOKEN": TOKEN}, {"GOLLAMAS_CONFIG": str(path)}):
+        async with admin_port(TOKEN, is_loopback=False) as variants:
+            done = await run_verb("variants", variants.port, "--prune", env=env)
+            assert (done.code, done.error) == (0, "")
+            assert variants.found == [NEEDED]
+
+
+@runs
+async def test_the_verb_sends_the_token_only_where_it_changes_something() -> None:
+    heads: list[Message] = []
+
+    async def keep(asked: Message, peer: Peer) -> None:
+        heads.append(asked)
+        await peer.send(answer(b'{"variants":[],"removed":[],"failed":[]}'))
+
+    async with RawServer(handler=keep) as server:
+        for more in ((), ("--prune",)):
+            done = await run_verb("variants", server.port, *more, env={"GOLLAMAS_ADMIN_TOKEN": TOKEN})
+            assert (done.code, done.error) == (0, "")
+    assert [asked.get(b"authorization") for asked in heads] == [None, b"Bearer s3cret"]

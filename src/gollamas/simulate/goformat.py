@@ -7,11 +7,13 @@ Owns text in and out; knows nothing of Ollama's routes. Rules: `encoding/json`, 
 import json
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 _ESCAPED: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _ESCAPES: Final = str.maketrans(_ESCAPED)
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MAX_EXPONENT: Final = 6  # from which on `%g` writes it
 _NUMBER: Final = re.compile(r"\d+\.?\d*|\.\d+", re.ASCII)
 _UNIT: Final = re.compile(r"[^.\d]*", re.ASCII)
 
@@ -73,6 +75,14 @@ def parse_duration(text: str) -> float:
         total += float(number.group()) * _UNITS[unit]
         rest = rest[len(unit) :]
     return sign * total
+
+
+def shortest(value: float) -> str:
+    """Give what `%g` prints of a finite number: the fewest digits that tell it from others."""
+    digits, _, exponent = f"{Decimal(repr(value)).normalize():e}".partition("e")
+    if -5 < int(exponent) < _MAX_EXPONENT:
+        return f"{Decimal(repr(value)).normalize():f}"
+    return f"{digits}e{exponent[0]}{exponent[1:]:0>2}"
 
 
 def go_type_of(value: Any) -> str:

@@ -5,8 +5,9 @@ Owns which names exist and how they are found (Ollama's `server/routes.go`); loa
 
 import hashlib
 import re
-from dataclasses import replace
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 from gollamas import names
 from gollamas.simulate.model import Model, weights_named
@@ -15,12 +16,24 @@ from gollamas.simulate.refusal import Refusal
 _DIGEST: Final = re.compile(r"sha256[:-][0-9a-f]{64}", re.ASCII)
 
 
+@dataclass(slots=True)
+class Creation:
+    """A create that was begun."""
+
+    model: str  # as lists show it
+    source: str  # as it was sent: the model that it is made from; empty: files
+    parameters: Mapping[str, Any]
+    ended: Literal["", "made", "failed", "aborted"] = ""  # aborted: its client left; empty: it goes on
+
+
 class Library:
-    """Installed models by name, and blobs by digest."""
+    """Installed models by name, and blobs by digest; what was made and deleted is for tests to read."""
 
     def __init__(self, installed: tuple[str, ...], now: float) -> None:
         self._models: dict[str, Model] = {}
         self._blobs: dict[str, bytes] = {}
+        self.creates: list[Creation] = []
+        self.deletes: list[str] = []  # as lists showed them
         for age, text in enumerate(reversed(installed)):
             name = names.parse(text)
             if name is None:
@@ -40,7 +53,7 @@ class Library:
         return self._models.get(key) if key else None
 
     def find_exact(self, text: str) -> Model | None:
-        """Give the model of this name in its own spelling: `/api/embeddings` minds the case."""
+        """Give the model of this name in its own case: `/api/embeddings` and `from` in a create mind it."""
         model = self.find(text)
         return model if model is not None and model.name == names.parse(text) else None
 
@@ -54,6 +67,7 @@ class Library:
     def remove(self, model: Model) -> None:
         """Delete a model; blobs of others stay."""
         self._models.pop(model.name.key, None)
+        self.deletes.append(model.name.shortest)
 
     def has_layer(self, digest: str) -> bool:
         """Whether some model or blob has this digest (64 digits)."""

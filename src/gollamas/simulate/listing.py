@@ -8,7 +8,7 @@ from typing import Any, Final
 from gollamas import names
 from gollamas.simulate import answers, fields
 from gollamas.simulate.engine import Engine
-from gollamas.simulate.goformat import timestamp
+from gollamas.simulate.goformat import shortest, timestamp
 from gollamas.simulate.model import Model, digest_of
 from gollamas.simulate.refusal import Refusal
 from gollamas.wire.message import Answer, Head
@@ -146,9 +146,17 @@ def _values(model: Model) -> list[tuple[str, Any]]:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """Give what `%v` prints: every number is a float64 there, so that 1048576 is `1.048576e+06`."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "<nil>"}[value]
+    return shortest(float(value)) if isinstance(value, int | float) else str(value)
+
+
+def _quoted(text: str) -> str:
+    """Quote as a Modelfile has it: only what would else be read otherwise."""
+    if "\n" not in text and text == text.strip(" "):
+        return text
+    return f'"""{text}"""' if '"' in text else f'"{text}"'
 
 
 def _parameters(model: Model) -> str:
@@ -167,13 +175,16 @@ def _modelfile(engine: Engine, model: Model) -> str:
         f"# FROM {name}",
         "",
         f"FROM {engine.settings.home}/blobs/sha256-{model.weights.digest}",
-        f'TEMPLATE "{model.template}"' if '"' not in model.template else f'TEMPLATE """{model.template}"""',
+        f"TEMPLATE {_quoted(model.template)}",
     ]
     if model.system:
-        lines.append(f"SYSTEM {model.system}")
-    lines += [f"PARAMETER {key} {_shown(value)}" for key, value in _values(model)]
-    lines += [f'LICENSE """{text}"""' for text in model.license]
-    lines += [f"MESSAGE {message.get('role', '')} {message.get('content', '')}" for message in model.messages]
+        lines.append(f"SYSTEM {_quoted(model.system)}")
+    lines += [f"PARAMETER {key} {_quoted(_shown(value))}" for key, value in _values(model)]
+    lines += [f"LICENSE {_quoted(text)}" for text in model.license]
+    lines += [
+        f"MESSAGE {message.get('role', '')} {_quoted(message.get('content', ''))}"
+        for message in model.messages
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -3,7 +3,8 @@
 Owns the progress lines of Ollama's `server/images.go` and `server/create.go`, and their error texts.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,11 +12,13 @@ from gollamas import names
 from gollamas.simulate import answers, fields
 from gollamas.simulate.engine import Engine
 from gollamas.simulate.goformat import dump, quote
+from gollamas.simulate.library import Creation
 from gollamas.simulate.model import Model, Weights, weights_named
 from gollamas.simulate.refusal import Refusal
 from gollamas.wire.message import Answer, Head
 
 _STEPS: Final = 10  # progress lines of a layer
+_TAKES_FROM: Final = (0, 5, 5)  # the first release whose create has `from` and `files` for a Modelfile
 _CATALOG: Final = frozenset(
     (
         "all-minilm",
@@ -159,6 +162,8 @@ async def create(engine: Engine, body: bytes) -> Answer:
     name = names.parse(members.get("model") or members.get("name", ""))
     if name is None:
         raise Refusal(400, "invalid model name")
+    if engine.settings.release < _TAKES_FROM:
+        raise Refusal(400, "path or Modelfile are required")
     files = members.get("files", {})
     if engine.settings.release >= (0, 34):
         _check_files(engine, files)
@@ -172,29 +177,45 @@ async def create(engine: Engine, body: bytes) -> Answer:
 
 
 async def _created(engine: Engine, name: names.Name, members: dict[str, Any]) -> Progress:
-    source = members.get("from")
-    if source:
-        base = engine.library.find(source)
-        if base is None:
-            async for line in _base_pulled(engine, source):
-                yield line
-            base = engine.library.find(source)
-        if base is None:
-            raise Refusal(500, "pull model manifest: file does not exist")
-        model = replace(base, name=name, parent=base.name.shortest)
-    else:
-        files = members["files"]
-        weights = _weights(engine, name, files)
-        yield {"status": "parsing GGUF"}
-        parent = next(iter(files)) if engine.settings.release >= (0, 34) else ""
-        model = Model(name=name, weights=weights, modified_at=0.0, parent=parent)
-    model = _changed(model, members, engine.clock.now())
-    for digest, _ in model.layers:
-        word = "using existing" if engine.library.has_layer(digest) else "creating new"
-        yield {"status": f"{word} layer sha256:{digest}"}
-    yield {"status": "writing manifest"}
-    engine.library.put(model)
+    source = members.get("from", "")
+    with _recorded(engine, Creation(name.shortest, source, members.get("parameters", {}))):
+        if source:
+            base = engine.library.find_exact(source)
+            if base is None:
+                async for line in _base_pulled(engine, source):
+                    yield line
+                base = engine.library.find_exact(source)
+            if base is None:
+                raise Refusal(500, "pull model manifest: file does not exist")
+            model = replace(base, name=name, parent=base.name.shortest)
+        else:
+            files = members["files"]
+            weights = _weights(engine, name, files)
+            yield {"status": "parsing GGUF"}
+            parent = next(iter(files)) if engine.settings.release >= (0, 34) else ""
+            model = Model(name=name, weights=weights, modified_at=0.0, parent=parent)
+        model = _changed(model, members, engine.clock.now())
+        for digest, _ in model.layers:
+            word = "using existing" if engine.library.has_layer(digest) else "creating new"
+            yield {"status": f"{word} layer sha256:{digest}"}
+        yield {"status": "writing manifest"}
+        engine.library.put(model)
     yield {"status": "success"}
+
+
+@contextmanager
+def _recorded(engine: Engine, creation: Creation) -> Iterator[None]:
+    engine.library.creates.append(creation)
+    engine.changed()
+    try:
+        yield
+        creation.ended = "made"
+    except Refusal:
+        creation.ended = "failed"
+        raise
+    finally:
+        creation.ended = creation.ended or "aborted"
+        engine.changed()
 
 
 async def _base_pulled(engine: Engine, source: str) -> Progress:

@@ -27,6 +27,7 @@ from gollamas.simulate.faults import (
     Part,
     Slow,
 )
+from gollamas.simulate.library import Creation
 from gollamas.simulate.refusal import Refusal, busy
 from gollamas.simulate.sched import Load
 from gollamas.simulate.settings import Settings
@@ -111,7 +112,8 @@ class SimulatedOllama:
     """An Ollama server without a model.
 
     `engine` holds what is installed and loaded and the counters; `seen` is the last requests that came, in
-    order. Both may be read and changed at any time. `loads` has every load that was begun, in order.
+    order. Both may be read and changed at any time. `loads` and `creates` have all that was begun, `deletes`
+    all that was done, in order; what a fault answered is in `seen` alone.
     """
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
@@ -129,6 +131,16 @@ class SimulatedOllama:
     def loads(self) -> list[Load]:
         """Every load that was begun: for which model, with which runner options, how it ended."""
         return self.engine.sched.loads
+
+    @property
+    def creates(self) -> list[Creation]:
+        """Every create that was begun: of what, from which model, with which parameters, how it ended."""
+        return self.engine.library.creates
+
+    @property
+    def deletes(self) -> list[str]:
+        """Every model that was deleted, by the name that lists showed."""
+        return self.engine.library.deletes
 
     def fail_next(
         self, fault: Fault, *, model: str | None = None, path: str | None = None, times: int = 1

@@ -9,6 +9,7 @@ from gollamas.simulate.goformat import (
     nanoseconds,
     parse_duration,
     quote,
+    shortest,
     timestamp,
 )
 
@@ -108,6 +109,27 @@ def test_where_base64_is_faulty(text: str, at: int | None) -> None:
 def test_the_types_of_decoded_values(value: object, name: str) -> None:
     """What `%T` prints."""
     assert go_type_of(value) == name
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (2048.0, "2048"),
+        (-1.0, "-1"),
+        (2048.5, "2048.5"),
+        (0.1, "0.1"),
+        (0.0001, "0.0001"),
+        (0.00001, "1e-05"),
+        (262144.0, "262144"),
+        (1_000_000.0, "1e+06"),
+        (1_048_576.0, "1.048576e+06"),
+        (1e100, "1e+100"),
+    ],
+)
+def test_numbers_are_as_short_as_may_be(value: float, text: str) -> None:
+    """With an exponent from a million on, and for the smallest."""
+    assert shortest(value) == text
 
 
 def test_quoting_keeps_letters_and_escapes_the_rest() -> None:

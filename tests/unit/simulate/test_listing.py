@@ -70,3 +70,18 @@ async def test_ps_names_no_parent() -> None:
     _, loaded = await ask(server, "/api/ps", method="GET")
     assert [entry["details"]["parent_model"] for entry in loaded["models"]] == [""]
     assert (await tags(server))[0]["details"]["parent_model"] == "smol:latest"
+
+
+@runs
+async def test_a_modelfile_quotes_what_would_be_read_otherwise() -> None:
+    """Lines and spaces at an end, thrice where there is a quote within."""
+    server = fast(models=("minilm",))
+    texts = {"system": ' a"b', "license": ["one", "two\nthree"]}
+    said = {"messages": [{"role": "user", "content": "Hi "}], "parameters": {"stop": "x"}}
+    await ask(server, "/api/create", {"model": "mine", "from": "minilm", **texts, **said})
+    _, shown = await ask(server, "/api/show", {"model": "mine"})
+    _, _, rest = shown["modelfile"].partition("\nTEMPLATE ")
+    assert rest == (
+        '{{ .Prompt }}\nSYSTEM """ a"b"""\nPARAMETER stop x\n'
+        'LICENSE one\nLICENSE "two\nthree"\nMESSAGE user "Hi "\n'
+    )

@@ -114,7 +114,7 @@ async def test_a_copy_has_the_same_digest_and_a_variant_another() -> None:
     """Copies are equal in everything but the name; a parameter makes another model of the same weights."""
     server = fast(models=("smol",))
     assert await ask(server, "/api/copy", {"source": "smol", "destination": "twin"}) == (200, b"")
-    await ask(server, "/api/create", {"model": "variant", "from": "SMOL", "parameters": {"num_ctx": 99}})
+    await ask(server, "/api/create", {"model": "variant", "from": "smol", "parameters": {"num_ctx": 99}})
     _, found = await ask(server, "/api/tags", method="GET")
     digests = {entry["name"]: entry["digest"] for entry in found["models"]}
     assert digests["twin:latest"] == digests["smol:latest"] != digests["variant:latest"]

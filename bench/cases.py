@@ -50,6 +50,7 @@ class Case:
     gap_us: int = 0
     asks_for: str = MODEL
     is_logged: bool = False  # the proxy writes its access log
+    has_policy: bool = False  # the proxy enforces num_ctx and keep_alive
 
     def requests(self, port: int) -> list[bytes]:
         """Make the requests that are sent in turn; they differ in text and length."""
@@ -63,7 +64,8 @@ class Case:
         elif self.path.endswith("/generate"):
             said |= {"prompt": question}
         else:
-            said |= {"messages": [_MESSAGES[0], _MESSAGES[1] | {"content": question}], "stream": True}
+            said["messages"] = [_MESSAGES[0], _MESSAGES[1] | {"content": question}]
+            said["stream"] = self.pieces > 0
         body = json.dumps(said)
         head = [f"POST {self.path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *_FIELDS]
         return "\r\n".join([*head, f"Content-Length: {len(body)}", "", body]).encode()
@@ -72,16 +74,37 @@ class Case:
 def all_cases(streams: int) -> dict[str, Case]:
     """Give the cases by their names, in the order in which they run."""
     embed, chat, completion = "/api/embed", "/api/chat", "/v1/chat/completions"
-    request, piece = Figure.REQUEST, Figure.PIECE
+    request, piece, latency = Figure.REQUEST, Figure.PIECE, Figure.LATENCY
+    paced = (piece, chat, 500, 100, 20_000)
     cases = (
         Case("embed", "small embeddings, 32 at once", request, embed, 32),
         Case("wide", "the same, 256 at once", request, embed, 256),
         Case("log", "as embed, with the access log at info", request, embed, 32, is_logged=True),
-        Case("paced", "500 streams of 50 pieces a second", piece, chat, 500, 100, 20_000),
+        Case("paced", "500 streams of 50 pieces a second", *paced),
         Case("burst", "pieces as fast as they come", piece, chat, 32, 200),
         Case("sse", "the same in OpenAI's dialect", piece, completion, 32, 200),
         Case("alias", "as burst, the name changed back in each", piece, chat, 32, 200, asks_for=ALIAS),
-        Case("latency", "one request at a time", Figure.LATENCY, embed, 1),
+        Case("latency", "one request at a time", latency, embed, 1),
+        Case(
+            "policy-request",
+            "whole chats, num_ctx and keep_alive enforced",
+            request,
+            chat,
+            32,
+            has_policy=True,
+        ),
+        Case("policy-embed", "as embed, with the same policy", request, embed, 32, has_policy=True),
+        Case("policy-latency", "as latency, with the same policy", latency, embed, 1, has_policy=True),
+        Case("policy-paced", "as paced, with the same policy", *paced, has_policy=True),
+        Case(
+            "policy-sse",
+            "as sse, of a variant, the name changed back",
+            piece,
+            completion,
+            32,
+            200,
+            has_policy=True,
+        ),
         Case("delay", "pieces of eight quiet streams", Figure.DELAY, "/api/generate", 8, 50, 20_000),
         Case("idle", f"{streams:,} streams of a piece a second", Figure.MEMORY, chat, streams, 30, 1_000_000),
     )

@@ -1,6 +1,7 @@
 """The command: its words, its table."""
 
 import argparse
+import shlex
 import shutil
 import signal
 import sys
@@ -12,7 +13,7 @@ from typing import Final, NoReturn
 
 from bench.cases import all_cases
 from bench.processes import Failed, compile_c, cores, found, tell
-from bench.programs import HAPROXY, PROXY, beside, gollamas, open_files
+from bench.programs import HAPROXY, POLICY, PROXY, beside, gollamas, open_files
 from bench.readings import Setting, as_json, run, summary
 
 _HELP: Final = """\
@@ -31,7 +32,8 @@ apt-get install gcc libc6-dev haproxy wrk nginx-light
 _CASES: Final = """\
 The command behind -- is another proxy's. {{port}}, {{upstream}} and {{level}} in it are filled in;
 the level of its log is error, in the case log info. It has that case only where {{level}} is
-there, and alias only with --path-alias. Without a command, this repository's gollamas is measured.
+there, alias only with --path-alias, and those of a policy only with --policy, whose words are put
+behind the command. Without a command, this repository's gollamas is measured.
 
 cases:
 {cases}
@@ -40,7 +42,7 @@ cases:
 
 def _parser() -> argparse.ArgumentParser:
     cases = "\n".join(
-        f"  {case.name:8} {case.says}: {case.figure.value}" for case in all_cases(4000).values()
+        f"  {case.name:14} {case.says}: {case.figure.value}" for case in all_cases(4000).values()
     )
     parser = argparse.ArgumentParser(
         "bench/measure",
@@ -69,6 +71,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the command answers to gpt-4o for llama3.2: measure alias too",
     )
+    add(
+        "--policy",
+        metavar="WORDS",
+        help=f"behind the command: it enforces num_ctx 4096 and keep_alive -1 ({POLICY})",
+    )
     add("--json", action="store_true", help="one JSON object in place of the table")
     add("command", nargs="*", help="the proxy's command and its words, behind --")
     return parser
@@ -79,6 +86,9 @@ def _chosen(options: argparse.Namespace) -> list[str]:
     can_not = set()
     if options.command:
         can_not |= set() if options.path_alias else {"alias"}
+        can_not |= (
+            set() if options.policy else {case.name for case in all_cases(0).values() if case.has_policy}
+        )
         can_not |= set() if any("{level}" in word for word in options.command) else {"log"}
     if options.only and can_not & set(options.only):
         raise Failed(f"this command has no {', '.join(sorted(can_not & set(options.only)))}: see --help")
@@ -112,9 +122,9 @@ def _measure(options: argparse.Namespace, folder: Path) -> None:
         )
     chosen, command = _chosen(options), options.command or gollamas()
     compile_c(folder)
-    setting = Setting(
-        folder, command, beside(), _wrk(options), options.seconds, options.rounds, options.settle
-    )
+    policy = shlex.split(POLICY if options.policy is None else options.policy)
+    measured = options.seconds, options.rounds, options.settle
+    setting = Setting(folder, command, policy, beside(), _wrk(options), *measured)
     if len(set(cores())) == 1:
         tell("there is one core for all: the load is in the proxies' way, and the ratios say less")
     results = {}
@@ -132,13 +142,13 @@ def _show(name: str, result: dict[str, object], *, is_first: bool) -> None:
     if is_first:
         heads = [column.replace("_", " ") for column in columns]
         sys.stdout.write(
-            f"{'case':8}{''.join(f'{head:>12}' for head in heads)}  unit; pieces or requests a second\n"
+            f"{'case':14}{''.join(f'{head:>12}' for head in heads)}  unit; pieces or requests a second\n"
         )
     figures = (result.get(column) for column in columns)
     shown = "".join(f"{figure:12.2f}" if isinstance(figure, float) else f"{'-':>12}" for figure in figures)
     rates = [result.get(f"{program}_rate") for program in (PROXY, HAPROXY)]
     fast = ", ".join(f"{rate:,.0f}/s" for rate in rates if isinstance(rate, float))
-    sys.stdout.write(f"{name:8}{shown}  {result['unit']}{'; ' if fast else ''}{fast}\n")
+    sys.stdout.write(f"{name:14}{shown}  {result['unit']}{'; ' if fast else ''}{fast}\n")
     sys.stdout.flush()
 
 

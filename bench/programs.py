@@ -16,6 +16,7 @@ PROXY: Final = "proxy"
 HAPROXY: Final = "haproxy"
 NGINX: Final = "nginx"
 DIRECT: Final = "direct"  # the stand-in server, with nobody in front of it
+POLICY: Final = "--force-num-ctx 4096 --force-keep-alive -1"  # how our own proxy is told of one
 
 # A piece goes out when it comes (http-no-delay, proxy_buffering off): else it is cheaper, and late.
 # Connections to the server are kept by all three.

@@ -6,6 +6,7 @@ Every program is read in turn in every round, while the others that are there ha
 import http.client
 import json
 import mmap
+import re
 import struct
 import time
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ class Setting:
 
     folder: Path
     command: Sequence[str]  # of the proxy
+    policy: Sequence[str]  # words behind it that make it enforce num_ctx and keep_alive
     beside: dict[str, str]
     wrk: str | None  # None where our own program makes the load
     seconds: float
@@ -53,10 +55,10 @@ class _Counts:
         with file.open("rb") as opened:
             self._memory = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
 
-    def read(self) -> tuple[int, int, int]:
-        """Give requests, pieces, open streams."""
-        requests, pieces, streams = struct.unpack("QQQ", self._memory[:24])
-        return requests, pieces, streams
+    def read(self) -> tuple[int, int, int, int]:
+        """Give requests, pieces, open streams, requests to a model that was made."""
+        requests, pieces, streams, made = struct.unpack("QQQQ", self._memory[:32])
+        return requests, pieces, streams, made
 
 
 class CaseRun:
@@ -76,7 +78,7 @@ class CaseRun:
             port = free_port()
             if name == PROXY:
                 values = {"port": port, "upstream": upstream, "level": "info" if case.is_logged else "error"}
-                command = filled_in(setting.command, values)
+                command = filled_in([*setting.command, *(setting.policy if case.has_policy else ())], values)
             else:
                 command = command_of(name, setting.beside[name], (port, upstream), folder)
             process = processes.enter_context(running(command, core, folder / f"{name}.log"))
@@ -116,8 +118,13 @@ class CaseRun:
         answer = connection.getresponse()
         said = answer.read()
         connection.close()
-        if answer.status != 200 or f'"model":"{self._case.asks_for}"'.encode() not in said:
+        names = set(re.findall(rb'"model":"([^"]*)"', said))
+        if answer.status != 200 or names != {self._case.asks_for.encode()}:
             raise Failed(f"{self._case.name}: the proxy answers {answer.status} {said[:300]!r}")
+        if self._case.has_policy and self._case.path.startswith("/v1/") and not self._counts.read()[3]:
+            raise Failed(
+                f"{self._case.name}: the proxy asked for no variant, so that no name was changed back"
+            )
 
     def _time(self, contestant: Contestant, read: Read, seconds: float) -> None:
         """Read one program once, in the middle of a load."""
@@ -144,7 +151,7 @@ class CaseRun:
     def _read(self, contestant: Contestant) -> tuple[float, int, int, float]:
         """Give the time, requests, pieces and the program's processor time."""
         used = contestant.process.processor_us()
-        requests, pieces, _ = self._counts.read()
+        requests, pieces, *_ = self._counts.read()
         return time.monotonic(), requests, pieces, used
 
     def _memory(self, contestant: Contestant) -> float:

@@ -3,8 +3,10 @@
  *     standin PORT PIECES GAP_US COUNTS
  *
  * Whole answers are one write; streamed ones have PIECES pieces and a last one, each a chunk and a write of its
- * own, GAP_US microseconds apart. COUNTS is a file of three 64-bit numbers, kept up to date in shared memory:
- * requests, pieces that were sent, streams that are open. One thread; Linux.
+ * own, GAP_US microseconds apart; without PIECES a chat is whole. COUNTS is a file of four 64-bit numbers, kept up
+ * to date in shared memory: requests for words or vectors, pieces that were sent, streams that are open, requests
+ * to a model that was made here. One such model is kept, the last one; it is listed, and its name stands in its
+ * answers. One thread; Linux.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -12,7 +14,6 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,12 +26,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "answers.h"
+
 enum { REQUEST_BYTES = 8192, TURN = 512, STAMP_DIGITS = 19 };
-
-struct text { char *at; size_t size; };
-
-/* One dialect's stream: its head goes out with the first piece, as Go's server sends it. */
-struct stream { struct text first, piece, last; };
 
 struct client {
     int fd;
@@ -49,89 +47,16 @@ struct client {
     char stamped[512];           /* a piece that carries the time of its sending */
 };
 
-static struct { uint64_t requests, pieces, streams; } *counts;
+static struct { uint64_t requests, pieces, streams, made; } *counts;
 static int pieces_per_answer;
 static int64_t gap_ns;
 static struct client *queue, **queue_end = &queue; /* in order of `due`: every gap is equally long */
-static struct text running, version, tags, ps, embedding, not_found;
-static struct stream chat, generate, completion;
-static const struct text end_of_body = {"0\r\n\r\n", 5};
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 static int64_t now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
-
-static struct text text(const char *format, ...)
-{
-    struct text made;
-    va_list values;
-    va_start(values, format);
-    int size = vasprintf(&made.at, format, values);
-    va_end(values);
-    if (size < 0)
-        fail("memory");
-    made.size = size;
-    return made;
-}
-
-static struct text whole(const char *status, const char *type, const char *body)
-{
-    return text("HTTP/1.1 %s\r\nContent-Type: %s\r\nDate: Mon, 05 Jan 2026 08:00:00 GMT\r\n"
-                "Content-Length: %zu\r\n\r\n%s", status, type, strlen(body), body);
-}
-
-static struct text chunk(const char *body)
-{
-    return text("%zx\r\n%s\r\n", strlen(body), body);
-}
-
-static struct stream streamed(const char *type, const char *piece, const char *last)
-{
-    struct text one = chunk(piece);
-    struct text first = text("HTTP/1.1 200 OK\r\nContent-Type: %s\r\nDate: Mon, 05 Jan 2026 08:00:00 GMT\r\n"
-                             "Transfer-Encoding: chunked\r\n\r\n%s", type, one.at);
-    return (struct stream){first, one, chunk(last)};
-}
-
-#define JSON "application/json; charset=utf-8"
-#define MODEL "{\"name\":\"llama3.2:latest\",\"model\":\"llama3.2:latest\",\"size\":2019393189,\"digest\":" \
-    "\"5f1e3c0d9b7a8246135790acebdf02468ace13579bdf0f1e2d3c4b5a69788796\",\"details\":{\"format\":\"gguf\"," \
-    "\"family\":\"llama\",\"families\":[\"llama\"],\"parameter_size\":\"3.2B\",\"quantization_level\":\"Q4_K_M\"}"
-#define BEGIN "{\"model\":\"llama3.2\",\"created_at\":\"2026-01-05T08:00:00.123456789Z\","
-#define DONE "\"done\":true,\"done_reason\":\"stop\",\"total_duration\":4301234567,\"load_duration\":1234567," \
-    "\"prompt_eval_count\":26,\"prompt_eval_duration\":301234567,\"eval_count\":200,\"eval_duration\":4001234567}\n"
-#define SAID "data: {\"id\":\"chatcmpl-7\",\"object\":\"chat.completion.chunk\",\"created\":1767600000,\"model\":" \
-    "\"llama3.2\",\"system_fingerprint\":\"fp_ollama\",\"choices\":[{\"index\":0,\"delta\":{"
-
-static void write_answers(void)
-{
-    char numbers[128 * 12 + 1] = "";
-    for (int i = 0; i < 128; i++)
-        sprintf(numbers + strlen(numbers), "%s0.%08d", i ? "," : "", 1000003 * (i + 7) % 99999989);
-    struct text body = text("{\"model\":\"llama3.2\",\"embeddings\":[[%s]],\"total_duration\":14001234,"
-                            "\"load_duration\":1001234,\"prompt_eval_count\":17}", numbers);
-    embedding = whole("200 OK", JSON, body.at);
-    running = whole("200 OK", "text/plain; charset=utf-8", "Ollama is running");
-    version = whole("200 OK", JSON, "{\"version\":\"0.32.15\"}");
-    tags = whole("200 OK", JSON, "{\"models\":[" MODEL ",\"modified_at\":\"2026-01-05T08:00:00Z\"}]}");
-    ps = whole("200 OK", JSON, "{\"models\":[" MODEL ",\"expires_at\":\"2318-04-17T08:00:00Z\","
-               "\"size_vram\":2019393189,\"context_length\":4096}]}");
-    not_found = whole("404 Not Found", "text/plain", "404 page not found");
-    chat = streamed("application/x-ndjson", BEGIN "\"message\":{\"role\":\"assistant\",\"content\":\" word\"},\"done\":false}\n",
-                    BEGIN "\"message\":{\"role\":\"assistant\",\"content\":\"\"}," DONE);
-    generate = streamed("application/x-ndjson", BEGIN "\"response\":\"0000000000000000000\",\"done\":false}\n",
-                        BEGIN "\"response\":\"\"," DONE);
-    completion = streamed("text/event-stream", SAID "\"content\":\" word\"},\"finish_reason\":null}]}\n\n",
-                          SAID "},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
 }
 
 static void drop(struct client *client)
@@ -214,6 +139,42 @@ static int asks(const struct client *client, const char *line)
     return !strncmp(client->in, line, strlen(line));
 }
 
+/* Answer a request for words or vectors; 0 where it is none. */
+static int speak(struct client *client, const char *body)
+{
+    if (asks(client, "POST /api/embed "))
+        give(client, embedding);
+    else if (asks(client, "POST /api/chat "))
+        pieces_per_answer ? begin(client, &chat) : give(client, chat_whole);
+    else if (asks(client, "POST /api/generate ") && strstr(body, "\"prompt\""))
+        begin(client, &generate);
+    else if (asks(client, "POST /v1/chat/completions ") && *made && strstr(body, made)) {
+        counts->made++;
+        begin(client, &made_completion);
+    } else if (asks(client, "POST /v1/chat/completions "))
+        begin(client, &completion);
+    else
+        return 0;
+    counts->requests++;
+    return 1;
+}
+
+static void answer(struct client *client, const char *body)
+{
+    static const struct { const char *line; struct text *answer; } others[] = {
+        {"GET / ", &running}, {"GET /api/version ", &version}, {"GET /api/tags ", &tags}, {"GET /api/ps ", &ps},
+        {"POST /api/show ", &show}, {"POST /api/generate ", &loaded}, {"POST /api/create ", &success},
+        {"DELETE /api/delete ", &success}, {"", &not_found},
+    };
+    if (speak(client, body))
+        return;
+    if (asks(client, "POST /api/create ") || asks(client, "DELETE /api/delete "))
+        make(asks(client, "POST") ? body : "");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (asks(client, others[i].line))
+            return give(client, *others[i].answer);
+}
+
 /* Take the next request out of what was read; 0 where none is whole, -1 where none ever will be. */
 static int next_request(struct client *client)
 {
@@ -232,18 +193,10 @@ static int next_request(struct client *client)
         return -1;
     if (client->have < size)
         return 0;
-    counts->requests += asks(client, "POST");
-    if (asks(client, "POST /api/embed "))
-        give(client, embedding);
-    else if (asks(client, "POST /api/chat "))
-        begin(client, &chat);
-    else if (asks(client, "POST /api/generate "))
-        begin(client, &generate);
-    else if (asks(client, "POST /v1/chat/completions "))
-        begin(client, &completion);
-    else
-        give(client, asks(client, "GET / ") ? running : asks(client, "GET /api/version ") ? version
-                     : asks(client, "GET /api/tags ") ? tags : asks(client, "GET /api/ps ") ? ps : not_found);
+    byte = client->in[size];
+    client->in[size] = 0;
+    answer(client, body);
+    client->in[size] = byte;
     memmove(client->in, client->in + size, client->have -= size);
     return 1;
 }

@@ -1,9 +1,12 @@
 """The bench (bench/measure): every case gives a figure, what is missing is named, nothing is left running."""
 
+import http.client
 import json
 import os
+import re
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +14,13 @@ from typing import Any
 
 import pytest
 
+from bench import processes
 from bench.cases import all_cases
-from bench.processes import found
+from bench.processes import compile_c, cores, found, free_port
+from bench.programs import POLICY
 from bench.readings import Read, summary
+from gollamas.config import options
+from gollamas.fleet import facts
 from tests.meta.documents import ROOT
 from tests.meta.running import started
 
@@ -26,6 +33,12 @@ PROXY = (
     f"{sys.prefix}/bin/gollamas --listen 127.0.0.1:{{port}} --proxy llama3.2=http://127.0.0.1:{{upstream}} "
     "--alias gpt-4o=llama3.2 --admin off --level {level}"
 )
+# A shell that leaves out what is put behind the command: a proxy that takes no policy.
+WITHOUT_POLICY = f"sh -c {shlex.quote('exec ' + PROXY)} sh"
+TAKES_POLICY = not set(shlex.split(POLICY)) & set(getattr(options, "LATER_FLAGS", ()))
+WEIGHTS = "dde5aa3fc5ffc17176b5e8bdc82f587b24b2678c6c66101bf7da77af9f7ccdff"
+NAMES = [case.name for case in all_cases(0).values() if not case.has_policy]
+OF_A_POLICY = [case.name for case in all_cases(0).values() if case.has_policy]
 QUICK = ["--rounds", "1", "--seconds", "0.2", "--streams", "50", "--load", "own"]
 
 
@@ -35,9 +48,9 @@ def measure(*words: str, path: str = os.environ["PATH"]) -> subprocess.Completed
     )
 
 
-def figures(*words: str, path: str = os.environ["PATH"]) -> tuple[dict[str, Any], str]:
+def figures(*words: str, path: str = os.environ["PATH"], command: str = PROXY) -> tuple[dict[str, Any], str]:
     """Measure our own proxy; give the cases and what was said beside them."""
-    done = measure(*QUICK, "--json", "--path-alias", *words, "--", *shlex.split(PROXY), path=path)
+    done = measure(*QUICK, "--json", "--path-alias", *words, "--", *shlex.split(command), path=path)
     assert done.returncode == 0, done.stderr
     cases: dict[str, Any] = json.loads(done.stdout)
     return cases, done.stderr
@@ -50,11 +63,13 @@ def without_haproxy(folder: Path) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("names", [list(all_cases(0))[:5], list(all_cases(0))[5:]], ids=["first", "rest"])
+@pytest.mark.parametrize("names", [NAMES[:5], NAMES[5:], OF_A_POLICY], ids=["first", "second", "policy"])
 def test_every_case_gives_a_figure(names: list[str], tmp_path: Path) -> None:
     """The proxy alone, where HAProxy is not installed: no ratio, and it is said what gives one."""
+    if names == OF_A_POLICY and not TAKES_POLICY:
+        pytest.skip("this proxy takes no policy")
     chosen = [word for name in names for word in ("--only", name)]
-    cases, said = figures(*chosen, path=without_haproxy(tmp_path))
+    cases, said = figures(*chosen, "--policy", POLICY, path=without_haproxy(tmp_path))
     assert list(cases) == names
     for name, case in cases.items():
         assert case["proxy"] > 0, name
@@ -72,6 +87,54 @@ def test_haproxy_gives_a_ratio() -> None:
     assert case["ratio"] == pytest.approx(case["proxy"] / case["haproxy"])
     assert case["proxy_rate"] > 100
     assert "broke off" not in said
+
+
+def test_a_variant_that_nobody_asks_for_is_no_figure() -> None:
+    """Native requests have no need of one; the name in others would be what it is anyway."""
+    cases, _ = figures("--policy", "x", "--only", "policy-request", command=WITHOUT_POLICY)
+    assert cases["policy-request"]["proxy"] > 0
+    words = ["--policy", "x", "--only", "policy-sse", "--", *shlex.split(WITHOUT_POLICY)]
+    done = measure(*QUICK, *words)
+    assert done.returncode == 2
+    assert "policy-sse: the proxy asked for no variant" in done.stderr
+
+
+def test_the_stand_in_server_lists_what_it_made(tmp_path: Path) -> None:
+    """And speaks by that name, until it is deleted; loads and descriptions are whole answers."""
+    compile_c(tmp_path)
+    port, variant = free_port(), "gollamas/llama3.2-1a2b:ctx4096"
+    command = [str(tmp_path / "standin"), str(port), "3", "0", str(tmp_path / "counts")]
+
+    def ask(path: str, method: str = "POST", **body: Any) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        said = answer.read().decode()
+        connection.close()
+        assert answer.status == 200, said
+        return said
+
+    def listed() -> list[str]:
+        return [entry["name"] for entry in json.loads(ask("/api/tags", "GET"))["models"]]
+
+    with processes.running(command, cores()[1], tmp_path / "log") as server:
+        server.wait_listening(port)
+        assert listed() == ["llama3.2:latest"]
+        created = ask(
+            "/api/create", model=variant, **{"from": "llama3.2:latest"}, parameters={"num_ctx": 4096}
+        )
+        assert json.loads(created) == {"status": "success"}
+        assert listed() == ["llama3.2:latest", variant]
+        for name in (variant, "llama3.2"):
+            said = ask("/v1/chat/completions", model=name, messages=[], stream=True)
+            assert set(re.findall(r'"model":"([^"]*)"', said)) == {name}
+        loaded = ask("/api/generate", model="llama3.2", options={"num_ctx": 4096}, keep_alive=-1)
+        assert json.loads(loaded)["done_reason"] == "load"
+        assert facts.read(ask("/api/show", model="llama3.2").encode()) == (f"sha256-{WEIGHTS}", False)
+        ask("/api/delete", "DELETE", model=variant)
+        assert listed() == ["llama3.2:latest"]
+        counts = struct.unpack("QQQQ", (tmp_path / "counts").read_bytes()[:32])
+    assert counts == (2, 8, 0, 1)
 
 
 def test_ratios_are_compared_round_by_round() -> None:
@@ -96,6 +159,7 @@ def test_an_error_is_no_figure() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--only", "policy-sse", "--", "proxy", "{port}"], "this command has no policy-sse"),
         (["--only", "log", "--", "proxy", "{port}"], "this command has no log"),
         (["--only", "embed", "--", "no-such-proxy", "{port}"], "no-such-proxy: "),
         (["--only", "embed", "--", "true", "{port}"], "does not listen on port"),

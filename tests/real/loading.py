@@ -1,7 +1,7 @@
 """Loads as answers tell them, of real servers and simulated ones.
 
 Loads are told by `load_duration`, against the quickest one of a model that was not loaded: nobody else may
-load anything on the real server meanwhile. Names that are made here begin with `gt-`.
+load anything on the real server meanwhile. Names that are made here begin with `gt-` or `gollamas/zz-`.
 """
 
 import os
@@ -14,7 +14,9 @@ from tests.real.fleet import Place
 SURE = 0.6  # of the quickest load: what took longer was one, and on a busy machine nothing else takes so long
 LOAD_SECONDS = 0.4  # of the simulated server
 TOKENS_PER_SECOND = 10.0
-NAMES = ("gt-copy:latest", "gt-variant:latest")
+VARIANT = "gollamas/zz-smol-1a2b:ctx2048"
+EMBED_VARIANT = "gollamas/zz-minilm-3c4d:ctx256"
+NAMES = ("gt-copy:latest", "gt-variant:latest", VARIANT, EMBED_VARIANT)
 
 
 STARTED = re.compile(rb'msg="starting (?:runner|llama-server)"')

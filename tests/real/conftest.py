@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients.programs import SimulatedFleet, proxy
 from tests.real.fleet import Place, RealFleet, find_fleet
-from tests.real.loading import LOAD_SECONDS, NAMES, TOKENS_PER_SECOND, load_of, say, vector
+from tests.real.loading import LOAD_SECONDS, NAMES, TOKENS_PER_SECOND, load_of, say, variants, vector
 from tests.real.stand_in import stand_in
 
 HERE = Path(__file__).parent
@@ -48,14 +48,15 @@ def simulated(fleet: RealFleet) -> Iterator[Place]:
 
 @pytest.fixture(params=["real", "simulated"])
 def place(request: pytest.FixtureRequest, fleet: RealFleet, simulated: Place) -> Iterator[Place]:
-    """Give either server, with nothing loaded; take away what a test made."""
+    """Give either server, with nothing loaded; take away what a test made, variants of the proxy too."""
     found = fleet.first if request.param == "real" else simulated
+    before = variants(found)
     for name in (fleet.chat, fleet.embed):
         found.unload(name)
     yield found
     for name in (fleet.chat, fleet.embed):
         found.unload(name)
-    for name in NAMES:
+    for name in (*NAMES, *variants(found) - before):
         found.ask("DELETE", "/api/delete", {"model": name})
 
 
@@ -77,3 +78,12 @@ def cold(fleet: RealFleet, place: Place, quickest: dict[tuple[str, str], float])
                 place.unload(name)
             quickest[place.url, name] = min(took)
     return {name: quickest[place.url, name] for name in asked}
+
+
+@pytest.fixture
+def words(fleet: RealFleet, place: Place, cold: dict[str, float]) -> list[str]:
+    """Give what puts the program in front of that server alone, which has nothing loaded any more."""
+    assert cold, "the quickest loads are measured before the program looks at the server"
+    models = [word for name in (fleet.chat, fleet.embed) for word in ("--proxy", f"{name}=real")]
+    ports = ["--listen", "127.0.0.1:0", "--admin", "off", "--probe-interval", "200ms"]
+    return [*ports, "--connection", f"real={place.url}", *models]

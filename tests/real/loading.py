@@ -16,7 +16,7 @@ LOAD_SECONDS = 0.4  # of the simulated server
 TOKENS_PER_SECOND = 10.0
 VARIANT = "gollamas/zz-smol-1a2b:ctx2048"
 EMBED_VARIANT = "gollamas/zz-minilm-3c4d:ctx256"
-NAMES = ("gt-copy:latest", "gt-variant:latest", VARIANT, EMBED_VARIANT)
+NAMES = ("gt-copy:latest", "gt-variant:latest")
 
 
 STARTED = re.compile(rb'msg="starting (?:runner|llama-server)"')
@@ -32,6 +32,12 @@ def make(place: Place, name: str, source: str, **parameters: Any) -> None:
     """Make a model from another one, over the same weights."""
     body = {"model": name, "from": source, "stream": False}
     place.json("POST", "/api/create", {**body, "parameters": parameters} if parameters else body)
+
+
+def variants(place: Place) -> set[str]:
+    """Give the names of the variants that are there."""
+    names = {entry["name"] for entry in place.json("GET", "/api/tags")["models"]}
+    return {name for name in names if name.startswith("gollamas/")}
 
 
 def load_of(place: Place, path: str, body: dict[str, Any]) -> float:

@@ -39,15 +39,6 @@ class Loading:
 
 
 @pytest.fixture
-def words(fleet: RealFleet, place: Place, cold: dict[str, float]) -> list[str]:
-    """Give what puts the program in front of that server alone, which has nothing loaded any more."""
-    assert cold, "the quickest loads are measured before the program looks at the server"
-    models = [word for name in (fleet.chat, fleet.embed) for word in ("--proxy", f"{name}=real")]
-    ports = ["--listen", "127.0.0.1:0", "--admin", "off", "--probe-interval", "200ms"]
-    return [*ports, "--connection", f"real={place.url}", *models]
-
-
-@pytest.fixture
 def proxied(words: list[str]) -> Iterator[Loading]:
     """Run the program in front of that server alone."""
     with started(*words) as program:

@@ -90,16 +90,21 @@ def _streamed(body: dict[str, Any], *, is_streamed: bool) -> dict[str, Any]:
 
 
 async def mix(
-    address: tuple[str, int], asked: Sequence[Asked], loads: Callable[[], int], *, within: float
+    address: tuple[str, int],
+    asked: Sequence[Asked],
+    loads: Callable[[], int],
+    *,
+    within: float,
+    clients: int = CLIENTS,
 ) -> Mixed:
-    """Have four clients ask, each the next of its own when it has its answer; give the answers in order.
+    """Have clients ask, each the next of its own when it has its answer; give the answers, client by client.
 
     `loads` counts those of the server, before and after. Raises TimeoutError after `within` seconds.
     """
     before = loads()
     async with asyncio.timeout(within), asyncio.TaskGroup() as tasks:
-        clients = [tasks.create_task(_ask(address, asked[first::CLIENTS])) for first in range(CLIENTS)]
-    answered = [one for client in clients for one in client.result()]
+        asking = [tasks.create_task(_ask(address, asked[first::clients])) for first in range(clients)]
+    answered = [one for client in asking for one in client.result()]
     return Mixed(answered, loads() - before)
 
 

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from gollamas.names import key_of
+from gollamas.simulate.clock import WallClock
 from gollamas.simulate.server import SimulatedOllama
 from gollamas.simulate.serving import Served, serving
-from gollamas.simulate.settings import VERSIONS, Settings
+from gollamas.simulate.settings import VERSIONS
 from tests.mixture import CLIENTS, Asked, Mixed, mix, mixture
 from tests.sockets.proxying import a_config, running, runs
 from tests.sockets.raw import RawServer
+from tests.unit.simulate.running import fast
 
 CHAT, EMBEDDER = "smol", "minilm"
 REQUESTS = 200
@@ -30,15 +32,7 @@ POLICIES: dict[str, dict[str, Any]] = {
 @asynccontextmanager
 async def served(version: str) -> AsyncIterator[tuple[SimulatedOllama, Served]]:
     """Serve as a server whose work takes no time."""
-    server = SimulatedOllama(
-        Settings(
-            version=version,
-            models=(CHAT, EMBEDDER),
-            load_seconds=0.0,
-            tokens_per_second=0.0,
-            prompt_tokens_per_second=0.0,
-        )
-    )
+    server = fast(WallClock(), version=version, models=(CHAT, EMBEDDER))
     async with serving(server) as place:
         yield server, place
 

@@ -17,12 +17,24 @@ from setuptools.errors import CCompilerError
 
 # By layer. What is left out is not asked for every request, or is a base of classes that stay Python.
 COMPILED = {
-    "api": ("gate", "inference", "outbound", "routes"),
+    "api": ("gate", "inference", "outbound", "routes", "splice"),
     "events": ("ended",),
-    "fleet": ("admit", "attempts", "choose", "instances", "routing", "runner_options", "view"),
+    "fleet": (
+        "admit",
+        "attempts",
+        "choose",
+        "instances",
+        "keep",
+        "policy",
+        "routing",
+        "runner_options",
+        "server_view",
+        "variants",
+        "view",
+    ),
     "net": ("downstream", "pool", "rounds", "states", "upstream"),
     "observe": ("accesslog", "gathered", "metrics", "observers", "safe", "textlines"),
-    "proxy": ("exchange", "relay", "sending", "service", "turn"),
+    "proxy": ("effects", "exchange", "relay", "sending", "service", "turn"),
     "wire": (
         "body",
         "fields",

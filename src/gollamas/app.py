@@ -17,13 +17,18 @@ from gollamas.admin.permission import Permission
 from gollamas.admin.service import MAX_BODY_BYTES, Admin, Changes, Reads, refuse
 from gollamas.api.gate import Gate
 from gollamas.api.outbound import Target
+from gollamas.background.duty import Duty
 from gollamas.background.loads import Loads
 from gollamas.background.prober import Prober
+from gollamas.background.touches import Touches
+from gollamas.background.variants import VariantMaker
 from gollamas.config.model import Address, Config, Expose
 from gollamas.events import Crashed, Draining, Event, Started, Stopped, Warned
-from gollamas.fleet.admit import Admission
+from gollamas.fleet.admit import Admission, Lease
 from gollamas.fleet.judging import PS, TAGS
+from gollamas.fleet.reloads import Reloads
 from gollamas.fleet.routing import Routing
+from gollamas.fleet.runner_options import PLAIN
 from gollamas.fleet.view import View
 from gollamas.net.ask import Ask
 from gollamas.net.crowd import Crowd
@@ -35,7 +40,6 @@ from gollamas.observe.gauges import Gauges
 from gollamas.observe.metrics import Metrics
 from gollamas.observe.observers import Observers
 from gollamas.observe.state import Moment, OpenRequest, StatePage, UnderWay
-from gollamas.observe.variants import Pruned
 from gollamas.proxy.inflight import open_requests
 from gollamas.proxy.own import Listings
 from gollamas.proxy.service import Proxy
@@ -84,14 +88,17 @@ class App:
             interval=config.probe_interval,
             sleep=self._timers.sleep,
         )
+        self._reloads = Reloads(self._emit)
+        duty = Duty(self.view, self._ask, self._tasks, self._emit)
         self._loads = Loads(
-            self.view,
-            self._ask,
-            self._tasks,
-            self._emit,
+            duty,
+            reloads=self._reloads,
             changed=self._prober.ask_soon,
             timeout=lambda: self._config.load_timeout,
         )
+        self._touches = Touches(duty, changed=self._prober.ask_soon)
+        self._variants = VariantMaker(duty, changed=self._prober.ask_soon, policies=lambda: self._policies)
+        self._prober.on_listed = self._variants.listed
         self._state = StatePage(
             __version__,
             self.view,
@@ -135,7 +142,11 @@ class App:
             changed=self._prober.ask_soon,
             load=self._loads.load,
             release=self._loads.release,
-            unload=self._loads.unload,
+            unload=self._touches.unload,
+            make_variant=self._variants.make,
+            keep=self._touches.keep,
+            reloaded=self._note_reload,
+            unix=time.time,
         )
         listings = Listings(
             tags=lambda: self._prober.fresh(*_TAGS_NEED[self._config.expose]),
@@ -149,8 +160,8 @@ class App:
         await self._listener.start(sockets)
         if admin_sockets:
             admin = Admin(
-                Reads(self._exposition.page, self._state.parts, self._why_not_ready, lambda: ()),
-                Changes(prune=_nothing_to_prune),
+                Reads(self._exposition.page, self._state.parts, self._why_not_ready, self._variants.states),
+                Changes(prune=self._variants.prune),
                 self._admin_gate(admin_sockets).why_not_host,
                 Permission(config.admin_token, is_loopback=is_loopback(admin_sockets)),
             )
@@ -216,9 +227,11 @@ class App:
     def _snapshot(self, config: Config) -> Snapshot:
         shows = config.server_header
         servers = config.servers.values()
+        routing = Routing(config)
+        self._policies = routing.policies
         return Snapshot(
             config=config,
-            routing=Routing(config),
+            routing=routing,
             targets={
                 server.id: Target(server, _server_line(server.id) if shows else b"") for server in servers
             },
@@ -314,6 +327,13 @@ class App:
     def _moment(self) -> Moment:
         return Moment(self._clock(), time.time())
 
+    def _note_reload(self, lease: Lease) -> None:
+        """Tell of a model that a server loaded anew by itself, for a request."""
+        server = self.view.servers.get(lease.server)
+        entry = None if server is None else server.installed.get(lease.key)
+        name = lease.key if entry is None else entry.name
+        self._reloads.noted(lease.server, name, None, lease.wanted or PLAIN, self._clock())
+
     def _count_connections(self) -> int:
         """How many descriptors are connections, of clients, operators, requests and probes."""
         count = len(self._pool.open) + len(self._ask.pool.open)
@@ -335,10 +355,6 @@ class App:
         if self.view.any_up:
             return None
         return "no Ollama server is up"
-
-
-async def _nothing_to_prune() -> Pruned:
-    return Pruned(removed=(), failed=())
 
 
 def _server_line(server_id: str) -> bytes:

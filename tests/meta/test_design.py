@@ -17,6 +17,7 @@ _WALKS: Final = (
     "A piece of an answer, back to the client",
     "A retry",
     "A load",
+    "A policy",
     "A configuration",
     "An event",
 )
@@ -109,8 +110,8 @@ def _imported(file: str) -> dict[str, str]:
     }
 
 
-def test_the_page_has_five_walks() -> None:
-    """A body, a piece, a retry, a configuration and an event are followed, in this order."""
+def test_the_page_has_its_walks() -> None:
+    """What goes through the code is followed, in this order."""
     assert tuple(walks_of(text_of(_PAGE))) == _WALKS
 
 

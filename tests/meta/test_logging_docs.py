@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gollamas.events.ended import End
-from gollamas.fleet.view import ServerView
+from gollamas.fleet.server_view import ServerView
 from tests.meta.documents import text_of
 from tests.unit.fleet.fleets import server
 

@@ -81,7 +81,6 @@ async def asked_of_the_proxy(server: SimulatedOllama, asked: list[Asked], client
             return await mix(address, asked, lambda: len(server.loads), within=WITHIN, clients=clients)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="num_ctx is not enforced")
 @pytest.mark.timeout(120)
 @given(
     asked=st.lists(ANY, min_size=1, max_size=12),

@@ -343,6 +343,10 @@ class Main:
             "load": breaks_at_once,
             "release": lambda _: None,
             "unload": lambda *_: None,
+            "make_variant": breaks_later,
+            "keep": lambda *_: None,
+            "reloaded": lambda _: None,
+            "unix": self._now,
         }
         known = [server for server in config.servers.values() if server.id != case.unknown]
         self.proxy = Proxy(

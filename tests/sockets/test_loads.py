@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gollamas.background.duty import Duty
 from gollamas.background.loads import Loads
 from gollamas.background.prober import Tasks
 from gollamas.config.model import Address, Server
@@ -26,6 +27,7 @@ from gollamas.events import (
 from gollamas.fleet.admit import Lease
 from gollamas.fleet.judging import ProbeReply
 from gollamas.fleet.loading import Waiter
+from gollamas.fleet.reloads import Reloads
 from gollamas.fleet.routing import Found
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions
 from gollamas.names import key_of
@@ -116,6 +118,11 @@ def noting(loader: Loader) -> Callable[[Message, Peer], Any]:
         await peer.send(answer())
 
     return handler
+
+
+def loads_with(duty: Duty) -> Loads:
+    """Make loads that nobody looks at anew."""
+    return Loads(duty, reloads=Reloads(duty.emit), changed=lambda _: None, timeout=lambda: 5.0)
 
 
 def loads_of(proxy: Running) -> list[LoadEnded]:
@@ -266,7 +273,7 @@ async def test_who_comes_when_a_load_in_line_has_just_been_given_up_gets_one_ane
     async with has_listed() as (server, proxy):
         app, events, late = proxy.app, proxy.events, list[Waiter]()
         tasks = Hooked(app._tasks)
-        loads = Loads(app.view, app._ask, tasks, events.append, changed=lambda _: None, timeout=lambda: 5.0)
+        loads = loads_with(Duty(app.view, app._ask, tasks, events.append))
         one = app.view.servers["one"]
         lease = Lease(one, "", next(iter(one.installed)))
 
@@ -305,9 +312,7 @@ async def test_where_nobody_can_ask_what_a_model_is_no_load_follows(error: Excep
 
     async with has_listed() as (_, proxy):
         one, events = proxy.app.view.servers["one"], list[Event]()
-        loads = Loads(
-            proxy.app.view, ask, proxy.app._tasks, events.append, changed=lambda _: None, timeout=lambda: 5.0
-        )
+        loads = loads_with(Duty(proxy.app.view, ask, proxy.app._tasks, events.append))
         lease = Lease(one, "", next(iter(one.installed)))
         waiter = loads.load(lease, PLAIN, LoadCause.COLD, "", False)
         await until(lambda: waiter.has_ended)
@@ -722,7 +727,7 @@ async def test_an_unload_takes_no_load_from_those_who_wait_for_it() -> None:
     async with opened(*servers), in_front_of(*servers) as proxy:
         (waits,) = await sent(proxy, asks())
         await loader.came.get()
-        proxy.app._loads.unload(Found(key_of(MODEL) or "", MODEL, ("one", "two")), "two")
+        proxy.app._touches.unload(Found(key_of(MODEL) or "", MODEL, ("one", "two")), "two")
         loader.go()
         assert (await waits.answer()).status == 200
         assert [json.loads(load.body).get("keep_alive") for load in servers[0].loads] == [None]

@@ -83,7 +83,6 @@ async def test_without_a_policy_a_mixture_reloads_for_ever(version: str) -> None
     assert found.reloads > MANY
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="num_ctx is not enforced")
 @pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]])
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 @runs

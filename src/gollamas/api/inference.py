@@ -15,7 +15,9 @@ from gollamas.api import form as forms
 from gollamas.api.dialects import Dialect
 from gollamas.api.form import Form
 from gollamas.api.routes import Kind, Route, media_type, parameter
+from gollamas.api.splice import spliced
 from gollamas.errors import BadRequest, BodyTooLarge, ModelNotFound, ProxyError
+from gollamas.fleet.policy import Asked, Fill
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions, runner_options
 from gollamas.wire import body as bodies
 from gollamas.wire.body import BadBody, Members, Pieces
@@ -83,7 +85,7 @@ class NamedModel:
         self.unloads = (
             members is not None
             and "keep_alive" in members
-            and route.takes_options  # where it is read, `keep_alive` is, too
+            and route.takes_keep_alive
             and _is_zero(members["keep_alive"])
         )
 
@@ -97,6 +99,30 @@ class NamedModel:
         raw = bytes(memoryview(members[key])[:5])
         return self.route.streams if raw == b"null" else raw == b"true"
 
+    def asked(self, options: RunnerOptions | None) -> Asked:
+        """What a policy is asked about the request. In: the runner options that it is to be loaded with.
+
+        Raises BadRequest for more options than a policy is put among.
+        """
+        members, route = self.members, self.route
+        spelt = bodies.find(members, "options") if members is not None and route.takes_options else None
+        if members is not None and spelt is not None and bodies.has_too_many(bytes(members[spelt])):
+            raise BadRequest(f"the options have more than {bodies.MAX_MEMBERS} members")
+        takes_keep_alive = route.takes_keep_alive and members is not None
+        key = bodies.find(members, "keep_alive") if takes_keep_alive and members is not None else None
+        asked = Asked(
+            options,
+            takes_options=route.takes_options,
+            takes_keep_alive=takes_keep_alive,
+            has_keep_alive=key is not None and members is not None and bytes(members[key]) != b"null",
+        )
+        if options is None and members is not None and route.takes_options and not self.only_unloads:
+            is_plain = bodies.is_plain(members)
+            asked.beside_num_ctx = runner_options(
+                members, is_plain=is_plain, takes_shift=route.takes_shift, ignores_num_ctx=True
+            )
+        return asked
+
     def let_go(self) -> None:
         """Free the body."""
         self.members = self.form = None
@@ -105,10 +131,11 @@ class NamedModel:
     def only_unloads(self) -> bool:
         """Whether its model is only to leave the memory: nothing runs for such a request."""
         members = self.members
-        if not self.unloads or members is None:
+        if not self.unloads or members is None or not self.route.unloaded:
             return False
-        for key in ("prompt", "messages", "input"):
-            value = members.get(key)
+        for name in ("prompt", "messages", "input"):
+            key = bodies.find(members, name)
+            value = None if key is None else members[key]
             if value is not None and _EMPTY.fullmatch(memoryview(value)) is None:
                 return False
         return True
@@ -153,6 +180,8 @@ def read(route: Route, head: Head, body: Body) -> NamedModel:
     named = NamedModel(route, name, "model", members) if name else _find_name(route, members)
     if is_large:
         named.is_large = True
+    if not is_plain and route.takes_keep_alive and (spelt := bodies.find(members, "keep_alive")):
+        named.unloads = _is_zero(members[spelt])
     if route.takes_options:
         named.runner_options = runner_options(members, is_plain=is_plain, takes_shift=route.takes_shift)
     return named
@@ -277,25 +306,28 @@ def _read_form(route: Route, head: Head, body: Body) -> NamedModel:
     return named
 
 
-def prepare(named: NamedModel, model: str) -> bytes:
-    """The body for one attempt, with `model` as the name; empty where the name is in the path."""
+def prepare(named: NamedModel, model: str, fill: Fill | None = None) -> bytes:
+    """The body for one attempt, with `model` as the name; empty where the name is in the path.
+
+    `fill` is what a policy puts into it.
+    """
     members = named.members
     if members is not None:
-        return bodies.encode(_renamed(members, named, model))
+        return bodies.encode(_changed(members, named, model, fill))
     if named.form is not None:
         return b"".join(named.form.with_value(model))
     return b""
 
 
-def prepare_in_pieces(named: NamedModel, model: str) -> Pieces:
+def prepare_in_pieces(named: NamedModel, model: str, fill: Fill | None = None) -> Pieces:
     """As `prepare`, for a body that is large: what it holds is not copied."""
     members = named.members
     if members is not None:
-        return bodies.in_pieces(_renamed(members, named, model))
+        return bodies.in_pieces(_changed(members, named, model, fill))
     return named.form.with_value(model) if named.form is not None else []
 
 
-def _renamed(members: Members, named: NamedModel, model: str) -> Members:
-    if model == named.name:
-        return members
-    return {**members, named.key: bodies.raw_text(model)}
+def _changed(members: Members, named: NamedModel, model: str, fill: Fill | None) -> Members:
+    if model != named.name:
+        members = {**members, named.key: bodies.raw_text(model)}
+    return members if fill is None else spliced(members, named.route, fill)

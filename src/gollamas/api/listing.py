@@ -16,7 +16,8 @@ from gollamas.config.model import Alias, Config, Expose
 from gollamas.errors import NoServerLeft
 from gollamas.fleet import version as versions
 from gollamas.fleet.entries import Entry
-from gollamas.fleet.view import ServerView, View
+from gollamas.fleet.server_view import ServerView
+from gollamas.fleet.view import View
 from gollamas.wire.message import Answer
 
 NATIVE_JSON: Final = b"application/json; charset=utf-8"

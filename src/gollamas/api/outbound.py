@@ -12,6 +12,7 @@ from gollamas.api.inference import NamedModel
 from gollamas.api.routes import Kind, Route
 from gollamas.config.model import Server
 from gollamas.errors import LoopDetected
+from gollamas.fleet.policy import Fill
 from gollamas.wire import head as heads
 from gollamas.wire.body import Pieces
 from gollamas.wire.message import Head
@@ -88,16 +89,18 @@ def _start_with_name(
     return target.start_with(head.method, path), b"Content-Length: %d\r\n\r\n" % length
 
 
-def make(named: NamedModel, head: Head, target: Target, model: str, lines: bytes) -> tuple[bytes, bytes]:
-    """The head and the body for one attempt."""
-    body = inference.prepare(named, model)
+def make(
+    named: NamedModel, head: Head, target: Target, model: str, lines: bytes, fill: Fill | None = None
+) -> tuple[bytes, bytes]:
+    """The head and the body for one attempt; `fill` is what a policy puts into the body."""
+    body = inference.prepare(named, model, fill)
     return head_of(named, head, target, model, len(body), lines), body
 
 
 def make_in_pieces(
-    named: NamedModel, head: Head, target: Target, model: str, lines: bytes
+    named: NamedModel, head: Head, target: Target, model: str, lines: bytes, fill: Fill | None = None
 ) -> tuple[bytes, Pieces]:
     """As `make`, for a large body, which is not copied."""
-    pieces = inference.prepare_in_pieces(named, model)
+    pieces = inference.prepare_in_pieces(named, model, fill)
     length = sum([len(piece) for piece in pieces])
     return head_of(named, head, target, model, length, lines), pieces

@@ -11,7 +11,8 @@ from typing import Final
 
 from gollamas import names
 from gollamas.config.model import Config, Expose
-from gollamas.fleet.view import ServerView, View
+from gollamas.fleet.server_view import ServerView
+from gollamas.fleet.view import View
 
 _NOT_SERVED: Final = "gollamas does not serve /api/pull yet"
 _SAFE: Final = re.compile(r"[A-Za-z0-9_.:/\-]+", re.ASCII)  # what names are made of, and no shell minds

@@ -58,14 +58,14 @@ class Route:
     embeds: bool = False  # by a request that a model that only embeds can serve
     takes_options: bool = False  # `options` says with what it is loaded
     takes_shift: bool = False  # so does `shift`
+    takes_keep_alive: bool = False  # `keep_alive` says how long it stays
+    unloaded: bytes = b""  # the answer to a request that only unloads: `model` in JSON, `at` a time
     own_types: frozenset[bytes] = frozenset()  # media types of Ollama's answers, where it infers
     telling: Telling | None = None  # how its answers tell their counts
     whole: Shape | None = None  # how an answer in one body carries the model's name
     streamed: Shape | None = None  # how one in lines or events does, where that differs
     names_only_to: bytes = b""  # clients whose answers carry it, by the start of their User-Agent
-    answers_anything: bool = (
-        False  # bytes of any kind: an answer carries the name only where its type says JSON
-    )
+    answers_anything: bool = False  # bytes of any kind, which carry the name only where their type says JSON
 
     # Derived, since every request asks.
     allowed: tuple[bytes, ...] = field(init=False)  # HOT: a tuple, for none of them is hashed
@@ -97,6 +97,7 @@ class Route:
 _JSON: Final = frozenset((b"application/json",))
 _JSON_OR_LINES: Final = _JSON | {b"application/x-ndjson"}
 _JSON_OR_EVENTS: Final = _JSON | {b"text/event-stream"}
+_UNLOADED: Final = b'{"model":%%(model)b,"created_at":"%%(at)b",%b,"done":true,"done_reason":"unload"}'
 
 # fmt: off
 ROUTES: Final = (
@@ -108,6 +109,8 @@ ROUTES: Final = (
         lacks_model_is_404=True,
         loads=True,
         takes_options=True,
+        takes_keep_alive=True,
+        unloaded=_UNLOADED % b'"response":""',
         takes_shift=True,
         own_types=_JSON_OR_LINES,
         telling=Telling.NATIVE,
@@ -121,6 +124,8 @@ ROUTES: Final = (
         go_type=".ChatRequest",
         loads=True,
         takes_options=True,
+        takes_keep_alive=True,
+        unloaded=_UNLOADED % b'"message":{"role":"assistant","content":""}',
         takes_shift=True,
         own_types=_JSON_OR_LINES,
         telling=Telling.NATIVE,
@@ -137,6 +142,8 @@ ROUTES: Final = (
         loads=True,
         embeds=True,
         takes_options=True,
+        takes_keep_alive=True,
+        unloaded=b'{"model":%(model)b,"embeddings":[]}',
         own_types=_JSON,
         telling=Telling.NATIVE,
         whole=Shape.WHOLE,
@@ -151,6 +158,8 @@ ROUTES: Final = (
         loads=True,
         embeds=True,
         takes_options=True,
+        takes_keep_alive=True,
+        unloaded=b'{"embedding":[]}',
         own_types=_JSON,
     ),
     Route(
@@ -247,6 +256,7 @@ ROUTES: Final = (
         dialect=Dialect.OPENAI,
         takes_zstd=True,
         loads=True,
+        takes_keep_alive=True,
         answers_anything=True,
     ),
     Route(

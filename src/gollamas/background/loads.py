@@ -5,58 +5,46 @@ Owns the requests, and what their answers mean; which goes out when says `fleet/
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from gollamas.background.prober import ASK_TIMEOUT, Asker, Tasks
+from gollamas.background.duty import Duty
+from gollamas.background.empty_request import EmptyRequest, ask_empty
+from gollamas.background.prober import ASK_TIMEOUT
 from gollamas.config.model import Server
 from gollamas.errors import LoadFailed, ProxyError, ServerBroke, ServerRefused, ServerTooSlow, ShuttingDown
-from gollamas.events import Crashed, Emit, LoadCause, LoadEnd, LoadEnded, Warned
+from gollamas.events import Crashed, LoadCause, LoadEnd, LoadEnded
 from gollamas.fleet import facts
 from gollamas.fleet.admit import Lease
 from gollamas.fleet.instances import Memory
-from gollamas.fleet.judging import ProbeReply
 from gollamas.fleet.load_requests import (
-    EMBED,
-    GENERATE,
     SHOW,
     failure,
     is_well,
-    load_body,
     show_body,
-    unload_body,
 )
 from gollamas.fleet.loading import Loading, ModelLoad, Waiter
-from gollamas.fleet.routing import Found
+from gollamas.fleet.reloads import Reloads
 from gollamas.fleet.runner_options import RunnerOptions
-from gollamas.fleet.view import View
 from gollamas.observe.state import OpenLoad
 
 _ARRIVAL: Final = 0.02  # seconds; by then a server has read what was sent before a load
-_UNLOAD_TIMEOUT: Final = 5.0  # seconds; it is answered at once
 
 
 class Loads:
-    """Loads models on the servers of a view. Tasks run under `tasks`.
+    """Loads models on the servers of a view.
 
-    In: `changed` has a server's memory looked at anew; `timeout` says how many seconds a load may take.
+    In: `reloads` hears of models that had to leave for a load; `changed` has a server's memory looked at
+    anew; `timeout` says how many seconds a load may take.
     """
 
     def __init__(
-        self,
-        view: View,
-        ask: Asker,
-        tasks: Tasks,
-        emit: Emit,
-        *,
-        changed: Callable[[str], None],
-        timeout: Callable[[], float],
+        self, duty: Duty, *, reloads: Reloads, changed: Callable[[str], None], timeout: Callable[[], float]
     ) -> None:
-        self._view = view
-        self._ask = ask
-        self._tasks = tasks
-        self._emit = emit
+        self._view, self._ask, self._tasks, self._emit = duty
+        self._reloads = reloads
         self._changed = changed
         self._timeout = timeout
         self._loading = Loading()
@@ -84,8 +72,9 @@ class Loads:
         if load is None:
             load = ModelLoad(lease.server, lease.key, entry.name, digest, options, cause)
             load.home, load.embeds, load.asked_at = server, embeds, _now()
+            load.keep_alive = None if lease.plan is None else lease.plan.policy.load_keep_alive
             self._loading.want(load)
-            server.memory.wanted(digest, lease.key)
+            server.memory.wanted(digest, lease.key, options)
             self._begin(load, server.server, server.memory)
         return self._loading.wait(load, request_id)
 
@@ -94,20 +83,6 @@ class Loads:
         load = self._loading.release(waiter)
         if load is not None and self._is_draining:
             self._running[load].cancel()
-
-    def unload(self, found: Found, asked: str) -> None:
-        """Have a model leave the memory of all its servers but the one that its client's request goes to."""
-        for server_id in found.candidates:
-            server = self._view.servers.get(server_id)
-            instance = None if server is None else server.instances.get(found.key)
-            if server is None or server_id == asked or not server.is_up:
-                continue
-            if instance is None or instance.is_loading:  # what others wait for is not there yet
-                continue
-            entry = server.installed.get(found.key)
-            name = found.key if entry is None else entry.name
-            run = self._unload(server.server, server.memory, found.key, name)
-            self._tasks.create_task(run, name=f"unload {server_id} {name}")
 
     # -- what the application calls ------------------------------------------------------------------
 
@@ -140,7 +115,7 @@ class Loads:
                 if not load.waiters:
                     self._loading.give_up(load)  # before it is known that this task has ended
                     return
-            memory.load_began(load.digest, load.key)
+            memory.load_began(load.digest, load.key, load.options)
             outcome.began_at = _now()
             outcome.error = await self._ask_to_load(load, server, memory.facts_of(load.digest))
             outcome.end = LoadEnd.LOADED if outcome.error is None else LoadEnd.FAILED
@@ -182,15 +157,9 @@ class Loads:
         self, load: ModelLoad, server: Server, known: facts.Facts | None
     ) -> ProxyError | None:
         embeds = load.embeds if known is None else known.only_embeds
-        reply = await self._post(load, server, EMBED if embeds else GENERATE)
-        if reply.status == 400 and not embeds:
-            other = await self._post(load, server, EMBED)
-            reply = other if is_well(other) else reply
+        empty = EmptyRequest(load.name, load.options, load.keep_alive, embeds)
+        reply = await ask_empty(self._ask, server, empty, self._timeout())
         return None if is_well(reply) else failure(server.id, reply)
-
-    async def _post(self, load: ModelLoad, server: Server, path: str) -> ProbeReply:
-        body = load_body(path, load.name, load.options)
-        return await self._ask(server, "POST", path, body, timeout=self._timeout())
 
     def _settle(
         self, load: ModelLoad, memory: Memory, outcome: "_LoadOutcome", _task: asyncio.Task[None]
@@ -205,11 +174,8 @@ class Loads:
             memory.not_loaded(load.digest)
         elif end is not LoadEnd.LOADED:
             memory.load_failed(load.digest)
-        elif (
-            self._view.memory_of(load.server_id) is memory  # else it is configured no more
-            and self._view.load_ended(load.server_id, load.digest, load.key, load.options, took)
-        ):
-            end = LoadEnd.SAME
+        elif self._view.memory_of(load.server_id) is memory:  # else it is configured no more
+            end = self._loaded(load, memory, took, now)
         self._loading.ended(load, outcome.error)
         self._changed(load.server_id)
         if outcome.began_at is not None or end is not LoadEnd.STOPPED:
@@ -226,19 +192,14 @@ class Loads:
                 )
             )
 
-    # -- an unload -----------------------------------------------------------------------------------
-
-    async def _unload(self, server: Server, memory: Memory, key: str, name: str) -> None:
-        try:
-            reply = await self._ask(server, "POST", GENERATE, unload_body(name), timeout=_UNLOAD_TIMEOUT)
-            why = "" if is_well(reply) else failure(server.id, reply).text
-        except ProxyError as error:
-            why = error.text
-        if why:
-            self._emit(Warned(f"{name} was to leave the memory of {server.id}, but did not: {why}"))
-        else:
-            memory.unloaded(key)
-        self._changed(server.id)
+    def _loaded(self, load: ModelLoad, memory: Memory, took: float, now: float) -> LoadEnd:
+        """Write down what is there now, and tell of an instance that had to leave for it."""
+        is_same, replaced = self._view.load_ended(load.server_id, load.digest, load.key, load.options, took)
+        if load.keep_alive is not None:
+            memory.gave(load.key, load.keep_alive, time.time())
+        if replaced is not None:
+            self._reloads.noted(load.server_id, load.name, replaced.asked_with, load.options, now)
+        return LoadEnd.SAME if is_same else LoadEnd.LOADED
 
 
 def _now() -> float:

@@ -189,6 +189,7 @@ class Prober:
         self.emit = emit
         self._watches: dict[str, _Watch] = {}
         self._began_at = float("inf")
+        self.on_listed: Callable[[str], object] = _nothing  # hears that a server said what it has installed
         self._misses: dict[str, float] = {}  # key of an unknown name -> until when that is believed
 
     def start(self, server: Server) -> None:
@@ -325,7 +326,8 @@ class Prober:
         if not self._is_current(server):
             return
         if path == TAGS:
-            self.view.listed(server.id, listed)
+            self.view.listed(server.id, listed, asked)
+            self.on_listed(server.id)
         else:
             self.view.ran(server.id, listed, asked)
 
@@ -370,6 +372,10 @@ class Prober:
             if len(self._misses) >= _MISSES_KEPT:
                 self._misses.clear()
         self._misses[key] = now + LOOK_UP_WAIT
+
+
+def _nothing(_: str) -> None:
+    pass
 
 
 def _now() -> float:

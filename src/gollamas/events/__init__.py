@@ -93,6 +93,47 @@ class LoadEnded:
     error: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """A model was loaded anew though it was there, since it was asked for with other runner options."""
+
+    server: str
+    model: str  # the server's own name of it
+    differs: str  # the options that are not the same, "unknown" where nobody told us
+    before: str  # the runner options, "unknown" where somebody else had loaded it
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class VariantMade:
+    """A server made a variant of a model, for requests that can carry no context."""
+
+    server: str
+    model: str
+    num_ctx: int
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class VariantRefused:
+    """A server made none: such requests run the model itself there."""
+
+    server: str
+    model: str
+    num_ctx: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class VariantRemoved:
+    """A variant is on a server no more."""
+
+    server: str
+    model: str | None  # None where it is gone
+    num_ctx: int
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class ServerWentUp:
     """A server answered that was down or not seen yet."""
@@ -208,6 +249,10 @@ Event = (
     RequestEnded
     | AttemptFailed
     | LoadEnded
+    | Reloaded
+    | VariantMade
+    | VariantRefused
+    | VariantRemoved
     | ServerWentUp
     | ServerWentDown
     | DigestsDiffer

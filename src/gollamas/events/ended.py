@@ -36,6 +36,7 @@ class RequestEnded:
     route: str  # path of the route table, "other" for a path that is none
     model: str | None  # as the client wrote it
     model_used: str | None  # as the server was asked
+    num_ctx: int | None  # the context that a policy gave it
     alias: str | None  # the alias that was followed
     server: str | None  # the id of the server that answered, else of the one that was asked last
     status: int | None  # None when the client left before an answer
@@ -60,7 +61,7 @@ class RequestEnded:
         self.method = method
         self.route = route
         self.status = self.tokens_in = self.tokens_cached = self.tokens_out = None
-        self.model = self.model_used = self.alias = self.server = self.why = None
+        self.model = self.model_used = self.num_ctx = self.alias = self.server = self.why = None
         self.wait_s = self.load_s = self.first_byte_s = self.tokens_per_s = None
         self.error = self.path = None
         self.total_s = 0.0

@@ -7,18 +7,24 @@ from collections.abc import Collection
 
 from gollamas.errors import NoServerLeft
 from gollamas.fleet.choose import choose
+from gollamas.fleet.policy import Plan
 from gollamas.fleet.routing import Found
-from gollamas.fleet.view import ServerView, View
+from gollamas.fleet.runner_options import RunnerOptions
+from gollamas.fleet.server_view import ServerView
+from gollamas.fleet.view import View
 
 
 class Lease:
     """The right to use `server` for one attempt. `why` says what decided for it.
 
     `instance` is the model in the server's memory, None where it is not there; `held` is what
-    `Admission.release` takes back, None when that was done.
+    `Admission.release` takes back, None when that was done. `loads` is how many loads the server had seen.
+    What the attempt is to do is set by who decides: `wanted` are the runner options that the model is loaded
+    with, `plan` is what a policy makes of it, `variant` the name that the server is asked for in place of the
+    model's.
     """
 
-    __slots__ = ("held", "instance", "key", "server", "why")
+    __slots__ = ("held", "instance", "key", "loads", "plan", "server", "variant", "wanted", "why")
 
     def __init__(self, held: ServerView, why: str, key: str) -> None:
         self.held: ServerView | None = held
@@ -26,6 +32,10 @@ class Lease:
         self.why = why
         self.key = key
         self.instance = held.instances.get(key)
+        self.loads = held.memory.loads
+        self.wanted: RunnerOptions | None = None
+        self.plan: Plan | None = None
+        self.variant: str | None = None
 
 
 class Admission:

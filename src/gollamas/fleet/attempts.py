@@ -22,6 +22,7 @@ from gollamas.errors import (
 from gollamas.events import Cause, End, LoadCause
 from gollamas.fleet.admit import Admission, Lease
 from gollamas.fleet.choose import choose
+from gollamas.fleet.policy import Asked, Plan
 from gollamas.fleet.routing import Found, Routing, Unknown, cannot_tell
 from gollamas.fleet.runner_options import RunnerOptions
 from gollamas.fleet.view import View
@@ -31,12 +32,13 @@ class Outcome(Enum):
     """How an attempt ended whose answer did not go to the client whole: by the server, or since we go."""
 
     BUSY = Cause.BUSY  # a 503 that is held, since another server may do it
+    VARIANT_GONE = "variant gone"  # a 404 for a variant of ours: it is made again
     UNANSWERED = Cause.UNANSWERED
     BROKE_EARLY = Cause.BROKE_EARLY
     TOO_SLOW = Cause.TOO_SLOW
     BROKE_LATE = Cause.BROKE_LATE  # the client was told
     WENT_SILENT = Cause.WENT_SILENT  # the same
-    SHUT_DOWN = None  # the grace period ended
+    SHUT_DOWN = "shut down"  # the grace period ended
 
 
 class Try:
@@ -58,6 +60,16 @@ class Load:
         self.lease = lease
         self.options = options
         self.cause = cause
+
+
+class MakeVariant:
+    """Have the lease's server make the model's variant with this context; then `Attempts.variant_made`."""
+
+    __slots__ = ("lease", "num_ctx")
+
+    def __init__(self, lease: Lease, num_ctx: int) -> None:
+        self.lease = lease
+        self.num_ctx = num_ctx
 
 
 class AwaitList:
@@ -103,7 +115,8 @@ class Over:
         self.lease = lease
 
 
-Step = Try | Load | AwaitList | LookUp | Fail | PassHeld | Over
+MOVES_ON: Final = (Try, Load, MakeVariant, AwaitList)  # the steps that ask a server for more
+Step = Try | Load | MakeVariant | AwaitList | LookUp | Fail | PassHeld | Over
 
 _SHUTTING_DOWN: Final = "gollamas is shutting down: try again"
 
@@ -116,15 +129,16 @@ class Attempts:
     """Decides the steps of one request for `model`, as its client wrote the name.
 
     `wanted` are its runner options: its model is loaded with them before it is sent. With None it is sent at
-    once, since it loads nothing, or Ollama is to say what is wrong with it.
+    once, since it loads nothing, or Ollama is to say what is wrong with it. `asked` is set where a policy may
+    be asked about it.
     `replays` allows the same question again where a connection ended before a byte of an answer. `found` is
     set from the first attempt on; `lease` is the one that is held now. `has_held` is set by whoever keeps a
     busy server's whole answer.
     """
 
     __slots__ = (
-        "_admission", "_has_awaited_list", "_has_moved_on", "_load_error", "_replays", "_routing", "_tried",
-        "_view", "_wanted", "found", "has_held", "lease", "model",
+        "_admission", "_awaited", "_has_moved_on", "_has_remade", "_load_error", "_made_for",
+        "_replays", "_routing", "_tried", "_view", "_wanted", "asked", "found", "has_held", "lease", "model",
     )  # fmt: skip
 
     def __init__(
@@ -145,8 +159,11 @@ class Attempts:
         self._view = view
         self._admission = admission
         self._wanted = wanted
+        self.asked: Asked | None = None
+        self._made_for: Lease | None = None  # a variant, once: what is not there then, is never there
+        self._has_remade = False  # a variant that had gone from its server
         self._replays = replays
-        self._has_awaited_list = False
+        self._awaited: frozenset[str] = _NOBODY  # servers whose first list was waited for
         self._load_error: ProxyError | None = None  # why the last one that was asked to has not loaded it
         self._tried: frozenset[str] = _NOBODY
         self._has_moved_on = False  # after a fresh connection ended before a byte came
@@ -182,11 +199,11 @@ class Attempts:
 
     def listed(self) -> Step:
         """Go on now that the server has said what it has, or takes too long to."""
-        lease, wanted = self.lease, self._wanted
-        assert lease is not None and wanted is not None  # noqa: S101, PT018 - it was awaited for them
-        server = lease.held
-        lease.instance = None if server is None else server.instances.get(lease.key)
-        return self._after_load(lease, wanted)
+        return self._again()
+
+    def variant_made(self, error: ProxyError | None, now: float) -> Step:
+        """Go on now that the variant is there, or the server has refused to make it; else another server."""
+        return self._again() if error is None else self._not_ready(error, now)
 
     def loaded(self, error: ProxyError | None, now: float) -> Step:
         """Go on now that the load has ended: send the request, or try another server."""
@@ -195,12 +212,10 @@ class Attempts:
         if error is None or (is_missing(error) and not self.is_another_left()):
             server = lease.held
             lease.instance = None if server is None else server.instances.get(lease.key)
+            if error is not None:
+                lease.variant = None  # of what has gone; the model's own answer says so
             return Try(lease)
-        if isinstance(error, ServerRefused):
-            self._view.connect_failed(lease.server, error.text, now)
-        else:
-            self._load_error = error
-        return self._move_on()
+        return self._not_ready(error, now)
 
     def after(self, outcome: Outcome, why: str, *, is_kept: bool, has_begun: bool) -> Step:
         """Say what follows from how an attempt ended.
@@ -211,6 +226,12 @@ class Attempts:
         assert lease is not None  # noqa: S101 - an attempt holds one
         if outcome is Outcome.BUSY:
             return self._move_on()
+        if outcome is Outcome.VARIANT_GONE:
+            self._has_remade, self._made_for = True, None
+            server, variant = lease.held, lease.variant
+            assert server is not None and variant is not None  # noqa: S101, PT018 - see `may_remake`
+            server.variants.removed(variant, server.memory.changed())
+            return self._again()
         if outcome is Outcome.UNANSWERED and self._replays:
             if is_kept:
                 # The server closed it while we wrote. RFC 9112, section 9.3.1, leaves the repetition to the
@@ -236,6 +257,11 @@ class Attempts:
         tried = self._tried if lease is None else self._tried | {lease.server}
         return choose(self._view, found.candidates, found.key, tried) is not None
 
+    def may_remake(self) -> bool:
+        """Whether a variant that turned out to be gone could be made again for this attempt."""
+        lease = self.lease
+        return lease is not None and lease.variant is not None and not self._has_remade
+
     def release(self) -> Lease | None:
         """Give the lease back that is held; answers it, once."""
         lease, self.lease = self.lease, None
@@ -255,7 +281,10 @@ class Attempts:
         lease = self._admission.admit(self.model, found, self._tried)
         if isinstance(lease, Lease):  # HOT: one comparison, other than to ask whether it is an error
             self.lease = lease
+            if found.policies is not None and self.asked is not None:
+                return self._by_policy(lease)
             wanted, instance = self._wanted, lease.instance
+            lease.wanted = wanted
             if wanted is None or (instance is not None and instance.options is wanted):
                 return Try(lease)
             return self._after_load(lease, wanted)
@@ -263,13 +292,78 @@ class Attempts:
             return PassHeld()  # a server's own words are better than ours
         return Fail(self._load_error or lease)
 
+    def _again(self) -> Step:
+        """Decide anew on the server that is bound: what is known of it has changed."""
+        lease, found = self.lease, self.found
+        assert lease is not None and found is not None  # noqa: S101, PT018 - an attempt was made of them
+        server = lease.held
+        lease.instance = None if server is None else server.instances.get(lease.key)
+        if found.policies is not None and self.asked is not None:
+            return self._by_policy(lease)
+        return Try(lease) if lease.wanted is None else self._after_load(lease, lease.wanted)
+
+    def _not_ready(self, error: ProxyError, now: float) -> Step:
+        """Go on to another server: this one did not do what has to come before the request."""
+        lease = self.lease
+        assert lease is not None  # noqa: S101 - as below
+        if isinstance(error, ServerRefused):
+            self._view.connect_failed(lease.server, error.text, now)
+        else:
+            self._load_error = error
+        return self._move_on()
+
+    def _by_policy(self, lease: Lease) -> Step:
+        """Plan the attempt by the policy of the model on this server, if it has one there."""
+        asked, found, server, instance = self.asked, self.found, lease.held, lease.instance
+        assert asked is not None and found is not None and found.policies is not None  # noqa: S101, PT018 - as asked
+        policy = found.policies.get(lease.server)
+        entry = None if server is None else server.installed.get(lease.key)
+        lease.plan = lease.variant = None
+        lease.wanted = self._wanted
+        if policy is not None and (entry is None or not entry.is_remote):
+            plan = lease.plan = policy.plan(asked, instance)
+            lease.wanted = plan.options
+            if plan.variant_ctx is not None and (step := self._by_variant(lease, plan, plan.variant_ctx)):
+                return step
+        wanted = lease.wanted
+        if wanted is None or (instance is not None and instance.options is wanted):
+            return Try(lease)
+        return self._after_load(lease, wanted)
+
+    def _by_variant(self, lease: Lease, plan: Plan, num_ctx: int) -> Step | None:
+        """Have the variant with this context take the model's place, once it is there.
+
+        Where the server makes none, or does not list the model, it is the model itself.
+        """
+        if self._must_await_list(lease):
+            return AwaitList(lease)
+        server = lease.held
+        digest = None if server is None else server.memory.digest_of(lease.key)
+        if server is not None and digest is not None:  # what it does not list, it would pull
+            lease.variant = server.variants.find(lease.key, num_ctx)
+            if lease.variant is not None:
+                return None
+            if self._made_for is not lease and not server.variants.is_refused(digest):
+                self._made_for = lease
+                return MakeVariant(lease, num_ctx)
+        plan.num_ctx = None
+        lease.wanted = self._wanted
+        return None
+
+    def _must_await_list(self, lease: Lease) -> bool:
+        """Whether the server's first list is to be waited for, once."""
+        server = lease.held
+        if server is None or server.has_listed or server.id in self._awaited:
+            return False
+        self._awaited = self._awaited | {server.id}
+        return True
+
     def _after_load(self, lease: Lease, wanted: RunnerOptions) -> Step:
         """Have the model loaded first, unless the server has it just so, or is not to load it at all."""
         server, instance = lease.held, lease.instance
         if names.is_cloud(lease.key):
             return Try(lease)
-        if server is not None and not server.has_listed and not self._has_awaited_list:
-            self._has_awaited_list = True
+        if self._must_await_list(lease):
             return AwaitList(lease)
         entry = None if server is None else server.installed.get(lease.key)
         if entry is None or entry.is_remote:

@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from gollamas.fleet.health import DOWN_STANDING
-from gollamas.fleet.view import FEWEST, INSTALLED, LOADED, ONLY, ORDER, UP, Choice, View
+from gollamas.fleet.server_view import FEWEST, INSTALLED, LOADED, ONLY, ORDER, UP, Choice
+from gollamas.fleet.view import View
 
 # A server's score is one number, lower is better: its standing, its group, then requests in flight. HOT: a
 # few additions instead of a tuple; no server has 2^31 requests in flight.

@@ -5,7 +5,7 @@ versions to come pass through. Refuses to know which server said it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -66,11 +66,19 @@ class Entry:
 
     def renamed(self, name: str) -> bytes:
         """Give the object's bytes another name, every other member as it was and where it was."""
+        return self._with(dict.fromkeys(("name", "model"), name))
+
+    def of(self, other: "Entry") -> "Entry":
+        """Give this entry as one of another model, by that one's name and digest."""
+        json = self._with({"name": other.name, "model": other.name, "digest": other.digest})
+        return Entry(other.name, other.key, other.digest, json, self.time_ns, is_remote=self.is_remote)
+
+    def _with(self, texts: Mapping[str, str]) -> bytes:
+        """Write the object with other texts for members that it has."""
         members = msgspec.json.decode(self.json, type=dict[str, msgspec.Raw])
-        raw = msgspec.Raw(msgspec.json.encode(name))
-        for member in ("name", "model"):
+        for member, text in texts.items():
             if member in members:
-                members[member] = raw
+                members[member] = msgspec.Raw(msgspec.json.encode(text))
         return msgspec.json.encode(members)
 
 

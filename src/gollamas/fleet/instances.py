@@ -7,14 +7,18 @@ parameters pushes it out. Pure.
 """
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Final, NamedTuple
 
 from gollamas.fleet.entries import Entry, numbers
 from gollamas.fleet.facts import Facts
+from gollamas.fleet.keep import Keep
 from gollamas.fleet.runner_options import NOT_YET, PLAIN, RunnerOptions
 
 # A load that takes less than this share of the quickest one was none: the server found nothing to do.
 _NO_LOAD: Final = 0.25
+_LEAST_LOAD: Final = 0.05  # seconds; a process is started for each
+_RELOAD: Final = 0.5  # the share above which what a server calls the time of a load was one
 _MOST_SAME: Final = 32  # clients make them up
 
 
@@ -23,10 +27,16 @@ class Instance:
 
     `options` are those that it was last asked for with; `same` all that turned out to be no reload.
     `is_foreign` says that somebody else loaded it, with options that nobody told us. `context` is what the
-    server's list shows, None until it did. `asked_as` is the key of the name that it was last asked for by.
+    server's list shows, None until it did. `asked_as` is the key of the name that it was last asked for by,
+    `coming` are the options of a load that is wanted or under way, `keep` is what we know of its expiry, and
+    `listed` when the list was asked for that shows it. Above `least_reload` seconds what a server calls the
+    time of a load was one.
     """
 
-    __slots__ = ("asked_as", "context", "digest", "entry", "is_foreign", "is_loading", "options", "same")
+    __slots__ = (
+        "asked_as", "coming", "context", "digest", "entry", "is_foreign", "is_loading", "keep",
+        "least_reload", "listed", "options", "same",
+    )  # fmt: skip
 
     def __init__(self, digest: str, options: RunnerOptions, asked_as: str, *, is_loading: bool) -> None:
         self.digest = digest
@@ -35,6 +45,10 @@ class Instance:
         self.asked_as = asked_as
         self.is_foreign = False
         self.is_loading = is_loading
+        self.coming: RunnerOptions | None = None
+        self.keep = Keep()
+        self.listed = -1
+        self.least_reload = inf
         self.context: int | None = None
         self.entry: Entry | None = None  # as the server listed it last
 
@@ -42,6 +56,19 @@ class Instance:
     def asked_with(self) -> RunnerOptions | None:
         """The runner options that we know it to have: none of somebody else's, nor while one loads."""
         return None if self.is_foreign or self.is_loading else self.options
+
+    @property
+    def num_ctx(self) -> int | None:
+        """The context that it was asked for with, or is going to be; of somebody else's what is shown."""
+        if self.is_loading:
+            return None if self.coming is None else self.coming.num_ctx
+        return self.context if self.is_foreign else self.options.num_ctx
+
+    @property
+    def expires_at(self) -> float | None:
+        """The Unix time at which its server says that it leaves, None where it has not said so since."""
+        entry = self.entry
+        return None if entry is None or self.listed < self.keep.change else entry.time_ns / 1e9
 
     def turned_out_same(self, options: RunnerOptions) -> None:
         """Note that it is the same for a server with these options as with its own."""
@@ -66,6 +93,7 @@ class Memory:
     def __init__(self) -> None:
         self.by_key: dict[str, Instance] = {}
         self.changes = 0  # of ours: what was asked for before one says nothing about it
+        self.loads = 0  # how many have begun or ended
         self._has_listed = False
         self._installed: Mapping[str, Entry] = {}
         self._listed: tuple[Entry, ...] = ()
@@ -129,7 +157,7 @@ class Memory:
         for weights, entry in shown.items():
             if self._is_judged(weights, asked):
                 there = self._with(weights) or [self._somebody_elses(entry)]
-                news += [instance for instance in there if _take_note(instance, entry)][:1]
+                news += [instance for instance in there if _take_note(instance, entry, asked)][:1]
         self._index()
         return news
 
@@ -142,32 +170,36 @@ class Memory:
 
     # -- what we do ----------------------------------------------------------------------------------
 
-    def wanted(self, digest: str, key: str) -> None:
+    def wanted(self, digest: str, key: str, options: RunnerOptions = PLAIN) -> None:
         """Note that a load is about to go out: until it has ended its model counts as one that is there."""
-        if digest not in self._by_digest:
-            self._by_digest[digest] = Instance(digest, NOT_YET, key, is_loading=True)
+        instance = self._by_digest.get(digest)
+        if instance is None:
+            instance = self._by_digest[digest] = Instance(digest, NOT_YET, key, is_loading=True)
             self._index()
+        instance.coming = options
 
-    def load_began(self, digest: str, key: str) -> None:
+    def load_began(self, digest: str, key: str, options: RunnerOptions = PLAIN) -> None:
         """Note that a load is under way: what is there of these weights may leave for it."""
-        self.wanted(digest, key)
+        self.wanted(digest, key, options)
         weights = self.weights_of(digest)
         self._under_way.add(digest)
+        self.loads += 1
         self._change(weights)
         there = [instance for instance in self._with(weights) if not instance.is_loading]
         # Two lines of loads can turn out to be of the same weights, where a server did not say so at first.
         suspended = self._suspended.setdefault(weights, [])
         suspended += [(instance, instance.options) for instance in there]
         for instance in there:
-            instance.options, instance.is_loading = NOT_YET, True
+            instance.options, instance.is_loading, instance.coming = NOT_YET, True, options
 
     def load_ended(self, digest: str, key: str, options: RunnerOptions, seconds: float) -> "LoadEffect":
         """Note that a load was answered after so many seconds; one that did not begin here is none."""
         if digest not in self._under_way:
-            return LoadEffect(is_same=False, pushed_out=())
+            return LoadEffect(is_same=False, pushed_out=(), replaced=None)
         weights = self.weights_of(digest)
         before = self._resume(digest, weights)
         is_same = bool(before) and self._was_none(weights, seconds)
+        is_sure = not is_same and weights in self._quickest and weights not in self._unsure
         if is_same:
             pushed_out: list[str] = []
             own = self._by_digest.get(digest)
@@ -177,14 +209,16 @@ class Memory:
             own.turned_out_same(options)
             own.asked_as = key
         else:
-            is_sure = weights in self._quickest and weights not in self._unsure
             self._time(weights, seconds, was_there=bool(before))
             ours = [one for one in before if not one.is_foreign and one.asked_as != key]
             pushed_out = [one.asked_as for one in ours if is_sure or not one.takes(options)]
             self._drop(weights)
             self._by_digest[digest] = Instance(digest, options, key, is_loading=False)
+        if weights not in self._unsure:
+            self._by_digest[digest].least_reload = self._quickest[weights] * _RELOAD
         self._index()
-        return LoadEffect(is_same, pushed_out)
+        replaced = next((one for one in before if is_sure and one.digest == digest), None)
+        return LoadEffect(is_same, pushed_out, replaced)
 
     def load_failed(self, digest: str) -> None:
         """Note that a load failed: whoever knows what is there now, it is not us."""
@@ -227,6 +261,21 @@ class Memory:
         self._change(self.weights_of(digest))
         self._index()
 
+    def gave(self, key: str, seconds: float | None, unix: float) -> None:
+        """Note how long a model was told to stay; None for what a client said, or a touch that failed."""
+        instance = self.by_key.get(key)
+        if instance is not None and not instance.is_loading and instance.keep.given != seconds:
+            instance.keep.gave(seconds, self.changed(), unix)
+
+    def changed(self) -> int:
+        """Give the number of a change of ours that a list has to be asked for after."""
+        self.changes += 1
+        return self.changes
+
+    def is_loading_any(self, since: int) -> bool:
+        """Whether a load of ours is under way, or has begun or ended since there were so many `loads`."""
+        return bool(self._under_way) or self.loads != since
+
     def unloaded(self, key: str) -> None:
         """Note that a model was told to leave."""
         digest = self.digest_of(key)
@@ -268,6 +317,7 @@ class Memory:
     def _resume(self, digest: str, weights: str) -> list[Instance]:
         """End the suspension of what was there before a load; return it."""
         self._under_way.discard(digest)
+        self.loads += 1
         before = self._suspended.pop(weights, [])
         for instance, options in before:
             instance.options, instance.is_loading = options, False
@@ -282,14 +332,18 @@ class Memory:
         return True
 
     def _time(self, weights: str, seconds: float, *, was_there: bool) -> None:
-        """Keep the time of the quickest load. The first one of what was there may have been none."""
+        """Keep the time of the quickest load.
+
+        One of what was there may have been none, and so may one in next to no time: somebody had loaded it.
+        """
         quickest = self._quickest.get(weights)
+        is_sure = not was_there and seconds >= _LEAST_LOAD
         if quickest is None:
-            if was_there:
+            if not is_sure:
                 self._unsure.add(weights)
-        elif weights in self._unsure and (not was_there or quickest < seconds * _NO_LOAD):
+        elif weights in self._unsure and (is_sure or quickest < seconds * _NO_LOAD):
             self._unsure.discard(weights)
-        elif seconds >= quickest:
+        elif seconds >= quickest or (seconds < quickest * _NO_LOAD and weights not in self._unsure):
             return
         self._quickest[weights] = seconds
 
@@ -308,19 +362,25 @@ class Memory:
 
 
 class LoadEffect(NamedTuple):
-    """What a load turned out to be: `is_same` that it changed nothing; else which names it pushed out."""
+    """What a load turned out to be: `is_same` that it changed nothing; else the keys that it pushed out.
+
+    `replaced` is the model's instance that had to leave for it, None where none did, or may have.
+    """
 
     is_same: bool
     pushed_out: Sequence[str]
+    replaced: Instance | None
 
 
-def _take_note(instance: Instance, entry: Entry) -> bool:
+def _take_note(instance: Instance, entry: Entry, asked: int) -> bool:
     """Note how a server lists an instance; whether that is news. Another context: somebody loaded it anew."""
+    instance.listed = asked
     if instance.entry is entry:
         return False
     (context,) = numbers(entry, "context_length")
     is_news = instance.entry is None or context != instance.context
     if instance.entry is not None and None not in (context, instance.context) and is_news:
         instance.is_foreign, instance.options, instance.same = True, PLAIN, (PLAIN,)
+        instance.keep = Keep()
     instance.entry, instance.context = entry, context
     return is_news

@@ -1,4 +1,4 @@
-"""What a server is asked to load a model, to let it go and to say what it is, and what its answers mean.
+"""What a server is asked about a model: to load it, let it go, say what it is, make and remove a variant.
 
 Owns paths and bodies: an empty native request in the server's own name of the model (docs/api.md of Ollama).
 Of a client's request nothing but its runner options goes into a load: a mistake in it would fail all who
@@ -11,11 +11,14 @@ import msgspec
 
 from gollamas.errors import LoadFailed
 from gollamas.fleet.judging import ProbeReply
+from gollamas.fleet.policy import written
 from gollamas.fleet.runner_options import RunnerOptions
 
 GENERATE: Final = "/api/generate"
 EMBED: Final = "/api/embed"  # the only one that loads a model that only embeds
 SHOW: Final = "/api/show"
+CREATE: Final = "/api/create"
+DELETE: Final = "/api/delete"
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -24,9 +27,11 @@ class _Refusal(msgspec.Struct):
     error: str = ""
 
 
-def load_body(path: str, name: str, options: RunnerOptions) -> bytes:
-    """The body of a load on one of the two paths."""
+def load_body(path: str, name: str, options: RunnerOptions, keep_alive: float | None = None) -> bytes:
+    """The body of a load on one of the two paths; with `keep_alive` (seconds) it says how long it stays."""
     body: dict[str, object] = {"model": name}
+    if keep_alive is not None:
+        body["keep_alive"] = msgspec.Raw(written(keep_alive))
     if named := options.options:
         body["options"] = named
     if path == GENERATE:
@@ -39,6 +44,17 @@ def load_body(path: str, name: str, options: RunnerOptions) -> bytes:
 def unload_body(name: str) -> bytes:
     """The body of an unload, which goes to GENERATE for a model of any kind."""
     return _encode({"model": name, "keep_alive": 0, "stream": False})
+
+
+def create_body(name: str, model: str, num_ctx: int) -> bytes:
+    """The body of a request to make a variant of a model that is installed: one that is not, is pulled."""
+    parameters = {"num_ctx": num_ctx}
+    return _encode({"model": name, "from": model, "parameters": parameters, "stream": False})
+
+
+def delete_body(name: str) -> bytes:
+    """The body of a request to remove a variant."""
+    return _encode({"model": name})
 
 
 def show_body(name: str) -> bytes:

@@ -38,8 +38,8 @@ class ModelLoad:
     """
 
     __slots__ = (
-        "asked_at", "cause", "digest", "embeds", "home", "is_under_way", "key", "line", "name", "options",
-        "server_id", "start", "waiters",
+        "asked_at", "cause", "digest", "embeds", "home", "is_under_way", "keep_alive", "key", "line", "name",
+        "options", "server_id", "start", "waiters",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +53,7 @@ class ModelLoad:
         self.options = options
         self.cause = cause
         self.embeds = False
+        self.keep_alive: float | None = None  # seconds that it carries
         self.asked_at = 0.0
         self.is_under_way = False
         self.waiters: list[Waiter] = []

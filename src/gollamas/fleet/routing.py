@@ -4,11 +4,13 @@ Owns aliases, equal spellings and what `expose` opens. Pure: the configured name
 servers list is read from the view. Refuses to choose among the servers.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from gollamas import names
 from gollamas.config.model import Alias, Config, Expose
 from gollamas.errors import NoServerLeft
+from gollamas.fleet.policy import Policies, Policy
 from gollamas.fleet.view import View
 
 
@@ -17,15 +19,24 @@ class Found:
 
     `model` is what the server is asked for: the alias's target, else the client's own spelling.
     `candidates` are ids of servers in configuration order, never empty. `alias` is the alias's name as
-    configured, None where the client named the model itself.
+    configured, None where the client named the model itself. `policies` are those of the model by server,
+    None where it has none.
     """
 
-    __slots__ = ("alias", "candidates", "key", "model")
+    __slots__ = ("alias", "candidates", "key", "model", "policies")
 
-    def __init__(self, key: str, model: str, candidates: tuple[str, ...], alias: str | None = None) -> None:
+    def __init__(
+        self,
+        key: str,
+        model: str,
+        candidates: tuple[str, ...],
+        alias: str | None = None,
+        policies: Mapping[str, Policy] | None = None,
+    ) -> None:
         self.key = key
         self.model = model
         self.candidates = candidates
+        self.policies = policies
         self.alias = alias
 
     def name_minding_case(self, view: View, server_id: str) -> str:
@@ -76,15 +87,18 @@ class Routing:
         self._expose = config.expose
         self._models = config.models
         self._aliases = config.aliases
+        self.policies = Policies(config)
         # HOT: the usual spellings find their route without a parse.
         self._exact: dict[str, Found] = {}
         for model in config.models.values():
+            policies = self.policies.of(model.key)
             for text in _spellings(model.name, model.key):
-                self._exact[text] = Found(model.key, text, model.servers)
+                self._exact[text] = Found(model.key, text, model.servers, policies=policies)
         for alias in config.aliases.values():
             target = config.models.get(alias.model_key)
             if target is not None:
-                found = Found(target.key, alias.model, target.servers, alias.name)
+                policies = self.policies.of(target.key)
+                found = Found(target.key, alias.model, target.servers, alias.name, policies)
                 self._exact.update(dict.fromkeys(_spellings(alias.name, alias.key), found))
 
     def find(self, text: str, view: View) -> Found | Unknown | Invalid:
@@ -109,12 +123,14 @@ class Routing:
     def _find_key(self, key: str, text: str, view: View) -> Found | Unknown:
         model = self._models.get(key)
         if model is not None:
-            return Found(key, text, model.servers)
+            return Found(key, text, model.servers, policies=self.policies.of(key))
         # A cloud name runs on any signed-in server though none lists it: only where it was asked for.
-        if self._expose is Expose.CONFIGURED or names.is_cloud(key):
+        if self._expose is Expose.CONFIGURED or names.is_cloud(key) or names.is_ours(key):
             return Unknown(key, may_look_up=False)
         servers = view.offered_on(key)
-        return Found(key, text, servers) if servers else Unknown(key, may_look_up=True)
+        if not servers:
+            return Unknown(key, may_look_up=True)
+        return Found(key, text, servers, policies=self.policies.of(key))
 
 
 def _spellings(name: str, key: str) -> set[str]:

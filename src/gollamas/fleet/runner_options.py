@@ -68,6 +68,15 @@ class RunnerOptions:
         return said
 
     @property
+    def num_ctx(self) -> int | None:
+        """The value of `num_ctx`."""
+        return self.values[0] if self.values else None
+
+    def with_num_ctx(self, num_ctx: int) -> "RunnerOptions":
+        """Give the same ones with this context."""
+        return _one_object((num_ctx, *self.values[1:]))
+
+    @property
     def only_num_ctx(self) -> int | None:
         """The value of `num_ctx` where nothing else stands beside it."""
         return self.values[0] if all(value is None for value in self.values[1:]) else None
@@ -84,10 +93,13 @@ NOT_YET: Final = RunnerOptions(())
 _known: dict[_Values, RunnerOptions] = {PLAIN.values: PLAIN}
 
 
-def runner_options(members: Members, *, is_plain: bool, takes_shift: bool) -> RunnerOptions | None:
+def runner_options(
+    members: Members, *, is_plain: bool, takes_shift: bool, ignores_num_ctx: bool = False
+) -> RunnerOptions | None:
     """Read those of a native request; None where Ollama refuses the value of one, for it to say so itself.
 
-    In: the body's members, whether all their keys are plain, whether the route knows `shift`.
+    In: the body's members, whether all their keys are plain, whether the route knows `shift`, whether the
+    request's `num_ctx` is going to be another.
     """
     raw = members.get("options")
     shift = members.get("shift") if takes_shift else None
@@ -97,6 +109,8 @@ def runner_options(members: Members, *, is_plain: bool, takes_shift: bool) -> Ru
         return PLAIN
     try:
         found = {} if raw is None else _optional_decoder.decode(raw) or {}
+        if ignores_num_ctx:
+            found.pop("num_ctx", None)
         integers = [_integer(found.get(name)) for name in _INTEGERS]
         mmap = None if _BOOLEAN not in found else _bool_decoder.decode(found[_BOOLEAN])
         values = (*integers, mmap, None if shift is None else _bool_decoder.decode(shift))

@@ -7,7 +7,7 @@ refuses to know how a fact is learned, and what is decided from it.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Final, NamedTuple
+from typing import Final
 
 from gollamas import names
 from gollamas.config.model import Config, Expose, Model, Server
@@ -21,87 +21,12 @@ from gollamas.events import (
     Warned,
 )
 from gollamas.fleet.entries import Entry, numbers
-from gollamas.fleet.health import DOWN_STANDING, STANDING, TOLD_AS, TOLD_DOWN, UP_STANDING, Health, Saw, after
+from gollamas.fleet.health import STANDING, TOLD_AS, TOLD_DOWN, Health, Saw, after
 from gollamas.fleet.instances import Instance, Memory
 from gollamas.fleet.runner_options import RunnerOptions
-
-ONLY: Final = "only server"
-UP: Final = "server is up"
-LOADED: Final = "model loaded"
-INSTALLED: Final = "model installed"
-FEWEST: Final = "fewest in flight"
-ORDER: Final = "configuration order"
+from gollamas.fleet.server_view import ServerView
 
 NOT_YET: Final = "no answer yet"  # what is wrong with a server whose first probe is out
-
-
-class Choice(NamedTuple):
-    """A server, and the criterion that told it from the next best."""
-
-    server_id: str
-    why: str
-
-
-class ServerView:
-    """What we know of one server. Times are monotonic seconds, None for never."""
-
-    __slots__ = (
-        "choices",
-        "has_listed",
-        "health",
-        "id",
-        "in_flight",
-        "in_flight_by_model",
-        "installed",
-        "instances",
-        "is_well",
-        "loaded",
-        "memory",
-        "missing",
-        "running",
-        "server",
-        "since",
-        "standing",
-        "version",
-        "version_at",
-        "why_down",
-    )
-
-    def __init__(self, server: Server) -> None:
-        self.id = server.id
-        self.server = server
-        self.health = Health.UNKNOWN
-        self.standing = STANDING[Health.UNKNOWN]
-        self.since: float | None = None  # when it came to be what people are told that it is
-        self.is_well = False  # it answered last: no probe was in vain since
-        self.why_down = ""  # what went wrong last, empty while all is well
-        self.version: str | None = None  # the last that it said
-        self.version_at: float | None = None
-        self.installed: dict[str, Entry] = {}  # by key, in the server's order
-        self.has_listed = False  # what it has installed, at least once
-        self.missing: frozenset[str] = frozenset()  # keys that it is to run, cloud ones apart, and lacks
-        self.running: dict[str, Entry] = {}  # by key, the first of each
-        self.loaded: tuple[Entry, ...] = ()  # all that it lists as loaded, one name perhaps more than once
-        self.memory = Memory()
-        self.instances = self.memory.by_key  # HOT: what is loaded or about to be, by each of its names
-        self.in_flight = 0
-        self.in_flight_by_model: dict[str, int] = {}  # by key, no zeros
-        # HOT: made once, so that a choice allocates nothing.
-        self.choices = {why: Choice(server.id, why) for why in (ONLY, UP, LOADED, INSTALLED, FEWEST, ORDER)}
-
-    @property
-    def is_up(self) -> bool:
-        """Whether the last probes found it (one silence is forgiven)."""
-        return self.standing == UP_STANDING
-
-    @property
-    def is_down(self) -> bool:
-        """Whether no request is to be sent to it."""
-        return self.standing == DOWN_STANDING
-
-    def lacks(self, key: str) -> bool:
-        """Whether it said that it does not have this model; cloud names are never listed."""
-        return self.has_listed and key not in self.installed and not names.is_cloud(key)
 
 
 class View:
@@ -147,6 +72,8 @@ class View:
         if server is None:
             return
         was_up = server.is_up
+        if not was_up or version not in (None, server.version):
+            server.variants.returned()
         server.version, server.version_at, server.why_down = version or server.version, now, ""
         self._saw(server, Saw.ANSWER, now)
         if not was_up:
@@ -169,14 +96,17 @@ class View:
         """Note that a request could not connect: the server is not used until a probe succeeds."""
         self._failed(server_id, why, Saw.REFUSAL, now)
 
-    def listed(self, server_id: str, entries: Iterable[Entry]) -> None:
-        """Note that `/api/tags` was answered."""
+    def listed(self, server_id: str, entries: Iterable[Entry], asked: int | None = None) -> None:
+        """Note that `/api/tags` was answered; `asked` is what `asking` said at the question, None for now."""
         server = self.servers.get(server_id)
         if server is None:
             return
         before, is_first = server.installed, not server.has_listed
-        server.installed, server.has_listed = _by_key(entries), True
-        server.memory.installed(server.installed)
+        listed = _by_key(entries)
+        ours = {key: listed.pop(key) for key in tuple(listed) if names.is_ours(key)}
+        server.installed, server.has_listed = listed, True
+        server.memory.installed(listed)
+        server.variants.listed(ours, listed, server.memory.changes if asked is None else asked)
         changed = before.keys() ^ server.installed.keys()
         self._index(self._installed_on, _installed, changed)
         if changed or is_first:
@@ -187,7 +117,7 @@ class View:
                 self._compare(server, entry)
 
     def asking(self, server_id: str) -> int:
-        """Note that `/api/ps` is about to be asked; what is answered goes to `ran` with its answer."""
+        """Note that a list is about to be asked for; what is answered goes to `listed` or `ran` with it."""
         server = self.servers.get(server_id)
         return 0 if server is None else server.memory.changes
 
@@ -197,7 +127,7 @@ class View:
         if server is None:
             return
         before = server.running
-        server.loaded = tuple(entries)
+        server.loaded = tuple(_under_models(server, entries))
         server.running = _by_key(server.loaded)
         self._index(self._running_on, _running, before.keys() ^ server.running.keys())
         if asked is None:
@@ -214,12 +144,12 @@ class View:
 
     def load_ended(
         self, server_id: str, digest: str, key: str, options: RunnerOptions, seconds: float
-    ) -> bool:
-        """Note that a load was answered; whether the server had nothing to do."""
+    ) -> tuple[bool, Instance | None]:
+        """Note that a load was answered; whether the server had nothing to do, else what had to leave."""
         server = self.servers.get(server_id)
         if server is None:
-            return False
-        is_same, pushed_out = server.memory.load_ended(digest, key, options, seconds)
+            return False, None
+        is_same, pushed_out, replaced = server.memory.load_ended(digest, key, options, seconds)
         for other in pushed_out:
             pair = (server_id, *sorted((self._named(server, key), self._named(server, other))))
             if pair not in self._told:
@@ -230,7 +160,7 @@ class View:
                         f"of {server_id}: they are asked for, or were made, with unlike options"
                     )
                 )
-        return is_same
+        return is_same, replaced
 
     def installed_on(self, key: str) -> tuple[str, ...]:
         """Name the servers that said last that they have this model, in configuration order."""
@@ -387,6 +317,15 @@ def _running(server: ServerView) -> dict[str, Entry]:
 
 def _keys(servers: Mapping[str, ServerView], contents: _Contents) -> set[str]:
     return {key for server in servers.values() for key in contents(server)}
+
+
+def _under_models(server: ServerView, entries: Iterable[Entry]) -> Iterable[Entry]:
+    """Give what a server has loaded, each by the name of its model; one that is ours and not known, not."""
+    for entry in entries:
+        if not names.is_ours(entry.key):
+            yield entry
+        elif (model := server.variants.model_of(entry.key)) is not None:
+            yield entry.of(model)
 
 
 def _by_key(entries: Iterable[Entry]) -> dict[str, Entry]:

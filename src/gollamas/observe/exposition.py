@@ -58,6 +58,18 @@ LOADS: Final = Described(
     ("model", "server", "cause", "end"),
     "Loads of a model into a server's memory that this proxy asked for.",
 )
+RELOADS: Final = Described(
+    "gollamas_reloads_total",
+    "counter",
+    ("model", "server", "differs"),
+    "Times that a model was loaded anew though it was there, by the options that differed.",
+)
+VARIANTS_REFUSED: Final = Described(
+    "gollamas_variants_refused_total",
+    "counter",
+    ("server",),
+    "Variants of a model that a server has refused to make.",
+)
 LOAD: Final = Described(
     "gollamas_load_seconds",
     "histogram",
@@ -115,6 +127,8 @@ DESCRIBED: Final = (  # as the page has them
     REQUESTS,
     FAILED,
     LOADS,
+    RELOADS,
+    VARIANTS_REFUSED,
     TOKENS,
     FIRST_BYTE,
     REQUEST,
@@ -200,6 +214,8 @@ class Exposition:
         )
         yield FAILED, list(counts.failed.items())
         yield LOADS, list(counts.loads.items())
+        yield RELOADS, list(counts.reloads.items())
+        yield VARIANTS_REFUSED, [((server,), count) for server, count in counts.variants_refused.items()]
         yield (
             TOKENS,
             [

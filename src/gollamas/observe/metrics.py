@@ -98,6 +98,8 @@ class Metrics:
         self.failed: dict[tuple[str, str], int] = {}  # attempts by server, cause
         self.loads: dict[tuple[str, str, str, str], int] = {}  # by model, server, cause, end
         self.load_times: dict[tuple[str, str], Spans] = {}  # by model, server; of those that loaded it
+        self.reloads: dict[tuple[str, str, str], int] = {}  # by model, server, the options that differ
+        self.variants_refused: dict[str, int] = {}  # by server
         self._pending: list[
             tuple[Row, float | None, float, float | None, int | None, int | None, int | None]
         ] = []
@@ -110,6 +112,11 @@ class Metrics:
                 self.failed[cause] = self.failed.get(cause, 0) + 1
             elif type(event) is events.LoadEnded:
                 self._count_load(event)
+            elif type(event) is events.Reloaded:
+                reload = (self._label(event.model) or OTHER, event.server, event.differs)
+                self.reloads[reload] = self.reloads.get(reload, 0) + 1
+            elif type(event) is events.VariantRefused:
+                self.variants_refused[event.server] = self.variants_refused.get(event.server, 0) + 1
             return
         key = (event.route, event.model_used or event.model, event.server, event.status, event.end)
         row = self._spelt.get(key) or self._row(key)

@@ -17,7 +17,8 @@ from gollamas.fleet.entries import ZERO_TIME, Entry, numbers
 from gollamas.fleet.health import TOLD_AS
 from gollamas.fleet.instances import Memory
 from gollamas.fleet.loading import ModelLoad
-from gollamas.fleet.view import ServerView, View
+from gollamas.fleet.server_view import ServerView
+from gollamas.fleet.view import View
 from gollamas.observe.jsonlines import encoded
 from gollamas.observe.safe import cut, without_user_info
 

@@ -86,6 +86,7 @@ def _request(event: events.RequestEnded, time: str, *, colour: bool) -> str:
         (event.status, cut(event.method), event.route, event.server),
         None if model is None else cut(model),
         None if used is None or used == model else cut(used),
+        event.num_ctx,
         colour,
     )
     text += seconds(event.total_s)
@@ -116,7 +117,11 @@ def _request(event: events.RequestEnded, time: str, *, colour: bool) -> str:
 
 @lru_cache(_MOST_KEPT)
 def _columns(
-    place: tuple[int | None, str, str, str | None], model: str | None, used: str | None, colour: bool
+    place: tuple[int | None, str, str, str | None],
+    model: str | None,
+    used: str | None,
+    num_ctx: int | None,
+    colour: bool,
 ) -> str:
     """Write what stands between the time and the spans: status, route, server and model."""
     status, method, route, server = place
@@ -127,6 +132,8 @@ def _columns(
     name = "-" if model is None else word(model)  # as asked, and behind an arrow as used where that differs
     if model is not None and used is not None:
         name += f"->{word(used)}"
+    if num_ctx is not None:
+        name += f" num_ctx={num_ctx}"
     return f" info  request {shown} {where:<25} {server or '-':<10} {name} total="
 
 
@@ -196,7 +203,10 @@ def _pairs(event: events.Event) -> str:
     said = []
     for key in KINDS[type(event)].keys:
         value = getattr(event, key)
-        shown = seconds(value) if key.endswith("_s") else word(without_user_info(str(value)))
+        if key.endswith("_s"):
+            shown = seconds(value)
+        else:
+            shown = "-" if value is None else word(without_user_info(str(value)))
         said.append(f"{key.removesuffix('_s')}={shown}")
     return " ".join(said)
 

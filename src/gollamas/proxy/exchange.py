@@ -8,15 +8,17 @@ runs within the callbacks of both sides; one that has to wait does so in `waitin
 from typing import Final
 
 from gollamas.api import inference
-from gollamas.errors import ServerRefused
+from gollamas.errors import ProxyError, ServerRefused
 from gollamas.events import Cause
 from gollamas.fleet.admit import Lease
 from gollamas.fleet.attempts import (
+    MOVES_ON,
     Attempts,
     AwaitList,
     Fail,
     Load,
     LookUp,
+    MakeVariant,
     Outcome,
     Over,
     PassHeld,
@@ -31,7 +33,6 @@ from gollamas.net.upstream import ServerConnection
 from gollamas.proxy import waiting
 from gollamas.proxy.relay import BUSY_STATUS, Relay
 from gollamas.proxy.sending import Sender
-from gollamas.system import defects
 from gollamas.wire.message import Body
 
 _BUSY: Final = "busy: its queue is full"
@@ -43,8 +44,6 @@ class Exchange(Sender):
     It is the `Call` that relays read, and what `waiting` attends to.
     """
 
-    _wanted: RunnerOptions | None = None  # None where nothing is to be loaded for it
-    _unloads = False
     _ended_at: float | None = None
     _held: tuple[Relay, Lease] | None = None  # the last busy answer
     _source: TaskSource | None = None  # of its client, while it waits
@@ -57,22 +56,24 @@ class Exchange(Sender):
         try:
             named = self.named = inference.read(self.route, self.head, body)
             event.model = named.name
-            self._unloads = named.unloads
-            if self.route.loads and not named.only_unloads:
-                self.runs_model = True
-                self._wanted = named.runner_options
+            self.unloads = named.unloads
+            wanted: RunnerOptions | None = None  # where nothing is to be loaded for it
+            if self.route.loads:
+                if named.unloads and named.only_unloads:
+                    self.only_unloads = True
+                else:
+                    self.runs_model, wanted = True, named.runner_options
             attempts = self.attempts = Attempts(
                 snapshot.routing,
                 context.view,
                 context.admission,
                 named.name,
-                self._wanted,
+                wanted,
                 replays=snapshot.replays,
             )
-            first = attempts.first()
-            if self._unloads and not self.runs_model and attempts.lease is not None:
-                self._unload_elsewhere(attempts.lease)
-            step = self._take(first, self.client.complete_at)
+            if snapshot.has_policies and self.route.loads:
+                attempts.asked = named.asked(wanted)
+            step = self._take(attempts.first(), self.client.complete_at)
         except Exception as error:  # noqa: BLE001 - one request's defect must not end its connection unanswered
             self.fail(error)
             return None
@@ -82,12 +83,6 @@ class Exchange(Sender):
         self.client.source = self._source = TaskSource(self.client)
         return waiting.attend(self, step)
 
-    def _unload_elsewhere(self, lease: Lease) -> None:
-        """Have the other servers of the model do what its client asks of one."""
-        found = self._attempts.found
-        if found is not None and self.route.loads:
-            self.context.unload(found, lease.server)
-
     # -- steps ---------------------------------------------------------------------------------------
 
     def act(self, step: Step) -> Step | None:
@@ -96,6 +91,9 @@ class Exchange(Sender):
 
     def _take(self, step: Step, now: float) -> Step | None:
         if isinstance(step, Try):
+            if self.only_unloads and self.keeps(step.lease):
+                self._conclude()
+                return None
             connection = None
             if not step.is_replay:
                 connection = self.snapshot.connections[step.lease.server].take()
@@ -107,8 +105,8 @@ class Exchange(Sender):
                 round_.then(self._send)
             else:
                 self._send()
-        elif isinstance(step, (LookUp, AwaitList)):
-            return step
+        elif isinstance(step, (LookUp, AwaitList, MakeVariant)):
+            return step if not isinstance(step, MakeVariant) or self.may_run() else None
         elif isinstance(step, Load):
             return self._load(step, now)
         elif isinstance(step, Fail):
@@ -133,7 +131,7 @@ class Exchange(Sender):
 
     def _over(self, step: Over) -> None:
         relay = self._relay
-        self._may_have_changed(step.lease)
+        self.note_effects(step.lease)
         self.event.end = step.end
         if relay is not None:
             self.event.bytes_out = relay.bytes_out
@@ -160,6 +158,12 @@ class Exchange(Sender):
         """Go on now that the server has said what it has, or takes too long to."""
         return self.act(self._attempts.listed())
 
+    def variant_made(self, error: ProxyError | None) -> Step | None:
+        """Go on now that a variant is there, or the server has refused to make it."""
+        lease = self._attempts.lease
+        step = self._attempts.variant_made(error, self.context.clock())
+        return self.act(step) if error is None else self._not_ready(step, lease, error)
+
     def loaded(self) -> Step | None:
         """Go on now that the load has ended; others of these weights wait until the request is sent."""
         waiter, attempts, now = self.waiter, self._attempts, self.context.clock()
@@ -171,6 +175,10 @@ class Exchange(Sender):
             self.let_wait_no_more()
         if error is None or (isinstance(step, Try) and step.lease is lease):
             return self.act(step)
+        return self._not_ready(step, lease, error)
+
+    def _not_ready(self, step: Step, lease: Lease | None, error: ProxyError) -> Step | None:
+        """Go on from a server that did not do what has to come before the request."""
         cause = Cause.CONNECT if isinstance(error, ServerRefused) else Cause.LOAD
         return self._go_on(step, lease, cause, error.text)
 
@@ -197,7 +205,7 @@ class Exchange(Sender):
     def _go_on(self, step: Step, lease: Lease | None, cause: Cause, why: str) -> Step | None:
         """Tell that a server failed the request, and take the step that follows."""
         if lease is not None:
-            self.attempt_failed(lease.server, cause, why, moves_on=isinstance(step, (Try, Load, AwaitList)))
+            self.attempt_failed(lease.server, cause, why, moves_on=isinstance(step, MOVES_ON))
         return self.act(step)
 
     # -- what a relay calls --------------------------------------------------------------------------
@@ -205,6 +213,10 @@ class Exchange(Sender):
     def may_move_on(self) -> bool:
         """Whether another server could be asked."""
         return self._attempts.is_another_left()
+
+    def may_remake(self) -> bool:
+        """Whether the variant that was asked for could be made again."""
+        return self._attempts.may_remake()
 
     def passed(self, relay: Relay) -> None:
         """The whole answer has gone out."""
@@ -236,8 +248,11 @@ class Exchange(Sender):
             has_begun = self.event.status is not None
             step = attempts.after(outcome, why, is_kept=relay.is_kept, has_begun=has_begun)
             is_replay = isinstance(step, Try) and step.is_replay
-            cause = None if is_replay else outcome.value
-            next_step = self.act(step) if cause is None else self._go_on(step, lease, cause, why)
+            cause = outcome.value
+            if is_replay or not isinstance(cause, Cause):
+                next_step = self.act(step)
+            else:
+                next_step = self._go_on(step, lease, cause, why)
             if next_step is not None:
                 self.client.run(self._later(next_step))
         except Exception as error:  # noqa: BLE001 - as in `begin`
@@ -271,27 +286,7 @@ class Exchange(Sender):
             self.let_wait_no_more()
         lease = self.attempts.release() if self.attempts is not None else None
         if lease is not None:
-            self._may_have_changed(lease)
-
-    def _may_have_changed(self, lease: Lease) -> None:
-        """Note what this attempt changed in its server's memory."""
-        instance = lease.instance
-        if instance is not None and instance.options is self._wanted and not self._unloads:
-            return  # HOT: the usual request finds its model as it wants it
-        status = self.event.status
-        if status is None or not self.route.loads:
-            return
-        try:
-            memory = self.context.view.memory_of(lease.server)
-            if memory is not None and status < 300:
-                if self._unloads:
-                    memory.unloaded(lease.key)
-                else:
-                    memory.answered(instance, lease.key, self._wanted)
-            if instance is None or self._unloads:
-                self.context.changed(lease.server)
-        except Exception as defect:  # noqa: BLE001 - the request ends, whoever hears of it
-            defects.tell("telling of a change", defect)
+            self.note_effects(lease)
 
     def _conclude(self) -> None:
         self._release()

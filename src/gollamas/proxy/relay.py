@@ -12,15 +12,17 @@ from gollamas.api.inference import NamedModel
 from gollamas.api.routes import Route, is_own_answer, shape_of
 from gollamas.fleet.admit import Lease
 from gollamas.fleet.attempts import Outcome
-from gollamas.fleet.view import ServerView
+from gollamas.fleet.server_view import ServerView
 from gollamas.net.upstream import ServerConnection
 from gollamas.proxy.turn import Turn
+from gollamas.wire.hiding import NameHider
 from gollamas.wire.lines import NameEditor
 from gollamas.wire.outgoing import UNKNOWN, AnswerWriter
 from gollamas.wire.response import AnswerHead, Ends, ResponseReader, end_to_end
 from gollamas.wire.tail import counts
 
 BUSY_STATUS: Final = 503  # Ollama's answer when its queue is full: another server may do it
+_NOT_FOUND: Final = 404
 _HELD_SECONDS: Final = 1.0  # that a busy answer may take to its end before another server is asked
 _BY_LENGTH: Final = Ends.LENGTH
 _EVENTS: Final = b"text/event-stream"
@@ -33,6 +35,7 @@ class Call(Turn[Route]):
     """
 
     named: NamedModel | None = None  # the body's members; let go when an answer begins
+    load_s: float = 0.0  # what the server calls the time of a load
 
     @abstractmethod
     def passed(self, relay: "Relay") -> None:
@@ -47,6 +50,10 @@ class Call(Turn[Route]):
         """Whether another server could be asked."""
 
     @abstractmethod
+    def may_remake(self) -> bool:
+        """Whether the variant that was asked for could be made again."""
+
+    @abstractmethod
     def abandon(self) -> None:
         """Hear that the client left; nothing more comes."""
 
@@ -54,7 +61,8 @@ class Call(Turn[Route]):
 class Relay:
     """The sink of a server's connection and the source of a client's.
 
-    A 503 is held back while its call may still move on. After the end `why` says in words what went wrong.
+    A 503 is held back while its call may still move on, and a 404 while a variant can be made again. After
+    the end `why` says in words what went wrong.
     """
 
     held: list[bytes] | None = None
@@ -76,6 +84,8 @@ class Relay:
         self._lines = call.lines + server_line
         self._writer: AnswerWriter | None = None  # None until the head has gone out
         self._names: tuple[bytes, bytes] | None = None  # as the server was asked, as the client asked
+        self._by_variant = False
+        self._held_as = Outcome.BUSY  # what an answer that is held back means
         self._is_done = False
         self.is_kept = not connection.is_fresh  # it had served before
         self.reader = connection.reader
@@ -85,6 +95,11 @@ class Relay:
     def renames(self, used: str, asked: str) -> None:
         """Have the name that the server is asked for changed back in its answer."""
         self._names = used.encode(errors="replace"), asked.encode(errors="replace")
+
+    def hides(self, variant: str, asked: str) -> None:
+        """As `renames`, for a variant of ours: nothing of it may reach the client."""
+        self.renames(variant, asked)
+        self._by_variant = True
 
     # -- what the server's connection calls ----------------------------------------------------------
 
@@ -102,7 +117,7 @@ class Relay:
 
     def completed(self) -> None:
         if self.held is not None:
-            self._finish(Outcome.BUSY)
+            self._finish(self._held_as)
             return
         self._connection = None
         self._is_done = True
@@ -191,9 +206,9 @@ class Relay:
             self._call.attempt_ended(self, outcome)
 
     def _give_up_held(self) -> None:
-        """A busy answer without its end is as good as a whole one for asking another server."""
+        """An answer without its end is as good as a whole one for asking once more, or somebody else."""
         self.held = None
-        self._finish(Outcome.BUSY)
+        self._finish(self._held_as)
 
     def _break_off(self, text: str, outcome: Outcome) -> None:
         """Tell the client that the answer is not whole."""
@@ -220,6 +235,8 @@ class Relay:
         if telling is None or writer is None:
             return
         said = counts(writer.tail, telling)
+        if said.load_seconds is not None:
+            call.load_s = said.load_seconds
         event.tokens_in, event.tokens_cached = said.tokens_in, said.tokens_cached
         event.tokens_out = tokens_out = said.tokens_out
         if tokens_out:
@@ -233,13 +250,21 @@ class Relay:
     def _progress_head(self, reader: ResponseReader) -> None:
         if not reader.has_head:
             return
-        if reader.status == BUSY_STATUS and (self.held is not None or self._call.may_move_on()):
+        if self.held is not None or (reader.status == BUSY_STATUS and self._call.may_move_on()):
+            self._hold(reader)
+        elif self._by_variant and self._is_gone(reader):
+            self._held_as = Outcome.VARIANT_GONE
             self._hold(reader)
         else:
             self._pass_on(reader, reader.take())
 
+    def _is_gone(self, reader: ResponseReader) -> bool:
+        """Whether a server says that it has no such variant: not that it has no such path."""
+        is_json = reader.names.get(b"content-type", b"").startswith(b"application/json")
+        return reader.status == _NOT_FOUND and is_json and self._call.may_remake()
+
     def _hold(self, reader: ResponseReader) -> None:
-        """Keep a busy answer back, for when nobody else is left."""
+        """Keep an answer back, for when there is no other way."""
         if self.held is None:
             self.held = []
             self._seen_at = self._client.now()
@@ -261,7 +286,9 @@ class Relay:
         if self._names is not None:
             content_type = reader.names.get(b"content-type", b"")
             shape = shape_of(call.route, content_type, call.head.names.get(b"user-agent", b""))
-            if shape is not None:
+            if self._by_variant and (status >= 400 or shape is not None):
+                writer.editor = NameHider(*self._names)
+            elif shape is not None:
                 writer.editor = NameEditor(shape, *self._names)
         length = reader.length if reader.ends is _BY_LENGTH else UNKNOWN
         data = writer.begin(status, end_to_end(reader), self._lines, length, data, is_whole=is_whole)

@@ -6,20 +6,25 @@ The bytes are made by `api/outbound`.
 
 from abc import abstractmethod
 
-from gollamas.api import outbound
+from gollamas.api import outbound, unloading
 from gollamas.api.inference import NamedModel
+from gollamas.fleet.admit import Lease
 from gollamas.fleet.attempts import Attempts
 from gollamas.fleet.loading import Waiter
+from gollamas.fleet.policy import Fill
 from gollamas.net.upstream import ServerConnection
-from gollamas.proxy.relay import Call, Relay
+from gollamas.proxy.effects import Effects
+from gollamas.proxy.relay import Relay
 
 
-class Sender(Call):
+class Sender(Effects):
     """Sends the attempts of one request that is routed by its model."""
 
     attempts: Attempts | None = None
     waiter: Waiter | None = None  # for a load, until the request was sent
     runs_model = False  # it runs one, or loads it
+    only_unloads = False  # its client has the model leave, and nothing more
+    _told_others = False  # of that
     _load_began_at = 0.0  # when it began to wait for one
     _connection: ServerConnection
     _sent_at: float  # when the connection was there
@@ -42,6 +47,27 @@ class Sender(Call):
             self.abandon()
             return False
         self.client.fin_means_left = True
+        return True
+
+    def keeps(self, lease: Lease) -> bool:
+        """Whether this server keeps a model that its client unloads: that is answered here then.
+
+        Its other servers are told to let it go.
+        """
+        attempts = self._attempts
+        assert attempts.found is not None  # noqa: S101 - it has a lease
+        if not self._told_others:
+            self._told_others = True
+            self.context.unload(attempts.found, lease.server)
+        plan = lease.plan
+        server = lease.held
+        if plan is None or not plan.policy.keeps_on_unload or server is None or server.lacks(lease.key):
+            return False
+        attempts.release()  # before there is a status: nothing has changed on the server
+        event = self.event
+        event.alias, event.model_used = attempts.found.alias, attempts.found.model
+        event.error = "the operator's keep_alive stands: the model stays loaded"
+        self.answer(unloading.unloaded(self.route, attempts.model, self.context.unix()))
         return True
 
     def let_wait_no_more(self) -> None:
@@ -81,10 +107,14 @@ class Sender(Call):
         event.why = lease.why
         event.alias = found.alias
         event.model_used = model
-        self._send_to(connection, target, named, model)
+        plan = lease.plan
+        event.num_ctx = None if plan is None else plan.num_ctx
+        self._send_to(connection, target, named, lease.variant or model, None if plan is None else plan.fill)
         # HOT: what follows does not keep the server waiting.
         relay = self._relay = Relay(self, connection, lease, target.line, self._sent_at)
-        if model != named.name:
+        if lease.variant is not None:
+            relay.hides(lease.variant, named.name)
+        elif model != named.name:
             relay.renames(model, named.name)
         connection.expect(relay)
         event.wait_s = self._sent_at - client.complete_at
@@ -94,14 +124,19 @@ class Sender(Call):
             self.let_wait_no_more()
 
     def _send_to(
-        self, connection: ServerConnection, target: outbound.Target, named: NamedModel, model: str
+        self,
+        connection: ServerConnection,
+        target: outbound.Target,
+        named: NamedModel,
+        model: str,
+        fill: Fill | None,
     ) -> None:
         context = self.context
         via = outbound.via_line(self.head, context.pseudonym, context.via)
         lines = b"%b%b%b" % (via, self.client.forwarded_line, self.id_line)
         if named.is_large:
-            head, pieces = outbound.make_in_pieces(named, self.head, target, model, lines)
+            head, pieces = outbound.make_in_pieces(named, self.head, target, model, lines, fill)
             connection.send_pieces(head, pieces)
         else:
-            start, body = outbound.make(named, self.head, target, model, lines)
+            start, body = outbound.make(named, self.head, target, model, lines, fill)
             connection.send(start, body)

@@ -31,7 +31,9 @@ from gollamas.wire.outgoing import AnswerWriter
 class Snapshot:
     """One configuration, ready to use. A request keeps the one that it began with."""
 
-    __slots__ = ("by_path", "config", "connections", "replays", "room", "routing", "targets")
+    __slots__ = (
+        "by_path", "config", "connections", "has_policies", "replays", "room", "routing", "targets",
+    )  # fmt: skip
 
     def __init__(
         self, config: Config, routing: Routing, targets: Mapping[str, Target], connections: Mapping[str, Kept]
@@ -44,6 +46,7 @@ class Snapshot:
         self.room = Room(config.max_body)
         self.replays = config.replay_inference
         self.by_path = routes.table(config.routes)
+        self.has_policies = routing.policies.are_any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,13 @@ class Context:
     load: Callable[[Lease, RunnerOptions, LoadCause, str, bool], Waiter]
     release: Callable[[Waiter], None]  # a request that waited for a load was sent, or is not going to be
     unload: Callable[[Found, str], None]  # from all servers of a model but this one
+    make_variant: Callable[
+        [Lease, int], Awaitable[ProxyError | None]
+    ]  # of the lease's model, with this context
+    # Have the model of an answered request stay so many seconds; whether it was asked for embeddings.
+    keep: Callable[[Lease, float, bool], None]
+    reloaded: Callable[[Lease], None]  # the server says that it loaded a model which was there
+    unix: Callable[[], float]  # seconds since 1970
 
 
 class _Crash(ProxyError):

@@ -1,4 +1,4 @@
-"""What a request waits for: a connection to be made, a name to be looked up, a model to be loaded.
+"""What a request waits for: a connection, a look-up, a load, a variant.
 
 Owns the one loop that waits. What is next says `fleet/attempts`; who acts on it is compiled, which coroutines
 are not: a compiled one passes exceptions on in a way that Python has deprecated.
@@ -7,8 +7,9 @@ are not: a compiled one passes exceptions on in a way that Python has deprecated
 import asyncio
 from typing import Protocol
 
-from gollamas.errors import ServerRefused
-from gollamas.fleet.attempts import AwaitList, Load, LookUp, Step, Try
+from gollamas.errors import ProxyError, ServerRefused
+from gollamas.fleet.admit import Lease
+from gollamas.fleet.attempts import AwaitList, Load, LookUp, MakeVariant, Step, Try
 from gollamas.fleet.loading import Waiter
 from gollamas.net.upstream import ServerConnection
 from gollamas.proxy.turn import Context, Snapshot
@@ -35,6 +36,9 @@ class Waits(Protocol):
     def loaded(self) -> Step | None:
         """Go on now that the load has ended."""
 
+    def variant_made(self, error: ProxyError | None) -> Step | None:
+        """Go on now that a variant is there, or the server has refused to make it."""
+
     def act(self, step: Step) -> Step | None:
         """Take a step that needs no wait."""
 
@@ -60,18 +64,14 @@ async def attend(request: Waits, step: Step | None) -> None:
         while step is not None:
             match step:
                 case Try(lease=lease):
-                    try:
-                        connection = await request.snapshot.connections[lease.server].dial()
-                    except ServerRefused as why:
-                        step = request.refused(why.text)
-                    else:
-                        request.connected(connection)
-                        return
+                    step = await _dialled(request, lease)
                 case LookUp(key=key):
                     step = request.looked_up(is_known=await request.context.look_up(key))
                 case AwaitList(lease=lease):
                     await request.context.await_list(lease.server)
                     step = request.listed()
+                case MakeVariant(lease=lease, num_ctx=num_ctx):
+                    step = request.variant_made(await request.context.make_variant(lease, num_ctx))
                 case Load():
                     await _ended(request.waiter)
                     step = request.loaded()
@@ -82,6 +82,16 @@ async def attend(request: Waits, step: Step | None) -> None:
             raise
     except Exception as error:  # noqa: BLE001 - one request's defect must not end its connection unanswered
         request.fail(error)
+
+
+async def _dialled(request: Waits, lease: Lease) -> Step | None:
+    """Make a connection, and send the request over it."""
+    try:
+        connection = await request.snapshot.connections[lease.server].dial()
+    except ServerRefused as why:
+        return request.refused(why.text)
+    request.connected(connection)
+    return None
 
 
 async def _ended(waiter: Waiter | None) -> None:

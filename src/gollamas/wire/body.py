@@ -65,7 +65,7 @@ def read(body: Body) -> tuple[Members, bool]:
     Raises BadBody, in Go's words where they are known: for an end that comes too soon and for a first
     byte that begins no value; and for more than MAX_MEMBERS, which take many times their bytes.
     """
-    if _has_too_many(body):
+    if has_too_many(body):
         raise BadBody(f"the request body has more than {MAX_MEMBERS} members")
     members: Members  # a build knows no type of another package
     try:
@@ -78,7 +78,15 @@ def read(body: Body) -> tuple[Members, bool]:
     return members, False
 
 
-def _has_too_many(body: Body) -> bool:
+def members_within(raw: bytes) -> Members:
+    """The members of an object within a body that was read; what is no UTF-8 becomes U+FFFD, as in Go."""
+    try:
+        return _decoder.decode(raw)
+    except UnicodeDecodeError:  # in a key
+        return _decoder.decode(raw.decode(errors="replace"))
+
+
+def has_too_many(body: Body) -> bool:
     """Whether there are more than MAX_MEMBERS. HOT: each has a colon, and most bodies have few of them."""
     size = len(body)
     if size <= MAX_MEMBERS * _SMALLEST or (size <= LARGE_BYTES and bytes(body).count(b":") <= MAX_MEMBERS):

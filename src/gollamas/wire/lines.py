@@ -30,7 +30,7 @@ _COMPLETION: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _Layout:
     """How one kind of answer carries the name."""
 
     tree: _Tree
@@ -41,14 +41,14 @@ class _Plan:
 class Shape(Enum):
     """The kinds of answers that carry a name."""
 
-    NATIVE_LINES = _Plan(_TOP, b"", rb"\{")
-    CHAT_EVENTS = _Plan(_TOP, b"data:", _CHUNK)
-    COMPLETIONS_EVENTS = _Plan(_TOP, b"data:", _COMPLETION)
-    RESPONSES_EVENTS = _Plan(_RESPONSE, b"data:")
-    MESSAGES_EVENTS = _Plan(_MESSAGE, b"data:")
-    WHOLE = _Plan(_TOP, None)
-    MODEL_ENTRY = _Plan({b"id": None}, None)  # GET /v1/models/:model
-    SHOW_BASENAME = _Plan({b"model_info": {b"general.basename": None}}, None)  # /api/show to Copilot only
+    NATIVE_LINES = _Layout(_TOP, b"", rb"\{")
+    CHAT_EVENTS = _Layout(_TOP, b"data:", _CHUNK)
+    COMPLETIONS_EVENTS = _Layout(_TOP, b"data:", _COMPLETION)
+    RESPONSES_EVENTS = _Layout(_RESPONSE, b"data:")
+    MESSAGES_EVENTS = _Layout(_MESSAGE, b"data:")
+    WHOLE = _Layout(_TOP, None)
+    MODEL_ENTRY = _Layout({b"id": None}, None)  # GET /v1/models/:model
+    SHOW_BASENAME = _Layout({b"model_info": {b"general.basename": None}}, None)  # /api/show to Copilot only
 
 
 def quoted(name: bytes) -> bytes:
@@ -84,7 +84,7 @@ class NameEditor:
     )
 
     def __init__(self, shape: Shape, upstream_name: bytes, client_name: bytes) -> None:
-        self._plan: _Plan = shape.value
+        self._plan: _Layout = shape.value
         self._old = quoted(upstream_name)
         self._new = quoted(client_name)
         self._open = self._plan.lead is None  # in the middle of a line, or in a whole body
@@ -219,7 +219,7 @@ class _Scan:
 
     __slots__ = ("_at", "_depth", "_escape", "_is_key", "_key", "_lead", "_new", "_old", "_on", "held")
 
-    def __init__(self, plan: _Plan, old: bytes, new: bytes) -> None:
+    def __init__(self, plan: _Layout, old: bytes, new: bytes) -> None:
         self._old, self._new = old, new
         self._lead = plan.lead or b""  # what has still to come before the document
         self._on: list[_Tree] | None = [{b"": plan.tree}]  # the objects on the way to the name; None: done

@@ -482,3 +482,55 @@ def test_nothing_holds_a_body_that_was_let_go(path: str, body: bytes, fields: di
     named.let_go()
     assert prepare(named, "m") == b""
     space.close()  # which fails while anything of it is in use
+
+
+# -- what a policy is asked ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "takes_options", "takes_keep_alive"),
+    [
+        ("/api/generate", True, True),
+        ("/api/chat", True, True),
+        ("/api/embed", True, True),
+        ("/api/embeddings", True, True),
+        ("/v1/chat/completions", False, False),
+        ("/v1/completions", False, False),
+        ("/v1/embeddings", False, False),
+        ("/v1/responses", False, False),
+        ("/v1/messages", False, False),
+        ("/v1/systemone", False, True),
+    ],
+)
+@pytest.mark.parametrize(
+    ("keep_alive", "has_one"),
+    [
+        (b"", False),
+        (b',"keep_alive":null', False),
+        (b',"keep_alive":0', True),
+        (b',"Keep_Alive":"5m"', True),
+        (b',"Keep_Alive":null', False),
+    ],
+)
+def test_a_policy_is_asked_by_what_the_route_can_carry_and_the_body_does(
+    path: str, takes_options: bool, takes_keep_alive: bool, keep_alive: bytes, has_one: bool
+) -> None:
+    asked = named_by(b'{"model":"m"' + keep_alive + b"}", path).asked(PLAIN)
+    assert asked.options is PLAIN
+    assert (asked.takes_options, asked.takes_keep_alive) == (takes_options, takes_keep_alive)
+    assert asked.has_keep_alive is (has_one and takes_keep_alive)
+    assert named_by(b'{"model":"m"}', path).asked(None).options is None
+
+
+def test_a_form_carries_nothing_that_a_policy_gives() -> None:
+    asked = read(route_of(AUDIO), request(FORM, AUDIO, Content_Type=TYPE)).asked(PLAIN)
+    assert (asked.takes_options, asked.takes_keep_alive, asked.has_keep_alive) == (False, False, False)
+    assert asked.options is PLAIN
+
+
+@pytest.mark.parametrize("keep_alive", [b"0", b'"0s"', b"-1"])
+def test_a_route_that_answers_no_unload_never_only_unloads(keep_alive: bytes) -> None:
+    """It does what it does, and has its model leave behind it."""
+    named = named_by(b'{"model":"m","keep_alive":' + keep_alive + b"}", "/v1/systemone")
+    assert not named.only_unloads
+    assert named.unloads is (keep_alive != b"-1")

@@ -1,12 +1,13 @@
 """What is next for a request, from what became of its attempts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gollamas.config.model import Config, Expose
+from gollamas.config.model import LOADED, Config, Expose, Levels
 from gollamas.errors import (
     BadRequest,
     LoadFailed,
@@ -25,6 +26,7 @@ from gollamas.fleet.attempts import (
     Fail,
     Load,
     LookUp,
+    MakeVariant,
     Outcome,
     Over,
     PassHeld,
@@ -33,8 +35,10 @@ from gollamas.fleet.attempts import (
     UnknownModel,
 )
 from gollamas.fleet.entries import Entry
+from gollamas.fleet.policy import Asked
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions
+from gollamas.fleet.variants import name_of
 from gollamas.fleet.view import View
 from tests.unit.fleet.fleets import config, entry, key_of, view_of
 
@@ -446,7 +450,8 @@ def test_a_client_that_waits_for_a_load_is_told_that_we_go() -> None:
 IDS = ("a", "b", "c", "d")
 outcomes = st.tuples(st.sampled_from(Outcome), st.booleans(), st.booleans())
 changes = st.tuples(
-    st.sampled_from(["up", "silent", "refuse", "list", "load", "begin", "run"]), st.sampled_from(IDS)
+    st.sampled_from(["up", "silent", "refuse", "list", "load", "begin", "run", "make", "remake", "decline"]),
+    st.sampled_from(IDS),
 )
 wishes = st.sampled_from([None, PLAIN, SMALL])
 load_errors = st.sampled_from(
@@ -456,10 +461,16 @@ load_errors = st.sampled_from(
 happenings = st.lists(
     st.tuples(st.lists(changes, max_size=3), st.one_of(st.none(), outcomes), load_errors), max_size=15
 )
+Happened = Sequence[tuple[list[tuple[str, str]], tuple[Outcome, bool, bool] | None, ProxyError | None]]
+places = st.sampled_from([("", ""), ("", "a"), (KEY, ""), (KEY, "b")])
+levels = st.dictionaries(places, st.sampled_from([None, LOADED, 2048, 4096]), max_size=2)
+forced = st.dictionaries(places, st.sampled_from([None, 2048, 4096]), max_size=2)
+askeds = st.one_of(st.none(), st.tuples(st.booleans(), st.booleans(), st.booleans()))
 
 
 def change(view: View, what: str, server_id: str) -> None:
     """Have the view learn something, as probes and other requests would have it."""
+    server = view.servers.get(server_id)
     match what:
         case "up":
             view.answered(server_id, "0.34.3", 1.0)
@@ -469,58 +480,121 @@ def change(view: View, what: str, server_id: str) -> None:
             view.connect_failed(server_id, "refused", 1.0)
         case "list":
             view.listed(server_id, [entry(MODEL)])
-        case "load" if server_id in view.servers:
+        case "remake":
+            view.listed(server_id, [entry(MODEL, "b" * 64)])
+        case "load" if server is not None:
             load_on(view, server_id, SMALL)
-        case "begin" if server_id in view.servers:
-            view.servers[server_id].memory.load_began(DIGEST, KEY)
+        case "begin" if server is not None:
+            server.memory.load_began(DIGEST, KEY)
+        case "make" if server is not None:
+            server.variants.made(name_of(KEY, DIGEST, 4096), server.memory.changed())
+        case "decline" if server is not None:
+            server.variants.refused(DIGEST)
         case _:
             view.ran(server_id, [entry(MODEL)])
 
 
-@given(happenings, st.booleans(), st.booleans(), st.integers(1, 4), wishes)
-def test_any_sequence_ends_holds_no_lease_and_tries_no_server_twice(
-    happened: Sequence[tuple[list[tuple[str, str]], tuple[Outcome, bool, bool] | None, ProxyError | None]],
-    replays: bool,
-    is_exposed: bool,
-    servers: int,
-    wanted: RunnerOptions | None,
-) -> None:
-    made = config({}, servers=IDS, expose=Expose.INSTALLED) if is_exposed else on(*IDS[:servers])
-    attempts, view = attempts_of(made, wanted=wanted, replays=replays)
-    tried: list[str] = []
-    loaded: list[str] = []
-    awaited = 0
-    step = attempts.first()
-    queue = [*happened]
-    while not isinstance(step, Fail | PassHeld | Over):
-        learned, became, failed = queue.pop(0) if queue else ([], (Outcome.BROKE_EARLY, False, False), None)
-        for what, server_id in learned:
-            change(view, what, server_id)
-        if isinstance(step, LookUp):
-            step = attempts.looked_up(is_known=became is not None)
-            continue
-        assert in_flight(view) == 1
-        assert attempts.lease is step.lease
+class Played:
+    """One request, and what became of it."""
+
+    def __init__(self, attempts: Attempts, view: View, wanted: RunnerOptions | None) -> None:
+        self.attempts = attempts
+        self.view = view
+        self.wanted = wanted
+        self.tried: list[str] = []
+        self.loaded: list[str] = []
+        self.awaited = 0
+        self.made: list[str] = []
+        self.remade = 0
+
+    def play(self, happened: Happened) -> None:
+        """Take steps to the end; behind what happens each attempt breaks."""
+        queue = [*happened]
+        step = self.attempts.first()
+        while not isinstance(step, Fail | PassHeld | Over):
+            learned, became, failed = (
+                queue.pop(0) if queue else ([], (Outcome.BROKE_EARLY, False, False), None)
+            )
+            for what, server_id in learned:
+                change(self.view, what, server_id)
+            if isinstance(step, LookUp):
+                step = self.attempts.looked_up(is_known=became is not None)
+                continue
+            assert in_flight(self.view) == 1
+            assert self.attempts.lease is step.lease
+            step = self.tries(step, became) if isinstance(step, Try) else self.waits(step, failed)
+
+    def waits(self, step: Load | MakeVariant | AwaitList, failed: ProxyError | None) -> Step:
+        """Do what comes before a request."""
+        lease = step.lease
         if isinstance(step, AwaitList):
-            awaited += 1
-            step = attempts.listed()
-            continue
-        if isinstance(step, Load):
-            assert step.options is wanted
-            loaded.append(step.lease.server)
-            step = attempts.loaded(failed, 1.0)
-            continue
-        if not step.is_replay:
-            tried.append(step.lease.server)
+            self.awaited += 1
+            return self.attempts.listed()
+        if isinstance(step, MakeVariant):
+            plan, server = lease.plan, lease.held
+            assert plan is not None
+            assert server is not None
+            assert step.num_ctx == plan.variant_ctx
+            assert server.installed  # else it would pull
+            self.made.append(lease.server)
+            return self.attempts.variant_made(failed, 1.0)
+        assert step.options is lease.wanted
+        assert step.options is (self.wanted if lease.plan is None else lease.wanted)
+        self.loaded.append(lease.server)
+        return self.attempts.loaded(failed, 1.0)
+
+    def tries(self, step: Try, became: tuple[Outcome, bool, bool] | None) -> Step:
+        """Send a request."""
+        lease, attempts = step.lease, self.attempts
+        if lease.variant is not None:
+            assert lease.plan is not None
+            assert lease.plan.num_ctx is not None
+            assert lease.variant.endswith(f":ctx{lease.plan.num_ctx}")
+        elif lease.plan is not None and lease.plan.variant_ctx is not None:
+            assert lease.plan.num_ctx is None  # nothing is told that the model does not get
+            assert lease.wanted is self.wanted
         if became is None:
-            step = attempts.refused("refused", 1.0)
-            continue
+            if not step.is_replay:
+                self.tried.append(lease.server)
+            return attempts.refused("refused", 1.0)
         outcome, is_kept, is_held = became
+        if outcome is Outcome.VARIANT_GONE and not attempts.may_remake():
+            outcome = Outcome.BROKE_EARLY
+        if outcome is Outcome.VARIANT_GONE:
+            self.remade += 1
+        elif not step.is_replay:
+            self.tried.append(lease.server)
         attempts.has_held = attempts.has_held or (is_held and outcome is Outcome.BUSY)
         # A connection that is made for a replay has served nobody before.
-        step = after(attempts, outcome, is_kept=is_kept and not step.is_replay, has_begun=outcome in LATE)
+        return after(attempts, outcome, is_kept=is_kept and not step.is_replay, has_begun=outcome in LATE)
+
+
+@given(happenings, st.booleans(), st.integers(0, 4), wishes, st.tuples(levels, forced), askeds)
+def test_any_sequence_ends_holds_no_lease_and_tries_no_server_twice(
+    happened: Happened,
+    replays: bool,
+    servers: int,
+    wanted: RunnerOptions | None,
+    policies: tuple[Levels[int], Levels[int]],
+    asked: tuple[bool, bool, bool] | None,
+) -> None:
+    made = config({}, servers=IDS, expose=Expose.INSTALLED) if servers == 0 else on(*IDS[:servers])
+    made = replace(made, num_ctx=policies[0], force_num_ctx=policies[1])
+    attempts, view = attempts_of(made, wanted=wanted, replays=replays)
+    if asked is not None:
+        takes_options, takes_keep_alive, has_keep_alive = asked
+        attempts.asked = Asked(
+            wanted,
+            takes_options=takes_options,
+            takes_keep_alive=takes_keep_alive,
+            has_keep_alive=has_keep_alive,
+        )
+    played = Played(attempts, view, wanted)
+    played.play(happened)
     assert in_flight(view) == 0
     assert attempts.lease is None
-    assert len(tried) == len(set(tried)) <= len(IDS)
-    assert len(loaded) == len(set(loaded)) <= len(IDS)
-    assert awaited <= 1
+    assert played.remade <= 1
+    assert len(played.tried) == len(set(played.tried)) <= len(IDS)
+    assert len(played.loaded) - played.remade <= len(set(played.loaded)) <= len(IDS)
+    assert len(played.made) - played.remade <= len(set(played.made)) <= len(IDS)
+    assert played.awaited <= len(IDS)

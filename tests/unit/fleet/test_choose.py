@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from gollamas.fleet.admit import Admission, Lease
 from gollamas.fleet.choose import choose
-from gollamas.fleet.view import FEWEST, INSTALLED, LOADED, ONLY, ORDER, UP, View
+from gollamas.fleet.server_view import FEWEST, INSTALLED, LOADED, ONLY, ORDER, UP
+from gollamas.fleet.view import View
 from tests.unit.fleet.fleets import config, entry, found, key_of, view_of
 
 MODEL = "llama3.2"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gollamas.fleet.entries import ZERO_TIME, nanoseconds, numbers, read
+from gollamas.fleet.entries import ZERO_TIME, Entry, nanoseconds, numbers, read
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,27 @@ def test_an_entry_keeps_its_bytes_and_an_alias_changes_only_its_name() -> None:
     assert entry.renamed("gpt:latest") == (
         b'{"size":1.50,"name":"gpt:latest","new":{"x":[1, 2]},"model":"gpt:latest","digest":"d"}'
     )
+
+
+def test_an_entry_of_a_variant_is_one_of_its_model() -> None:
+    """With the variant's expiry and size, in its place."""
+    (model,) = read(b'{"models":[{"name":"m","digest":"%b"}]}' % (b"a" * 64), "modified_at")
+    raw = b'{"name":"v","model":"v","size":9,"digest":"f","expires_at":"x","new":[1, 2]}'
+    shown = Entry("v", "v", "f", raw, 7).of(model)
+    assert (shown.name, shown.key, shown.digest, shown.time_ns, shown.is_remote) == (
+        "m",
+        model.key,
+        model.digest,
+        7,
+        False,
+    )
+    assert shown.json == (
+        b'{"name":"m","model":"m","size":9,"digest":"%b","expires_at":"x","new":[1, 2]}'
+        % model.digest.encode()
+    )
+    assert shown.digests == {model.digest}
+    assert msgspec.json.decode(Entry("v", "v", "", b'{"name":"v"}', 0).of(model).json) == {"name": "m"}
+    assert Entry("v", "v", "", b"{}", 0, is_remote=True).of(model).is_remote
 
 
 def test_an_old_entry_without_model_gains_none() -> None:

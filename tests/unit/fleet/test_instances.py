@@ -53,8 +53,8 @@ def load(
     digest = memory.digest_of(key)
     assert digest is not None
     memory.wanted(digest, key)
-    memory.load_began(digest, key)
-    return memory.load_ended(digest, key, options, seconds)
+    memory.load_began(digest, key, options)
+    return memory.load_ended(digest, key, options, seconds)[:2]
 
 
 def options_of(memory: Memory, key: str = M) -> RunnerOptions | None:
@@ -91,7 +91,7 @@ def test_equal_options_are_taken_that_are_another_object() -> None:
 def test_a_load_that_another_server_began_says_nothing() -> None:
     """A server whose address changed meanwhile is a new one."""
     memory = memory_of()
-    assert memory.load_ended(ONE, M, SMALL, 1.0) == (False, ())
+    assert memory.load_ended(ONE, M, SMALL, 1.0) == (False, (), None)
     assert memory.by_key == {}
 
 
@@ -627,3 +627,195 @@ def test_a_model_that_was_made_anew_is_not_loaded_while_the_old_one_stays_in_mem
     assert load(memory, M, LARGE) == (False, [])
     list_now(memory, entry, listing("m", "3" * 64))
     assert options_of(memory) is LARGE
+
+
+# -- contexts, times, reloads --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("options", "num_ctx"), [(PLAIN, None), (SMALL, 2048)])
+def test_an_instance_has_the_context_that_it_was_asked_for_with(
+    options: RunnerOptions, num_ctx: int | None
+) -> None:
+    memory = memory_of()
+    load(memory, M, options)
+    list_now(memory, listing("m", context=4096))
+    assert (memory.by_key[M].num_ctx, memory.by_key[M].context) == (num_ctx, 4096)
+
+
+def test_somebody_else_s_instance_has_the_context_that_is_shown() -> None:
+    memory = memory_of()
+    list_now(memory, listing("m", context=None))
+    assert memory.by_key[M].num_ctx is None
+    list_now(memory, listing("m", context=8192))
+    assert memory.by_key[M].num_ctx == 8192
+
+
+def test_an_instance_that_is_being_loaded_has_the_context_that_comes() -> None:
+    memory = memory_of()
+    memory.wanted(ONE, M, SMALL)
+    assert memory.by_key[M].num_ctx == 2048
+    memory.wanted(ONE, M, LARGE)  # behind it in line
+    assert memory.by_key[M].num_ctx == 8192
+    memory.load_began(ONE, M, PLAIN)
+    assert memory.by_key[M].num_ctx is None
+    memory.load_ended(ONE, M, PLAIN, 1.0)
+    memory.load_began(ONE, M, LARGE)
+    assert (memory.by_key[M].num_ctx, memory.by_key[M].asked_with) == (8192, None)
+    assert Instance(ONE, NOT_YET, M, is_loading=True).num_ctx is None
+
+
+def test_a_model_that_leaves_for_another_over_its_weights_has_the_context_that_comes() -> None:
+    memory = memory_of()
+    load(memory, DERIVED, SMALL)
+    memory.load_began(ONE, M, LARGE)
+    assert memory.by_key[DERIVED].num_ctx == 8192
+    memory.load_failed(ONE)
+    assert DERIVED not in memory.by_key
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seconds", "replaced"),
+    [
+        (SMALL, LARGE, 1.0, SMALL),
+        (PLAIN, LARGE, 1.0, PLAIN),
+        (SMALL, LARGE, 0.01, None),  # it turned out to be none
+        (None, LARGE, 1.0, None),
+    ],
+)
+def test_a_load_tells_which_instance_of_the_model_had_to_leave(
+    before: RunnerOptions | None, after: RunnerOptions, seconds: float, replaced: RunnerOptions | None
+) -> None:
+    memory = memory_of()
+    if before is not None:
+        load(memory, M, before)
+    memory.load_began(ONE, M, after)
+    effect = memory.load_ended(ONE, M, after, seconds)
+    assert (effect.replaced and effect.replaced.asked_with) == replaced
+    assert effect.is_same is (seconds < 1)
+
+
+def test_somebody_else_s_instance_had_to_leave_with_options_that_nobody_knows() -> None:
+    memory = memory_of()
+    load(memory, M, PLAIN)
+    list_now(memory, listing("m", context=4096))
+    list_now(memory, listing("m", context=2048))
+    memory.load_began(ONE, M, LARGE)
+    replaced = memory.load_ended(ONE, M, LARGE, 1.0).replaced
+    assert replaced is not None
+    assert replaced.asked_with is None
+
+
+def test_another_model_that_had_to_leave_is_no_instance_of_this_one() -> None:
+    memory = memory_of()
+    load(memory, DERIVED, SMALL)
+    memory.load_began(ONE, M, LARGE)
+    effect = memory.load_ended(ONE, M, LARGE, 1.0)
+    assert (effect.pushed_out, effect.replaced) == ([DERIVED], None)
+
+
+def test_what_takes_more_than_half_of_the_quickest_load_was_one() -> None:
+    memory = memory_of()
+    load(memory, M, SMALL, 4.0)
+    assert memory.by_key[M].least_reload == 2.0
+    load(memory, M, LARGE, 2.0)
+    assert memory.by_key[M].least_reload == 1.0
+    load(memory, M, SMALL, 3.0)
+    assert memory.by_key[M].least_reload == 1.0
+    load(memory, M, LARGE, 0.1)
+    assert memory.by_key[M].least_reload == 1.0
+
+
+def test_where_it_is_not_known_what_a_load_takes_nothing_counts_as_one() -> None:
+    memory = memory_of()
+    memory.answered(None, M, PLAIN)
+    assert memory.by_key[M].least_reload == float("inf")
+    load(memory, M, SMALL, 0.01)  # of what was there: it may have been none
+    assert memory.by_key[M].least_reload == float("inf")
+    load(memory, M, LARGE, 1.0)
+    assert memory.by_key[M].least_reload == 0.5
+
+
+def test_a_load_of_ours_that_lies_between_is_seen() -> None:
+    memory = memory_of()
+    since = memory.loads
+    assert not memory.is_loading_any(since)
+    memory.wanted(ONE, M, SMALL)
+    assert not memory.is_loading_any(since)
+    memory.load_began(ONE, M, SMALL)
+    assert memory.is_loading_any(since)
+    assert memory.is_loading_any(memory.loads)
+    memory.load_ended(ONE, M, SMALL, 1.0)
+    assert memory.is_loading_any(since)
+    assert not memory.is_loading_any(memory.loads)
+    since = memory.loads
+    memory.load_began(OTHER, DERIVED)
+    memory.load_failed(OTHER)
+    assert memory.is_loading_any(since)
+
+
+def expiring(name: str, at: int, digest: str = ONE) -> Entry:
+    """Make an instance as a server lists it, which leaves at this Unix time."""
+    entry = listing(name, digest)
+    return Entry(name, entry.key, digest, entry.json, at * 1_000_000_000)
+
+
+def test_an_expiry_is_known_from_a_list_that_was_asked_for_after_the_time_was_given() -> None:
+    memory = memory_of()
+    load(memory, M, SMALL)
+    instance = memory.by_key[M]
+    assert instance.expires_at is None
+    list_now(memory, expiring("m", 700))
+    assert instance.expires_at == 700
+    asked = memory.changes
+    memory.gave(M, 60.0, 600.0)
+    assert (instance.keep.given, instance.expires_at) == (60.0, None)
+    memory.listed([expiring("m", 700)], asked)
+    assert instance.expires_at is None
+    list_now(memory, entry := expiring("m", 660))
+    assert instance.expires_at == 660
+    list_now(memory, entry)
+    assert instance.expires_at == 660
+
+
+def test_a_time_that_was_given_already_is_no_news() -> None:
+    memory = memory_of()
+    load(memory, M, SMALL)
+    memory.gave(M, 60.0, 600.0)
+    instance, changes = memory.by_key[M], memory.changes
+    memory.gave(M, 60.0, 700.0)
+    assert (memory.changes, instance.keep.change) == (changes, changes)
+    memory.gave(M, None, 700.0)
+    assert (memory.changes, instance.keep.given) == (changes + 1, None)
+
+
+def test_a_time_is_given_to_what_is_there_alone() -> None:
+    memory = memory_of()
+    memory.gave(M, 60.0, 600.0)
+    memory.wanted(ONE, M, SMALL)
+    memory.gave(M, 60.0, 600.0)
+    assert memory.by_key[M].keep.given is None
+
+
+def test_a_load_forgets_the_time_of_what_was_there_and_one_that_was_none_does_not() -> None:
+    memory = memory_of()
+    load(memory, M, SMALL)
+    memory.gave(M, 60.0, 600.0)
+    load(memory, M, LARGE, 0.01)
+    assert memory.by_key[M].keep.given == 60.0
+    load(memory, M, SMALL)
+    assert memory.by_key[M].keep.given is None
+
+
+def test_somebody_else_s_load_forgets_the_time_that_was_given() -> None:
+    memory = memory_of()
+    load(memory, M, SMALL)
+    list_now(memory, listing("m", context=2048))
+    memory.gave(M, 60.0, 600.0)
+    list_now(memory, listing("m", context=8192))
+    assert memory.by_key[M].keep.given is None
+
+
+def test_changes_are_counted_on() -> None:
+    memory = memory_of()
+    before = memory.changes
+    assert (memory.changed(), memory.changed(), memory.changes) == (before + 1, before + 2, before + 2)

@@ -5,7 +5,17 @@ from typing import NamedTuple
 
 import pytest
 
-from gollamas.fleet.load_requests import EMBED, GENERATE, failure, is_well, load_body, show_body, unload_body
+from gollamas.fleet.load_requests import (
+    EMBED,
+    GENERATE,
+    create_body,
+    delete_body,
+    failure,
+    is_well,
+    load_body,
+    show_body,
+    unload_body,
+)
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions, runner_options
 from gollamas.wire.body import members_of
 
@@ -37,6 +47,27 @@ def test_a_load_is_empty_and_has_exactly_the_runner_options() -> None:
         "shift": True,
     }
     assert json.loads(load_body(EMBED, "m", ALL)) == {"model": "m", "options": options}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"), [(-1.0, b"-1"), (600.0, b"600"), (0.0, b"0"), (0.5, b'"500000000ns"')]
+)
+def test_a_load_says_how_long_its_model_is_to_stay(seconds: float, written: bytes) -> None:
+    assert load_body(EMBED, "m", PLAIN, seconds) == b'{"model":"m","keep_alive":%b}' % written
+    assert load_body(GENERATE, "m", PLAIN, seconds) == (
+        b'{"model":"m","keep_alive":%b,"stream":false}' % written
+    )
+    assert b"keep_alive" not in load_body(GENERATE, "m", ALL)
+
+
+def test_a_variant_differs_from_its_model_in_its_context_alone() -> None:
+    assert json.loads(create_body("gollamas/m-0:ctx4096", "m:latest", 4096)) == {
+        "model": "gollamas/m-0:ctx4096",
+        "from": "m:latest",
+        "parameters": {"num_ctx": 4096},
+        "stream": False,
+    }
+    assert json.loads(delete_body("gollamas/m-0:ctx4096")) == {"model": "gollamas/m-0:ctx4096"}
 
 
 def test_an_unload_has_a_keep_alive_of_zero_and_a_question_the_name_alone() -> None:

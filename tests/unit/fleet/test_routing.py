@@ -1,9 +1,12 @@
 """Names find their model whatever their spelling."""
 
+from dataclasses import replace
+
 import pytest
 
 from gollamas.config.model import Expose
 from gollamas.fleet.routing import Found, Invalid, Routing, Unknown, cannot_tell
+from gollamas.fleet.variants import name_of
 from tests.unit.fleet.fleets import config, entry, key_of, view_of
 
 MADE = config(
@@ -123,3 +126,48 @@ def test_nothing_is_called_unknown_while_nobody_can_be_asked() -> None:
     assert "a: connection refused" in error.text
     view.answered("b", "0.1.0", 1.0)
     assert cannot_tell(view) is None
+
+
+@pytest.mark.parametrize("expose", list(Expose))
+@pytest.mark.parametrize(
+    "text",
+    [name_of(key_of("m"), "a" * 64, 4096), "gollamas/x", "GOLLAMAS/x:y", "registry.ollama.ai/gollamas/x"],
+)
+def test_a_name_of_ours_is_unknown_and_nobody_is_asked_for_it(expose: Expose, text: str) -> None:
+    made = config({"m": ["a"]}, {"best": text}, servers=["a"], expose=expose)
+    view = view_of(made)
+    view.listed("a", [entry("m"), entry(text)])
+    view.ran("a", [entry(text)])
+    for name in (text, "best"):
+        found = Routing(made).find(name, view)
+        assert isinstance(found, Unknown)
+        assert not found.may_look_up
+
+
+def test_a_route_has_the_policies_of_its_model() -> None:
+    """By whatever name, and of a model that turned up too."""
+    made = replace(
+        config({"m": ["a", "b"]}, {"best": "m", "found": "n"}, servers=["a", "b"], expose=Expose.INSTALLED),
+        num_ctx={("", "a"): 2048, (key_of("n"), ""): 8192},
+    )
+    view, routing = view_of(made), Routing(made)
+    view.listed("a", [entry("n")])
+    for text, contexts in (
+        ("m", {"a": 2048}),
+        ("M", {"a": 2048}),
+        ("registry.ollama.ai/library/m", {"a": 2048}),
+        ("best", {"a": 2048}),
+        ("n", {"a": 8192, "b": 8192}),
+        ("found", {"a": 8192, "b": 8192}),
+    ):
+        found = routing.find(text, view)
+        assert isinstance(found, Found)
+        assert found.policies is not None
+        assert {server: policy.num_ctx for server, policy in found.policies.items()} == contexts
+        assert found.policies is routing.policies.of(found.key)
+
+
+def test_without_a_policy_a_route_has_none() -> None:
+    found = Routing(MADE).find("llama3.2", view_of(MADE))
+    assert isinstance(found, Found)
+    assert found.policies is None

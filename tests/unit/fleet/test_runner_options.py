@@ -202,3 +202,13 @@ def test_what_clients_make_up_is_not_kept_for_ever() -> None:
     assert again is not first
     assert again.values == first.values
     assert read('{"options":{"num_ctx":null}}') is PLAIN
+
+
+def test_a_context_takes_another_one_s_place_and_leaves_the_rest() -> None:
+    made = read('{"options":{"num_ctx":2048,"num_gpu":1,"use_mmap":false},"shift":true}')
+    assert made is not None
+    other = made.with_num_ctx(8192)
+    assert (made.num_ctx, other.num_ctx, PLAIN.num_ctx, NOT_YET.num_ctx) == (2048, 8192, None, None)
+    assert other.told == {**made.told, "num_ctx": 8192}
+    assert other.with_num_ctx(2048) is made
+    assert PLAIN.with_num_ctx(4096) is read('{"options":{"num_ctx":4096}}')

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from gollamas.config.model import Expose
 from gollamas.events import (
     DigestsDiffer,
@@ -18,6 +20,7 @@ from gollamas.fleet.entries import Entry
 from gollamas.fleet.facts import Facts
 from gollamas.fleet.health import Health
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions
+from gollamas.fleet.variants import name_of
 from gollamas.fleet.view import View
 from tests.unit.fleet.fleets import config, entry, key_of, view_of
 
@@ -343,7 +346,8 @@ def load(view: View, name: str, digest: str, options: RunnerOptions, seconds: fl
     memory = view.memory_of("a")
     assert memory is not None
     memory.load_began(digest, key_of(name))
-    return view.load_ended("a", digest, key_of(name), options, seconds)
+    is_same, _ = view.load_ended("a", digest, key_of(name), options, seconds)
+    return is_same
 
 
 def test_a_load_makes_a_model_loaded_at_once() -> None:
@@ -368,7 +372,7 @@ def test_a_list_that_was_asked_for_before_a_load_ended_says_nothing_about_it() -
 def test_of_a_server_that_is_gone_no_memory_is_known() -> None:
     view = view_of(config({"m": ["a"]}))
     assert (view.memory_of("b"), view.asking("b")) == (None, 0)
-    assert not view.load_ended("b", DIGEST, KEY, PLAIN, 1.0)
+    assert view.load_ended("b", DIGEST, KEY, PLAIN, 1.0) == (False, None)
 
 
 def test_a_server_that_goes_down_has_nothing_loaded() -> None:
@@ -450,3 +454,95 @@ def test_a_model_that_is_whole_in_one_memory_is_not_told() -> None:
     for number, members in enumerate(sizes):
         view.ran("a", [running("m", str(number) * 64, context_length=4096, **members)])
     assert warnings(events) == []
+
+
+# -- variants ------------------------------------------------------------------------------------------
+
+VARIANT = name_of(KEY, DIGEST, 4096)
+STALE = name_of(KEY, "9" * 64, 4096)
+FOREIGN = "gollamas/whatever:latest"
+
+
+def with_variants(*more: str, expose: Expose = Expose.INSTALLED) -> View:
+    """Make a view of a server that lists a model and what lies in our namespace."""
+    view = view_of(config({}, servers=["a"], expose=expose))
+    view.listed("a", [entry(name) for name in (VARIANT, "m", *more)])
+    return view
+
+
+def test_no_name_of_ours_is_listed_installed_or_run() -> None:
+    view = with_variants(STALE, FOREIGN)
+    a = view.servers["a"]
+    assert list(a.installed) == [KEY]
+    assert view.installed_on(KEY) == ("a",)
+    for name in (VARIANT, STALE, FOREIGN):
+        assert (view.installed_on(key_of(name)), view.offered_on(key_of(name))) == ((), ())
+        assert a.memory.digest_of(key_of(name)) is None
+        assert a.lacks(key_of(name))
+    view.ran("a", [running(name) for name in (STALE, FOREIGN)])
+    assert (a.loaded, a.running, a.instances) == ((), {}, {})
+    assert view.running_on(key_of(STALE)) == ()
+
+
+def test_a_runner_that_a_variant_loaded_is_the_model_s() -> None:
+    view = with_variants(expose=Expose.RUNNING)
+    a = view.servers["a"]
+    view.ran("a", [running(VARIANT, "f" * 64, size=9, size_vram=9, context_length=4096)])
+    (shown,) = a.loaded
+    assert (shown.name, shown.key, shown.digest) == ("m", KEY, DIGEST)
+    assert list(a.running) == [KEY]
+    assert view.running_on(KEY) == view.offered_on(KEY) == ("a",)
+    assert (a.instances[KEY].num_ctx, a.memory.shown_as(shown)) == (4096, a.instances[KEY])
+    assert b"gollamas" not in shown.json
+
+
+def test_a_variant_is_known_that_was_made_since_the_list_was_asked_for() -> None:
+    view = view_of(config({"m": ["a"]}))
+    view.listed("a", [entry("m")])
+    a, asked = view.servers["a"], view.asking("a")
+    a.variants.made(VARIANT, a.memory.changed())
+    view.listed("a", [entry("m")], asked)
+    assert a.variants.find(KEY, 4096) == VARIANT
+    view.listed("a", [entry("m")], view.asking("a"))
+    assert a.variants.find(KEY, 4096) is None
+
+
+def test_variants_that_come_and_go_are_no_change_of_what_is_installed() -> None:
+    events: list[Event] = []
+    view = view_of(config({"m": ["a"]}), events)
+    view.listed("a", [entry("m")])
+    before = len(events)
+    view.listed("a", [entry("m"), entry(VARIANT), entry(FOREIGN)])
+    view.listed("a", [entry("m")])
+    assert len(events) == before
+
+
+@pytest.mark.parametrize(
+    ("happens", "holds"),
+    [
+        (lambda view: view.answered("a", "0.5.0", 2.0), True),
+        (lambda view: view.answered("a", None, 2.0), True),
+        (lambda view: view.answered("a", "0.5.5", 2.0), False),
+        (lambda view: view.silent("a", "slow", 2.0), True),
+        (lambda view: [view.silent("a", "slow", 2.0), view.answered("a", None, 3.0)], True),
+        (lambda view: [view.connect_failed("a", "refused", 2.0), view.answered("a", "0.5.0", 3.0)], False),
+    ],
+)
+def test_a_refusal_is_forgotten_with_another_version_or_when_the_server_returns(
+    happens: Callable[[View], object], holds: bool
+) -> None:
+    view = view_of(config({"m": ["a"]}))
+    view.answered("a", "0.5.0", 1.0)
+    view.listed("a", [entry("m")])
+    view.servers["a"].variants.refused(DIGEST)
+    happens(view)
+    assert view.servers["a"].variants.is_refused(DIGEST) is holds
+
+
+def test_a_load_tells_which_instance_had_to_leave() -> None:
+    view = view_of(config({"m": ["a"]}))
+    view.listed("a", [entry("m")])
+    load(view, "m", DIGEST, SMALL)
+    before = view.servers["a"].instances[KEY]
+    view.servers["a"].memory.load_began(DIGEST, KEY)
+    assert view.load_ended("a", DIGEST, KEY, PLAIN, 1.0) == (False, before)

@@ -27,6 +27,7 @@ ISSUED_KEYS = [
     "route",
     "model",
     "model_used",
+    "num_ctx",
     "alias",
     "server",
     "status",
@@ -84,22 +85,30 @@ LOAD = events.LoadEnded(
     waited=3,
     error=None,
 )
+RELOAD = events.Reloaded(
+    server="gpu-1", model="m", differs="num_ctx", before="num_ctx=2048", after="num_ctx=8192"
+)
 CRASH = events.Crashed("prober", ValueError("bad\nhttp://u:secret@x/"))
+STARTED = events.Started(
+    listen=("127.0.0.1:11434",),
+    admin=None,
+    servers=(("gpu-1", "http://user:secret@gpu-1:11434"),),
+    models=(("llama3.2", ("gpu-1",)),),
+    aliases=(("gpt-4o", "llama3.2"),),
+)
 OTHERS: list[events.Event] = [
     events.AttemptFailed(
         request_id="r1", server="gpu-1", model="m", cause=events.Cause.CONNECT, why="refused", moves_on=True
     ),
     LOAD,
+    RELOAD,
+    events.VariantMade("gpu-1", "m", 4096, 0.0123),
+    events.VariantRefused("gpu-1", "m", 4096, "no: http://user:secret@gpu-1:11434/"),
+    events.VariantRemoved("gpu-1", None, 4096, "its model is gone"),
     events.ServerWentUp("gpu-1", "0.32.15"),
     events.ServerWentDown("gpu-1", "connect http://user:secret@gpu-1:11434: refused"),
     events.DigestsDiffer("m", ("gpu-1", "gpu-2")),
-    events.Started(
-        listen=("127.0.0.1:11434",),
-        admin=None,
-        servers=(("gpu-1", "http://user:secret@gpu-1:11434"),),
-        models=(("llama3.2", ("gpu-1",)),),
-        aliases=(("gpt-4o", "llama3.2"),),
-    ),
+    STARTED,
     events.ConnectionsFull(10_000),
     events.ConnectionsFree(ended=620, refused=3),
     events.AcceptingPaused(open_files=961, limit=1024),
@@ -148,7 +157,7 @@ def test_what_is_not_known_is_null() -> None:
     found = said(request(status=None, end=events.End.CLIENT_LEFT))
     empty = {key for key, value in found.items() if value is None}
     tokens = {"tokens_in", "tokens_cached", "tokens_out", "tokens_per_s"}
-    assert empty == set(ISSUED_KEYS[7:17]) - {"total_s"} | tokens | {"error", "path"}
+    assert empty == set(ISSUED_KEYS[7:18]) - {"total_s"} | tokens | {"error", "path"}
     assert found["end"] == "client_left"
 
 
@@ -238,6 +247,25 @@ def test_a_load_reads_well() -> None:
         "waited": 3,
         "error": None,
     }
+
+
+def test_a_reload_and_a_variant_read_well() -> None:
+    made, refused, removed = OTHERS[3:6]
+    assert [line.partition("Z ")[2] for line in lines(RELOAD, made, refused, removed)] == [
+        'info  reload server=gpu-1 model=m differs=num_ctx before="num_ctx=2048" after="num_ctx=8192"\n',
+        "info  variant_made server=gpu-1 model=m num_ctx=4096 took=12ms\n",
+        'info  variant_refused server=gpu-1 model=m num_ctx=4096 why="no: http://gpu-1:11434/"\n',
+        'info  variant_removed server=gpu-1 model=- num_ctx=4096 why="its model is gone"\n',
+    ]
+    assert said(removed)["model"] is None
+    assert said(refused)["why"] == "no: http://gpu-1:11434/"
+
+
+def test_a_context_that_a_policy_gave_is_seen() -> None:
+    (text,) = lines(request(model="gpt-4o", model_used="llama3.2", num_ctx=8192))
+    assert " gpt-4o->llama3.2 num_ctx=8192 total=" in text
+    assert "num_ctx" not in lines(FULL)[0]
+    assert said(request(num_ctx=8192))["num_ctx"] == 8192
 
 
 def test_a_request_says_how_long_it_waited_for_loads() -> None:
@@ -411,11 +439,11 @@ def test_what_becomes_of_the_proxy_reads_well(event: events.Event, text: str) ->
 
 
 def test_start_lists_names_with_their_targets() -> None:
-    found = said(OTHERS[5])
+    found = said(STARTED)
     assert found["servers"] == {"gpu-1": "http://gpu-1:11434"}
     assert found["models"] == {"llama3.2": ["gpu-1"]}
     assert found["aliases"] == {"gpt-4o": "llama3.2"}
-    (text,) = lines(OTHERS[5])
+    (text,) = lines(STARTED)
     assert text.endswith(
         " started listening on 127.0.0.1:11434; admin off; servers: gpu-1=http://gpu-1:11434;"
         " models: llama3.2 on gpu-1; aliases: gpt-4o=llama3.2\n"

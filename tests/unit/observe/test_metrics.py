@@ -113,6 +113,25 @@ def test_only_loads_that_loaded_something_say_how_long_one_takes() -> None:
     assert value(found, "gollamas_load_seconds_bucket", **place, le="5.0") == 1
 
 
+def reload(differs: str = "num_ctx", model: str = "LLAMA3.2:latest") -> events.Reloaded:
+    return events.Reloaded(server="gpu-1", model=model, differs=differs, before="-", after="num_ctx=2048")
+
+
+def test_reloads_are_counted_by_model_server_and_what_differed() -> None:
+    found = counted(reload(), reload(), reload("num_ctx, num_gpu"), reload(model="nobody knows"))
+    name, place = "gollamas_reloads_total", {"model": "llama3.2", "server": "gpu-1"}
+    assert value(found, name, **place, differs="num_ctx") == 2
+    assert value(found, name, **place, differs="num_ctx, num_gpu") == 1
+    assert value(found, name, model="other", server="gpu-1", differs="num_ctx") == 1
+
+
+def test_variants_that_are_refused_are_counted_by_server() -> None:
+    refused = [events.VariantRefused(name, "m", 4096, "read-only") for name in ("gpu-1", "gpu-1", "gpu-2")]
+    found = counted(*refused, events.VariantMade("gpu-1", "m", 4096, 0.01))
+    name = "gollamas_variants_refused_total"
+    assert (value(found, name, server="gpu-1"), value(found, name, server="gpu-2")) == (2, 1)
+
+
 def test_requests_are_counted_by_route_model_server_status_and_end() -> None:
     broken = request(end=events.End.SERVER_BROKE)
     refused = request(status=503, server=None, end=events.End.REFUSED)
@@ -357,7 +376,8 @@ def test_what_is_scraped_is_what_is_described() -> None:
         request_id="r", server="s", model="m", cause=events.Cause.BUSY, why="", moves_on=True
     )
     asked = request(tokens_in=1, tokens_cached=1, wait_s=1.0, first_byte_s=1.0)
-    found = counted(asked, failed, load())
+    refused = events.VariantRefused("s", "m", 4096, "read-only")
+    found = counted(asked, failed, load(), reload(), refused)
     families = [
         family
         for family in text_string_to_metric_families(page(found))

@@ -90,6 +90,19 @@ def test_checking_finds_no_fault(command: str) -> None:
     assert "servers:" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "command", [line for line in all_commands("sh") if re.match(r"(\w+=\S* )*gollamas (?!check )", line)]
+)
+def test_a_start_of_the_pages_has_no_fault(command: str) -> None:
+    """What the pages start the proxy by is a configuration that `gollamas check` warns of nothing in."""
+    done = run(
+        re.sub(r"\bgollamas ", "gollamas check ", command, count=1),
+        GOLLAMAS_LISTEN="127.0.0.1:0",
+        GOLLAMAS_ADMIN="off",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("text", yaml_blocks())
 def test_a_file_of_the_pages_is_accepted(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A YAML block is a whole configuration without a fault or a warning, and its secret is not printed."""

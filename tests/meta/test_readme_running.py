@@ -39,8 +39,8 @@ def lines(language: str, start: str) -> list[str]:
     return found
 
 
-@pytest.fixture(scope="module")
-def addresses() -> Iterator[dict[str, str]]:
+@contextmanager
+def machines() -> Iterator[dict[str, str]]:
     """Start a simulated server for each of the reader's machines; give its address by theirs."""
     words = [" ".join(f"--model {model}" for model in models) for models in MODELS.values()]
     command = "exec gollamas simulate --listen 127.0.0.1:0 --load-seconds 0 --tokens-per-second 0 "
@@ -49,6 +49,13 @@ def addresses() -> Iterator[dict[str, str]]:
             address: program.until(SIMULATED)[1]
             for address, program in zip(MODELS, (first, second), strict=True)
         }
+
+
+@pytest.fixture(scope="module")
+def addresses() -> Iterator[dict[str, str]]:
+    """Have both machines, which may have models loaded."""
+    with machines() as found:
+        yield found
 
 
 def at_home(command: str, addresses: dict[str, str]) -> str:
@@ -98,6 +105,45 @@ def test_the_curl_lines_are_answered(addresses: dict[str, str]) -> None:
     assert len(answers) == 3
     assert not [line for line, answer in answers.items() if "error" in answer]
     assert sum("gpt-4o" in line and answer["model"] == "gpt-4o" for line, answer in answers.items()) == 1
+
+
+CHATS: dict[str, dict[str, object]] = {
+    "/v1/chat/completions": {},
+    "/v1/messages": {"max_tokens": 9},
+    "/api/chat": {"stream": False},
+    "/api/generate": {"stream": False, "prompt": "Hello", "options": {"num_ctx": 2048}},
+}
+
+
+def loads_by(command: str, requests: list[tuple[str, dict[str, object]]]) -> list[str]:
+    """Start the proxy by a command of README and send these one after another; give its log of loads.
+
+    Nothing is loaded before.
+    """
+    hello = {"model": "llama3.2", "messages": [{"role": "user", "content": "Hello"}]}
+    with machines() as addresses, started(f"exec {at_home(command, addresses)}", ENV) as program:
+        address = program.until(LISTENING)[1]
+        for _ in MODELS:
+            program.until(re.compile("server_up"))
+        for path, said in requests:
+            body = json.dumps(hello | said)
+            assert "error" not in ask(f"curl -s http://{address}{path} -d '{body}'"), path
+        return re.findall(r"info  load .*", program.interrupt())
+
+
+@pytest.mark.parametrize("command", lines("sh", "gollamas --force-num-ctx"))
+def test_an_enforced_context_is_loaded_once_for_all_dialects(command: str) -> None:
+    """Whatever clients ask for after that, the model stays as it was loaded."""
+    (load,) = loads_by(command, list(CHATS.items()))
+    assert "why=cold options=num_ctx=8192" in load
+
+
+def test_a_title_uses_the_context_of_its_chat() -> None:
+    """With README's line for that, a request without `num_ctx` behind one that has it reloads nothing."""
+    command = lines("sh", "gollamas --num-ctx loaded")[0]
+    chat = ("/api/chat", {"stream": False, "options": {"num_ctx": 2048}})
+    (load,) = loads_by(command, [chat, ("/api/chat", {"stream": False})])
+    assert "why=cold options=num_ctx=2048" in load
 
 
 def test_checking_live_finds_the_servers(addresses: dict[str, str]) -> None:

@@ -1,10 +1,10 @@
 """The meaning of the YAML file: which key says what.
 
 Turns a document into the same entries that flags and variables give. A wrong shape is a fault that says which
-shape is right; keys of a later release are warnings.
+shape is right.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +17,9 @@ from gollamas.config.options import (
     DEFAULT,
     ENTRIES,
     FORCE,
-    LATER,
     POLICIES,
     POLICY_KEYS,
+    SERVER_POLICY_KEYS,
     VALUES,
 )
 from gollamas.config.paths import EXAMPLE
@@ -27,9 +27,11 @@ from gollamas.config.synonyms import meant_by, nearest_to
 from gollamas.config.values import Origins
 
 _KEYS: Final = (*(option.key for option in (*ENTRIES, *VALUES)), *POLICY_KEYS)
-_SERVER_KEYS: Final = ("url", "headers", "tls", *POLICY_KEYS)
+_SERVER_KEYS: Final = ("url", "headers", "tls", *SERVER_POLICY_KEYS)
 _MODEL_KEYS: Final = ("servers", *POLICY_KEYS, "per_server")
-_POLICY_PARTS: Final = {(option.policy, option.part): option.key for option in POLICIES}
+_POLICY_PARTS: Final = {
+    policy: {option.part: option for option in POLICIES if option.policy == policy} for policy in POLICY_KEYS
+}
 _TLS_KEYS: Final = ("ca", "verify")
 # What to write for keys of other programs.
 _MEANT_IN_SERVER: Final = {
@@ -37,6 +39,8 @@ _MEANT_IN_SERVER: Final = {
     **dict.fromkeys(("auth", "authorization", "token", "api_key", "bearer"), "headers"),
     **dict.fromkeys(("insecure", "skip_verify", "verify"), "tls: {verify: false}"),
     **dict.fromkeys(("ca", "ca_file", "cert", "certificate"), "tls: {ca: FILE}"),
+    "preload": "models: {MODEL: {per_server: {SERVER: {preload: true}}}}",
+    "ping": "models: {MODEL: {per_server: {SERVER: {ping: DURATION}}}}",
 }
 _MEANT_IN_TLS: Final = {
     **dict.fromkeys(("ca_file", "ca_cert", "cafile", "cert", "certificate"), "ca"),
@@ -48,6 +52,7 @@ _MEANT_IN_MODEL: Final = dict.fromkeys(
 _MEANT_IN_POLICY: Final = {
     **dict.fromkeys(("value", "fallback", "fill", "optional"), DEFAULT),
     **dict.fromkeys(("forced", "enforce", "enforced", "always", "override"), FORCE),
+    **dict.fromkeys(("ctx", "context", "context_length", "max_num_ctx", "tokens"), "num_ctx"),
 }
 _ALL: Final = Given("", "")  # the name of a level that is of no model or server alone
 
@@ -92,7 +97,7 @@ def read_config_file(
 
 
 def _lose_all(findings: Findings) -> None:
-    for option in ENTRIES:
+    for option in (*ENTRIES, *POLICIES):
         findings.lose(option.key)
 
 
@@ -112,7 +117,7 @@ class _File:
             "routes": self._paths,
         }
         options = {option.key: option for option in VALUES}
-        for key, value in self._known(root, _KEYS, LATER, _meant_at_top):
+        for key, value in self._known(root, _KEYS, _meant_at_top):
             if _is_nothing(value):
                 continue
             if key in POLICY_KEYS:
@@ -145,7 +150,7 @@ class _File:
             return None if value.is_lost else ServerEntry(id=name, url=value.text, place=place)
         parts: dict[str, Value] = {}
         if isinstance(value, Members):
-            parts = dict(self._known(value, _SERVER_KEYS, LATER, _MEANT_IN_SERVER.get))
+            parts = dict(self._known(value, _SERVER_KEYS, _MEANT_IN_SERVER.get))
         tls = self._tls(parts["tls"]) if "tls" in parts else {}
         headers = self._headers(parts["headers"]) if "headers" in parts else ()
         if "url" not in parts or _is_nothing(parts["url"]):
@@ -191,7 +196,7 @@ class _File:
         if _is_nothing(value):
             return {}
         members = self._members(value, "tls", "ca: FILE", "verify: false")
-        known = self._known(members, _TLS_KEYS, (), _MEANT_IN_TLS.get) if members else ()
+        known = self._known(members, _TLS_KEYS, _MEANT_IN_TLS.get) if members else ()
         return {key: given for key, part in known if (given := self._text(part, key))}
 
     def _models(self, value: Value) -> None:
@@ -200,7 +205,7 @@ class _File:
             servers: Value | None = model
             has_policy = False
             if isinstance(model, Members):
-                parts = dict(self._known(model, _MODEL_KEYS, LATER, _MEANT_IN_MODEL.get))
+                parts = dict(self._known(model, _MODEL_KEYS, _MEANT_IN_MODEL.get))
                 servers = parts.pop("servers", None)
                 has_policy = self._policies(parts, Given(name, place))
             number = len(self._said.models)
@@ -234,7 +239,7 @@ class _File:
             members = self._members(per_server, "per_server", form, example)
             for name, (place, server) in members.nodes.items() if members else ():
                 if isinstance(server, Members):
-                    known = dict(self._known(server, POLICY_KEYS, LATER, _meant_nowhere))
+                    known = dict(self._known(server, POLICY_KEYS, _meant_nowhere))
                     self._levels(known, model, Given(name.strip(), place))
                 elif not _is_nothing(server):
                     line = f"{name}: {{num_ctx: TOKENS}}"
@@ -243,18 +248,28 @@ class _File:
         return not all(map(_says_nothing, parts.values()))
 
     def _levels(self, parts: Mapping[str, Value], model: Given, server: Given) -> None:
-        """Read the policies among some parts: each `KEY: VALUE`, or `KEY: {default: VALUE, force: VALUE}`."""
-        for key in POLICY_KEYS:
-            said: Iterable[tuple[str, Value]] = ()
-            policy = parts.get(key)
-            if isinstance(policy, Members):
-                said = self._known(policy, (DEFAULT, FORCE), (), _MEANT_IN_POLICY.get)
-            elif policy is not None:
-                said = ((DEFAULT, policy),)
-            for part, value in said:
-                if given := self._text(value, key if value is policy else part):
-                    entries = self._said.levels.setdefault(_POLICY_PARTS[key, part], [])
+        """Read the policies among some parts: each `KEY: VALUE`, or `KEY: {PART: VALUE, ...}`."""
+        for key, options in _POLICY_PARTS.items():
+            number = len(self._findings.faults)
+            for part, value in self._parts(key, parts[key]) if key in parts else ():
+                if given := self._text(value, key if value is parts[key] else part):
+                    entries = self._said.levels.setdefault(options[part].key, [])
                     entries.append(LevelEntry(model, server, given))
+            if len(self._findings.faults) > number:
+                for option in options.values():
+                    self._findings.lose(option.key)
+
+    def _parts(self, key: str, policy: Value) -> Iterable[tuple[str, Value]]:
+        """Give what a policy says, by its parts. A value right behind the key is the part that is short."""
+        options = _POLICY_PARTS[key]
+        short = next((part for part, option in options.items() if option.is_short), None)
+        if isinstance(policy, Members) and short != "":
+            return self._known(policy, tuple(options), _meant_in(options))
+        if short is not None:
+            return ((short, policy),)
+        if not _is_nothing(policy):
+            self._members(policy, key, "num_ctx: TOKENS", "num_ctx: 32768")
+        return ()
 
     def _aliases(self, value: Value) -> None:
         members = self._members(value, "aliases", "ALIAS: MODEL", "gpt-4o: llama3.2")
@@ -286,17 +301,14 @@ class _File:
         self,
         members: Members,
         keys: tuple[str, ...],
-        later: tuple[str, ...],
         meant: Callable[[str], str | None],
     ) -> Iterable[tuple[str, Value]]:
-        """Give the members whose key is one of `keys`; the others are faults or warnings."""
+        """Give the members whose key is one of `keys`; the others are faults."""
         for key, (place, value) in members.nodes.items():
             if key in keys:
                 yield key, value
-            elif key in later:
-                self._findings.warn(place, f"`{key}` comes in a later release; this one ignores it")
             else:
-                near = meant(key) or nearest(key, (*keys, *later))
+                near = meant(key) or nearest(key, keys)
                 hint = f"Write `{near}`" if near else f"The keys here are: {', '.join(keys)}"
                 self._findings.fault(place, f"the key `{key}` is unknown", hint, names_in(key))
                 if keys is _KEYS and near:
@@ -331,7 +343,7 @@ class _File:
 
 
 def _meant_at_top(key: str) -> str | None:
-    meant = meant_by(key) or nearest_to(key, LATER)
+    meant = meant_by(key) or nearest_to(key)
     return meant.key if meant and meant.option is not CONFIG else None
 
 
@@ -350,6 +362,14 @@ def _is_nothing(value: Value) -> bool:
 
 def _says_nothing(value: Value | None) -> bool:
     return value is None or _is_nothing(value)
+
+
+def _meant_in(parts: Collection[str]) -> Callable[[str], str | None]:
+    def meant(key: str) -> str | None:
+        word = _MEANT_IN_POLICY.get(key)
+        return word if word in parts else None
+
+    return meant
 
 
 def _meant_nowhere(_: str) -> None:

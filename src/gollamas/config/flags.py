@@ -11,7 +11,7 @@ from typing import Final
 from gollamas.config.address import shown
 from gollamas.config.faults import Findings, nearest
 from gollamas.config.given import Given
-from gollamas.config.options import CONFIG, LATER_FLAGS, OPTIONS, FlagOption, Option
+from gollamas.config.options import CONFIG, OPTIONS, FlagOption, Option
 from gollamas.config.synonyms import Meant, meant_by, nearest_to, turns_off
 
 VERBS: Final = {
@@ -165,8 +165,6 @@ def _unknown(name: str, value: str, table: Table, findings: Findings) -> None:
             "a secret is no flag: all users of this machine can read its command lines",
             f"Set the variable {secret.variables[0]}, or write `{secret.key}` into the file",
         )
-    elif dashed in LATER_FLAGS and table.configures:
-        findings.fault(name, "this flag comes in a later release", "Leave it out until then")
     elif dashed in _OF_VERBS:
         findings.fault(name, "this verb has no such flag", f"Write `gollamas {_OF_VERBS[dashed]} {dashed}`")
     elif SERVE.find(name):

@@ -1,7 +1,7 @@
 """What is said of all models, of a server, of a model, or of a model on a server.
 
-Owns the notation `[[MODEL][@SERVER]=]VALUE` and what the names in it mean, wherever they were written. Knows
-no policy: what holds for a model is worked out of the levels by others.
+Owns the notations `[[MODEL][@SERVER]=]VALUE` and `MODEL[@SERVER][=VALUE]`, and what the names in them mean,
+wherever they were written. Knows no policy: what holds for a model is worked out of the levels by others.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from gollamas import names
 from gollamas.config.address import shown, surely_names_in
 from gollamas.config.faults import Findings, Unusable, nearest
 from gollamas.config.given import Gathered, Given, LevelEntry
+from gollamas.config.kept_values import ALL, FALSE, NO, YES
 from gollamas.config.lists import split_list
 from gollamas.config.model import Alias, Expose, Model
 from gollamas.config.options import ALIASES, MODELS, POLICIES, LevelsOption
@@ -22,19 +23,24 @@ Level = tuple[str, str]  # the model's key and the server's id, as in Levels
 
 
 def level_entries_of(given: Given, option: LevelsOption, findings: Findings) -> list[LevelEntry]:
-    """Read the entries of a comma list."""
+    """Read the entries of a comma list; notes what could not be read as lost."""
     try:
         elements = split_list(given.text)
     except Unusable as why:
-        if set(given.text) & set("=,@"):
+        if option.implied or set(given.text) & set("=,@"):
             findings.unusable(given.place, why)
+            findings.lose(option.key)
             return []
         elements = [given.text]  # one value with a blank in it: its kind says what to write
-    entries = [entry for element in elements if (entry := _entry(element, given.place, option, findings))]
+    read = _named_entry if option.implied else _entry
+    entries = [entry for element in elements if (entry := read(element, given.place, option, findings))]
+    if len(entries) < len(elements):
+        findings.lose(option.key)
     of_all = [entry.value.text for entry in entries if not entry.written]
     if len(of_all) > 1:  # most likely `8,192`, of which 192 would hold
         what = f"the list has more than one value for all models: {', '.join(of_all)}"
         findings.fault(given.place, what, "Keep one of them, and no comma within a number")
+        findings.lose(option.key)
     return entries
 
 
@@ -45,7 +51,9 @@ def _entry(element: str, place: str, option: LevelsOption, findings: Findings) -
     entry = f"{model}{at}{shown(server)}"
     if "://" in model and equals:
         what = f"`{shown(target)}` stands where a model's name belongs"
-        findings.fault(place, what, f"Write `@{shown(target)}={value}` for the server")
+        before = "" if option.is_of_servers else "MODEL"
+        instead = f"{before}@{shown(target)}={value}"
+        findings.fault(place, what, f"Write `{instead}` for the server", (instead,) if before else ())
         return None
     if "@" in value or "://" in value:
         what = f"the entry `{element if surely_names_in(element) else shown(element)}` has no value"
@@ -53,13 +61,65 @@ def _entry(element: str, place: str, option: LevelsOption, findings: Findings) -
         what = f"the entry `{entry}` has nothing after its `=`"
     elif (equals and not target) or (at and not server):
         what = f"the entry `{entry}={value}` lacks a name"
+    elif server and not model and not option.is_of_servers:
+        what = f"the entry `{entry}={value}` lacks a model, and `{option.key}` is not said of a server alone"
     else:
         return LevelEntry(Given(model, place), Given(server, place), Given(value, place), entry)
-    kind = option.kind.placeholder
-    forms = kind, f"MODEL={kind}", f"MODEL@SERVER={kind}"
-    instead = f"Write `{forms[0]}`, `{forms[1]}` or `{forms[2]}`"
-    findings.fault(place, what, instead, (*forms, entry, f"{entry}={value}", *surely_names_in(element)))
+    findings.fault(
+        place,
+        what,
+        _one_of(option.forms),
+        (*option.forms, entry, f"{entry}={value}", *surely_names_in(element)),
+    )
     return None
+
+
+def _named_entry(element: str, place: str, option: LevelsOption, findings: Findings) -> LevelEntry | None:
+    """Take an entry apart that is a name first; None with a fault. A URL in it may have a `=`."""
+    target, equals, value = (part.strip("\"' \t") for part in element.rpartition("="))
+    if not equals or "@" in value or "://" in value:
+        target, equals, value = element, "", option.implied
+    model, at, server = (part.strip() for part in target.partition("@"))
+    entry = f"{model}{at}{shown(server)}"
+    word = model.lower()
+    instead = _one_of(option.forms)
+    if "://" in model or (at and model and names.key_of(model) is None):  # what stands there may be secret
+        what = f"`{shown(target)}` stands where a model's name belongs"
+        of_server = f"MODEL@{shown(target)}"
+        instead = f"Write `{of_server}`" if "://" in model else instead
+        findings.fault(place, what, instead, (*option.forms, of_server))
+        return None
+    if equals and not value:
+        what = f"the entry `{entry}` has nothing after its `=`"
+    elif at and not server:
+        what = f"the entry `{entry}` lacks a name"
+    elif not model or (word == ALL and server):
+        what = f"the entry `{entry}` lacks a model, and `{option.key}` is not said of a server alone"
+    elif equals and not at and value[0].isalpha() and value.lower() not in YES | NO:
+        what = f"`{value}` is no number of instances (in the entry `{entry}`)"
+        instead = f"Write `{model}@{value}` for the server, or {option.kind.accepts}"
+        entry = f"{model}@{value}"
+    elif not equals and not at and (meant := _meant_by_name(word)):
+        what = f"`{model}` stands where a model's name belongs"
+        instead = f"Write `{meant}`" + (f", or `{model}:latest` for a model" if word.isalnum() else "")
+    else:
+        name = "" if word == ALL else model
+        return LevelEntry(Given(name, place), Given(server, place), Given(value, place), entry)
+    findings.fault(place, what, instead, (*option.forms, entry, *surely_names_in(element)))
+    return None
+
+
+def _meant_by_name(word: str) -> str | None:
+    """Give the entry for all models that is meant by a value alone; None for what is most likely a name."""
+    if word in NO:
+        return f"{ALL}={FALSE}"
+    if word.isdecimal():
+        return f"{ALL}={word}"
+    return ALL if word in YES else None
+
+
+def _one_of(forms: tuple[str, ...]) -> str:
+    return f"Write `{'`, `'.join(forms[:-1])}` or `{forms[-1]}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +132,9 @@ class Targets:
     expose: Expose
     findings: Findings
 
-    def find(self, entry: LevelEntry) -> Level | None:
+    def find(self, entry: LevelEntry, option: LevelsOption) -> Level | None:
         """Give the level of an entry; None with a fault."""
-        key = self._model(entry) if entry.model.text else ""
+        key = self._model(entry, option) if entry.model.text else ""
         server = self.servers.known(entry.server) if entry.server.text else ""
         if key is None or server is None:
             return None
@@ -89,11 +149,11 @@ class Targets:
             return None
         return key, server
 
-    def _model(self, entry: LevelEntry) -> str | None:
+    def _model(self, entry: LevelEntry, option: LevelsOption) -> str | None:
         name, place = entry.model.text, entry.model.place
         key = name_key(entry.model, "model", self.findings)
         if names.is_cloud(name):
-            self.findings.warn(place, f"`{name}` runs in Ollama's cloud, so nothing of this is sent for it")
+            self.findings.warn(place, f"`{name}` runs in Ollama's cloud, so this does nothing for it")
         if key is None or key in self.models:
             return key
         if alias := self.aliases.get(key):
@@ -102,9 +162,11 @@ class Targets:
         if any(self.findings.has_lost(option.key, name) for option in (MODELS, ALIASES)):
             return None
         is_server = name in self.servers.placed
+        of_server = f"`@{name}`" + ("" if option.is_of_servers else " behind a model's name")
         if self.expose is Expose.CONFIGURED:
-            near = f"@{name}" if is_server else self._near(name, key)
-            instead = f"Write `{near}`" if near else f"Add it, as in `--proxy {name}=http://gpu-1:11434`"
+            near = self._near(name, key)
+            meant = of_server if is_server else f"`{near}`" if near else None
+            instead = f"Write {meant}" if meant else f"Add it, as in `--proxy {name}=http://gpu-1:11434`"
             self.findings.fault(
                 place,
                 f"no model `{name}` is configured",
@@ -114,7 +176,7 @@ class Targets:
         if is_server:
             self.findings.warn(
                 place,
-                f"`{name}` is read as a model's name, and a server is called so: write `@{name}` for it",
+                f"`{name}` is read as a model's name, and a server is called so: write {of_server} for it",
             )
         return key
 
@@ -150,13 +212,16 @@ def _levels_of(
     """Read every entry, also one that is overruled by a later one; within the file none is."""
     found: dict[Level, tuple[Any, LevelEntry]] = {}
     for entry in entries:
-        level = targets.find(entry)
+        level = targets.find(entry, option)
+        kind = option.kind_for(is_one=bool(entry.model.text and entry.server.text))
         try:
-            value = option.kind.parse(entry.value.text)
+            value = kind.parse(entry.value.text)
         except Unusable as why:
             targets.findings.unusable(entry.value.place, why, entry.written or "", entry.names)
+            targets.findings.lose(option.key)
             continue
         if level is None:
+            targets.findings.lose(option.key)
             continue
         other, before = found.get(level, (value, entry))
         if other != value and before.written is None and entry.written is None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from gollamas.config.contradictions import Whole
 from gollamas.config.faults import Findings, Unusable
 from gollamas.config.flags import SERVE, Table
-from gollamas.config.given import Gathered, ReadFile
+from gollamas.config.given import Gathered, Given, ReadFile
 from gollamas.config.levels import Targets, all_levels
 from gollamas.config.model import Config, Expose, Model
 from gollamas.config.options import ALIASES, MODELS, ROUTES, SERVERS, VALUES
@@ -85,7 +86,9 @@ def load_with_origins(
     has_models = bool(said.models) or findings.has_lost(MODELS.key)
     values["expose"] = _expose(values, origins, has_models=has_models, findings=findings)
     aliases, alias_places = aliases_of(said.aliases, models, values["expose"], findings)
-    levels, level_places = all_levels(said, Targets(servers, models, aliases, values["expose"], findings))
+    targets = Targets(servers, models, aliases, values["expose"], findings)
+    levels, level_places = all_levels(said, targets)
+    Whole(levels, level_places, targets).look(Given(values["ready"], origins["ready", ""]))
     route_places = paths_of(said.routes, findings)
     _look_at_ports(values, origins, findings)
     findings.raise_faults()

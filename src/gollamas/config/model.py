@@ -12,6 +12,7 @@ V = TypeVar("V")
 # What is said of a model on a server: by the model's key and the server's id, either empty where it holds for
 # all of them. None lifts what was said farther off: it is `off`.
 Levels = Mapping[tuple[str, str], V | None]
+EVERYWHERE: Final = -1  # a number of instances: one on each server of the model
 LOADED: Final = 0  # a num_ctx: the one that the model is loaded with
 
 
@@ -130,4 +131,10 @@ class Config:
     force_keep_alive: Levels[float] = field(default_factory=dict)
     num_ctx: Levels[int] = field(default_factory=dict)  # tokens, or LOADED
     force_num_ctx: Levels[int] = field(default_factory=dict)
+    limit_num_ctx: Levels[int] = field(default_factory=dict)  # the most tokens that a request may ask for
+    on_limit: Levels[str] = field(default_factory=dict)  # "error", or "clamp" to lower it
+    on_overflow: Levels[str] = field(default_factory=dict)  # "pass", or "error" where a prompt would be cut
+    preload: Levels[int] = field(default_factory=dict)  # instances that are kept, EVERYWHERE for one on each
+    ping: Levels[float] = field(default_factory=dict)  # seconds between two looks at one
+    ready: str = "listening"  # or "preloaded": when we are ready
     warnings: tuple[str, ...] = ()  # what `check` and the start say beside faults

@@ -8,6 +8,8 @@ beside a Service called gollamas: `GOLLAMAS_PORT`, `GOLLAMAS_SERVICE_`.
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
+from gollamas.config import words
+from gollamas.config.kept_values import ALL, TRUE, InstanceCount, PingPause
 from gollamas.config.model import Config
 from gollamas.config.paths import WRITTEN
 from gollamas.config.policy_values import KeepAlive, NumCtx
@@ -19,7 +21,6 @@ from gollamas.config.values import (
     FilePath,
     FlagKind,
     Listen,
-    OneOf,
     Origins,
     Size,
     Switch,
@@ -30,17 +31,6 @@ _PREFIX: Final = "GOLLAMAS_"
 DEFAULT: Final = "default"
 FORCE: Final = "force"
 _DAY: Final = 86400.0
-LEVELS: Final = ("trace", "debug", "info", "warn", "error")
-LOGRUS_LEVELS: Final = {"warning": "warn", "fatal": "error", "panic": "error"}
-_MEANT_BY_LEVEL: Final = {
-    **dict.fromkeys(("verbose", "all", "on", "true", "1"), "debug"),
-    **dict.fromkeys(("notice", "information", "normal", "default"), "info"),
-    **dict.fromkeys(("critical", "off", "none", "quiet", "silent", "false", "0"), "error"),
-}
-_MEANT_BY_FORMAT: Final = {
-    **dict.fromkeys(("logfmt", "plain", "console", "pretty"), "text"),
-    "ndjson": "json",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,20 +120,44 @@ class LevelsOption(_ValuedOption):
     """One value for all, for a server, a model or a model on a server; `Config` has all that were said."""
 
     kind: ValueKind
-    policy: str  # the key in the file: two options are one policy
-    part: str  # the key below that, DEFAULT or FORCE
+    policy: str  # the key in the file: two options may be one policy
+    part: str  # the key below that; empty where the value stands alone
+    kind_of_one: ValueKind | None = None  # of a model on a server, where that is another
+    is_of_servers: bool = True  # whether it may be said of a server alone
+    implied: str = ""  # the value of an entry that is a name alone; where there is one, all models are `all`
+    default_text: str = ""  # what holds where nothing is said
 
     @property
     def written(self) -> str:
         """How an entry is written, of which a comma list is made."""
-        return f"[[MODEL][@SERVER]=]{self.kind.placeholder},..."
+        kind = self.kind.placeholder
+        if self.implied:
+            return f"{ALL}|MODEL[@SERVER][={kind}],..."
+        return f"[[MODEL][@SERVER]=]{kind},..." if self.is_of_servers else f"[MODEL[@SERVER]=]{kind},..."
 
     @property
     def in_file(self) -> str:
         """The short form where there is one."""
-        if self.part == DEFAULT:
+        if self.is_short:
             return self.policy
         return f"{self.policy}: {{{self.part}: {self.kind.placeholder}}}"
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the file takes its value right behind the key of the policy."""
+        return self.part in {"", DEFAULT}
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Every way to write an entry."""
+        if self.implied:
+            return ALL, "MODEL", "MODEL@SERVER"
+        kind = self.kind.placeholder
+        return kind, f"MODEL={kind}", f"MODEL@SERVER={kind}"
+
+    def kind_for(self, *, is_one: bool) -> ValueKind:
+        """Give the kind of its value, for one model on one server or farther off."""
+        return self.kind_of_one if is_one and self.kind_of_one else self.kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,14 +205,18 @@ def _entries(key: str, flag: str, plural: str, entry: str, help_text: str) -> En
 
 def _policy(policy: str, part: str, kind: ValueKind, help_text: str) -> LevelsOption:
     key = policy if part == DEFAULT else f"{part}_{policy}"
+    return _levels(key, kind, help_text, policy=policy, part=part)
+
+
+def _levels(key: str, kind: ValueKind, help_text: str, **more: Any) -> LevelsOption:
+    """Declare what has levels, with a flag and a variable that are made from its key."""
     return LevelsOption(
         key=key,
-        policy=policy,
-        part=part,
         kind=kind,
         help=help_text,
         flags=("--" + key.replace("_", "-"),),
         variables=(_PREFIX + key.upper(),),
+        **{"policy": key, "part": "", **more},
     )
 
 
@@ -237,9 +255,44 @@ POLICIES: Final = (
     _policy(
         "num_ctx", DEFAULT, NumCtx(may_be_loaded=True), "the context of a model where a request does not say"
     ),
-    _policy("num_ctx", FORCE, NumCtx(may_be_loaded=False), "the context of a model, whatever a request says"),
+    _policy("num_ctx", FORCE, NumCtx(), "the context of a model, whatever a request says"),
+    _levels(
+        "limit_num_ctx",
+        NumCtx(is_limit=True),
+        "the largest context that a request may ask for",
+        policy="limit",
+        part="num_ctx",
+    ),
+    _levels(
+        "on_limit",
+        words.ON_LIMIT,
+        "what to do with a request that asks for more: refuse it, or lower what it asks for",
+        default_text="error",
+    ),
+    _levels(
+        "on_overflow",
+        words.ON_OVERFLOW,
+        "what to do with a prompt that is longer than the context: let Ollama cut it, or have it refused",
+        default_text="pass",
+    ),
+    _levels(
+        "preload",
+        InstanceCount(),
+        "models that are kept loaded, from the start on, on all of their servers or on a number of them",
+        kind_of_one=InstanceCount(may_be_number=False),
+        is_of_servers=False,
+        implied=TRUE,
+    ),
+    _levels(
+        "ping",
+        PingPause(),
+        "how often to look whether a model is loaded, to load it again and to extend its time",
+        is_of_servers=False,
+    ),
 )
 POLICY_KEYS: Final = tuple(dict.fromkeys(option.policy for option in POLICIES))
+# Those that may be said of a server alone.
+SERVER_POLICY_KEYS: Final = tuple(dict.fromkeys(option.policy for option in POLICIES if option.is_of_servers))
 
 VALUES: Final = (
     _option(
@@ -258,7 +311,7 @@ VALUES: Final = (
     ),
     _option(
         "level",
-        OneOf(LEVELS, LOGRUS_LEVELS, _MEANT_BY_LEVEL),
+        words.LEVEL,
         "the least serious lines that are logged",
         "--error-level",
         bare=True,
@@ -270,8 +323,13 @@ VALUES: Final = (
         help="the secret that whoever changes state at the admin address has to send",
         variables=(_PREFIX + "ADMIN_TOKEN",),
     ),
-    _option("log_format", OneOf(("text", "json"), meant=_MEANT_BY_FORMAT), "how log lines look"),
+    _option("log_format", words.LOG_FORMAT, "how log lines look"),
     _option("expose", ExposeWord(), "which models are listed and routed; installed where none is configured"),
+    _option(
+        "ready",
+        words.READY,
+        "when /readyz says so: once clients can connect, or once each model to preload was tried",
+    ),
     _option("list_aliases", Switch(), "list aliases beside their models", bare=True),
     ValueOption(
         key="origins",
@@ -314,7 +372,3 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ROUTES,
     *VALUES[1:],
 )
-
-# Keys of the file that a later release reads; files written for it start today, with a warning.
-LATER: Final = ("preload", "ping")
-LATER_FLAGS: Final = ("--preload", "--ping")

@@ -61,7 +61,7 @@ class KeepAlive:
         sign = text[:1] if text.startswith(("+", "-")) else ""
         seconds = seconds_in(text.removeprefix(sign))
         if seconds is None:
-            meant = _meant_duration(text.lower())
+            meant = meant_duration(text.lower())
             raise Unusable(
                 f"`{text}` is no duration",
                 f"Write `{meant}`"
@@ -95,7 +95,8 @@ class KeepAlive:
 class NumCtx:
     """Tokens, or `off`, which is None; where it `may_be_loaded` also what the model is loaded with."""
 
-    may_be_loaded: bool
+    may_be_loaded: bool = False
+    is_limit: bool = False  # of what requests ask for: `loaded` is no slip for a default of it
     minimum: int = 4  # Ollama lifts less to it
     maximum: int = 100_000_000
     placeholder: str = "TOKENS"
@@ -115,9 +116,10 @@ class NumCtx:
         if word == _LOADED:
             if self.may_be_loaded:
                 return LOADED
-            raise Unusable(
-                f"`{text}` can't be forced", "Write it as a default, like `--num-ctx MODEL=loaded`"
-            )
+            if not self.is_limit:
+                raise Unusable(
+                    f"`{text}` can't be forced", "Write it as a default, like `--num-ctx MODEL=loaded`"
+                )
         if not (text.isascii() and text.isdigit()):
             raise Unusable(f"`{text}` is no whole number", self._meant(word))
         number = int(text) if len(text) <= _MOST_DIGITS else -1
@@ -152,7 +154,7 @@ class NumCtx:
         return str(int(number)) if is_usable else None
 
 
-def _meant_duration(word: str) -> str | None:
+def meant_duration(word: str) -> str | None:
     """Give the duration that was meant by `forever`, `10 m`, `1d` or `5 minutes`."""
     if meant := _MEANT_BY_KEEP_ALIVE.get(word):
         return meant

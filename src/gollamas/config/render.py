@@ -41,7 +41,7 @@ def as_yaml(loaded: Loaded) -> str:
     config = loaded.config
     lines = [_value_line(option, loaded) for option in VALUES]
     for key in POLICY_KEYS:
-        lines += _policy(key, loaded, ("", "")) or [(f"{key}: {{}}", "")]
+        lines += _policy(key, loaded, ("", "")) or [_nothing(key)]
     for option, entries in (
         (SERVERS, {name: _server(server, loaded) for name, server in config.servers.items()}),
         (MODELS, _models(loaded)),
@@ -123,13 +123,21 @@ def _policies(loaded: Loaded, level: Level) -> _Lines:
 
 def _policy(key: str, loaded: Loaded, level: Level) -> _Lines:
     """Write what is said at one level; nothing where that is nothing."""
-    lines = []
+    lines: _Lines = []
     for option in POLICIES:
         levels = getattr(loaded.config, option.key)
         if option.policy == key and level in levels:
             origin = loaded.origins[option.key, level_name(level)]
-            lines.append((f"{option.part}: {option.kind.show(levels[level])}", origin))
+            lines.append((f"{option.part or key}: {option.kind.show(levels[level])}", origin))
+            if not option.part:
+                return lines
     return [(f"{key}:", ""), *_indented(lines)] if lines else []
+
+
+def _nothing(key: str) -> tuple[str, str]:
+    """Write that nothing is said of all models."""
+    has_parts = any(option.part for option in POLICIES if option.policy == key)
+    return f"{key}: {'{}' if has_parts else 'null'}", ""
 
 
 def _indented(lines: _Lines) -> _Lines:

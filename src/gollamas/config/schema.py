@@ -4,16 +4,16 @@ Owns the shapes of servers, models and aliases in it; the values' shapes are tho
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final
 
 from gollamas.config.options import (
     ALIASES,
-    DEFAULT,
-    LATER,
     MODELS,
     POLICIES,
     POLICY_KEYS,
     ROUTES,
+    SERVER_POLICY_KEYS,
     SERVERS,
     VALUES,
 )
@@ -42,7 +42,7 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of gollamas",
-        **_object({**properties, **_policies(), **_later()}),
+        **_object({**properties, **_policies()}),
     }
 
 
@@ -66,8 +66,7 @@ def _servers() -> dict[str, Any]:
             "description": "Added to each request to the server.",
         },
         "tls": {"anyOf": [tls, _NOTHING]},
-        **_policies(),
-        **_later(),
+        **_policies(SERVER_POLICY_KEYS),
     }
     return _mapping({"anyOf": [url, {**_object(parts), "required": ["url"]}]})
 
@@ -82,7 +81,7 @@ def _paths() -> dict[str, Any]:
 
 
 def _models() -> dict[str, Any]:
-    per_server = _mapping({"anyOf": [_object({**_policies(), **_later()}), _NOTHING]})
+    per_server = _mapping({"anyOf": [_object(_policies(is_one=True)), _NOTHING]})
     parts = {
         "servers": {"anyOf": [_SERVER_LIST, _NOTHING]},
         **_policies(),
@@ -90,35 +89,33 @@ def _models() -> dict[str, Any]:
             "description": "What holds for this model on one of its servers, by the server's id.",
             "anyOf": [per_server, _NOTHING],
         },
-        **_later(),
     }
     # Without servers it says something of a model that is configured elsewhere, or not at all.
-    needed = [{"required": [key]} for key in parts if key not in LATER]
+    needed = [{"required": [key]} for key in parts]
     return _mapping({"anyOf": [_SERVER_LIST, {**_object(parts), "anyOf": needed}]})
 
 
-def _policies() -> dict[str, Any]:
-    """Describe each policy: a value alone, which is its default, or either part of it by name."""
+def _policies(keys: Iterable[str] = POLICY_KEYS, *, is_one: bool = False) -> dict[str, Any]:
+    """Describe each policy: a value alone, or parts of it by name, or either; for one model on one server."""
     policies: dict[str, Any] = {}
-    for key in POLICY_KEYS:
-        options = [option for option in POLICIES if option.policy == key]
-        parts = {
-            option.part: {
-                "description": f"{_sentence(option.help)} Accepts: {option.accepts}.",
-                "anyOf": [option.kind.schema(), _NOTHING],
-            }
-            for option in options
-        }
-        default = next(option for option in options if option.part == DEFAULT)
-        policies[key] = {
-            "description": parts[DEFAULT]["description"],
-            "anyOf": [default.kind.schema(), _object(parts), _NOTHING],
-        }
+    for key in keys:
+        shapes: list[dict[str, Any]] = []
+        parts: dict[str, Any] = {}
+        description = ""
+        for option in (option for option in POLICIES if option.policy == key):
+            kind = option.kind_for(is_one=is_one)
+            text = f"{_sentence(option.help)} Accepts: {kind.accepts}."
+            if option.default_text:
+                text += f" Default: {option.default_text}."
+            description = description or text
+            if option.is_short:
+                shapes.append(dict(kind.schema()))
+            if option.part:
+                parts[option.part] = {"description": text, "anyOf": [kind.schema(), _NOTHING]}
+        if parts:
+            shapes.append(_object(parts))
+        policies[key] = {"description": description, "anyOf": [*shapes, _NOTHING]}
     return policies
-
-
-def _later() -> dict[str, Any]:
-    return {key: {"description": "Comes in a later release; this one warns and ignores it."} for key in LATER}
 
 
 def _mapping(values: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gollamas.config.flags import HELP_FLAGS, VERB_ALIASES, VERBS, VERSION_FLAGS
-from gollamas.config.options import CONFIG, LOGRUS_LEVELS, OPTIONS, FlagOption, Option
+from gollamas.config.options import CONFIG, OPTIONS, FlagOption, Option
+from gollamas.config.words import LOGRUS_LEVELS
 
 BEGIN: Final = "<!-- options -->"
 END: Final = "<!-- /options -->"

@@ -36,11 +36,14 @@ PIECES = [
 ]
 TEXTS = st.one_of(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.text(max_size=8))
 ENTRIES = st.sampled_from(["a=http://h", "b=c1", "c1=http://u:p@h:1/x", "b=a", "http://h", "h:1", "a:2=h:1"])
-LEVELS = st.sampled_from(
-    ["4096", "off", "loaded", "-1", "a=5m", "a@h:80=10", "@h:80=1.5", "x=off", "b=0,a=9"]
+LEVELS = st.one_of(
+    st.sampled_from(["4096", "off", "loaded", "-1", "a=5m", "a@h:80=10", "@h:80=1.5", "x=off", "b=0,a=9"]),
+    st.sampled_from(
+        ["4m", "clamp", "error", "a=error", "@h:80=pass", "all", "a", "a@h:80", "a=2,a@h:80=off"]
+    ),
 )
 WORDS = st.one_of(st.sampled_from(FLAGS), st.sampled_from([f"{flag}=" for flag in FLAGS]), TEXTS, ENTRIES)
-KEYS = ("url", "headers", "tls", "a", "g", "default", "force", "per_server")
+KEYS = ("url", "headers", "tls", "a", "g", "default", "force", "per_server", "limit")
 YAML = st.recursive(
     st.one_of(TEXTS, ENTRIES, LEVELS).map(lambda text: text.replace("\n", " ")),
     lambda inner: st.one_of(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gollamas.config.model import EVERYWHERE
 from tests.unit.config.loading import (
     FILE,
     aliases,
@@ -37,8 +38,8 @@ ping: off
 """
 
 
-def test_a_file_of_a_later_release_starts_with_a_warning_per_key() -> None:
-    """Keys that are not used yet are named with their lines; the rest of the file holds."""
+def test_a_file_says_all_that_can_be_said() -> None:
+    """Servers, models, aliases and what holds for them, without a warning."""
     config = config_of_yaml(DESIGN, env={"GPU2_TOKEN": "hunter2"})
     assert routes(config) == {
         "llama3.2-vision": ["http://gpu-1:11434", "https://gpu-2.example"],
@@ -47,20 +48,15 @@ def test_a_file_of_a_later_release_starts_with_a_warning_per_key() -> None:
     assert aliases(config) == {"gpt-4o": "llama3.2-vision"}
     assert config.list_aliases
     assert config.servers["gpu-2"].fields == ((b"Authorization", b"Bearer hunter2"),)
-    lines = {
-        (12, "preload"),
-        (13, "ping"),
-        (20, "preload"),
-        (21, "ping"),
-    }
-    places = {f"{FILE}:{line}: `{key}`" for line, key in lines}
-    assert {warning.partition(" comes in")[0] for warning in config.warnings} == places
+    assert config.warnings == ()
     assert "hunter2" not in repr(config)
     model = "registry.ollama.ai/library/deepseek-r1:14b"
     assert config.keep_alive == {("", ""): 600.0}
     assert config.force_keep_alive == {(model, ""): -1.0}
     assert config.num_ctx == {("", ""): 4096, (model, ""): 8192}
     assert config.force_num_ctx == {(model, "gpu-2"): 4096}
+    assert config.preload == {("", ""): None, (model, ""): EVERYWHERE}
+    assert config.ping == {("", ""): None, (model, ""): 240.0}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""keep_alive and num_ctx at four levels: the notation, precedence, the file, and names that are none."""
+"""What is said at several levels: the notation, precedence, the file, and names that are none."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gollamas.config.load import load_values
-from gollamas.config.model import LOADED, Config
+from gollamas.config.model import EVERYWHERE, LOADED, Config
 from gollamas.config.options import POLICIES, LevelsOption
 from gollamas.config.render import as_yaml
 from tests.unit.config.loading import FILE, config_of, config_of_yaml, loaded_of, reader
@@ -31,13 +31,25 @@ FILES = {
     BOTH: "models: {{m1: {{servers: [g1, g2], per_server: {{g2: {{{line}}}}}}}}}\n",
 }
 ENTRY = {ALL: "", G2: "@g2=", MODEL: "m1=", BOTH: "m1@g2="}
-SAMPLE: dict[str, tuple[str, Any]] = {"keep_alive": ("10m", 600.0), "num_ctx": ("8192", 8192)}
+SAMPLES: dict[str, list[tuple[str, Any]]] = {
+    "keep_alive": [("10m", 600.0), ("off", None)],
+    "force_keep_alive": [("10m", 600.0), ("off", None)],
+    "num_ctx": [("8192", 8192), ("off", None)],
+    "force_num_ctx": [("8192", 8192), ("off", None)],
+    "limit_num_ctx": [("8192", 8192), ("off", None)],
+    "on_limit": [("clamp", "clamp"), ("error", "error")],
+    "on_overflow": [("error", "error"), ("pass", "pass")],
+    "preload": [("true", EVERYWHERE), ("off", None), ("false", None)],
+    "ping": [("4m", 240.0), ("off", None)],
+}
 WITH = [
     pytest.param(option, level, text, value, id=f"{option.key}-{ENTRY[level]}{text}")
     for option in POLICIES
     for level in FILES
-    for text, value in (SAMPLE[option.policy], ("off", None))
+    if option.is_of_servers or level != G2
+    for text, value in SAMPLES[option.key]
 ]
+NUMBERS = [option for option in POLICIES if option.is_of_servers and SAMPLES[option.key][1][1] is None]
 
 
 def said(option: LevelsOption, config: Config) -> Any:
@@ -52,13 +64,14 @@ def test_flag_variable_and_file_say_the_same(
     option: LevelsOption, level: tuple[str, str], text: str, value: Any
 ) -> None:
     """Each option at each level, with a value and with `off`; and each has its origin."""
-    flag, variable, entry = option.flags[0], option.variables[0], f"{ENTRY[level]}{text}"
-    line = f"{option.policy}: {{{option.part}: {text}}}"
-    short = [f"{option.policy}: {text}"] if option.part == "default" else []
+    flag, variable = option.flags[0], option.variables[0]
+    entry = f"{'all=' if option.implied and level == ALL else ENTRY[level]}{text}"
+    lines = [f"{option.policy}: {{{option.part}: {text}}}"] if option.part else []
+    lines += [f"{option.policy}: {text}"] if option.is_short else []
     name = "@".join(level)
     by_flag = (loaded_of(*BASE, flag, entry), loaded_of(*BASE, f"{flag}={entry}"))
     by_variable = loaded_of(*BASE, env={variable: f"'{entry}'"})
-    files = [FILES[level].format(line=line) for line in (line, *short)]
+    files = [FILES[level].format(line=line) for line in lines]
     by_file = [loaded_of(*BASE, "--config", FILE, files={FILE: text}) for text in files]
     for place, loaded in (
         *((flag, loaded) for loaded in by_flag),
@@ -70,7 +83,7 @@ def test_flag_variable_and_file_say_the_same(
         assert loaded.config.warnings == ()
 
 
-@pytest.mark.parametrize("option", POLICIES, ids=lambda option: option.key)
+@pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.key)
 def test_the_nearest_place_speaks_for_one_level_and_all_others_add_up(option: LevelsOption) -> None:
     """The last flag, else the variable, else the file; a list is as good as several flags."""
     flag, variable = option.flags[0], option.variables[0]
@@ -186,7 +199,7 @@ def test_a_model_s_policy_may_stand_apart_from_its_servers() -> None:
 def test_a_name_that_does_nothing_or_may_be_meant_otherwise_is_a_warning() -> None:
     """A cloud name, which runs elsewhere; a server's id where a model's name belongs."""
     (warning,) = config_of("http://h", "--num-ctx", "x:cloud=8192,x:cloud@h:80=4096").warnings
-    assert warning == "--num-ctx: `x:cloud` runs in Ollama's cloud, so nothing of this is sent for it"
+    assert warning == "--num-ctx: `x:cloud` runs in Ollama's cloud, so this does nothing for it"
     (warning,) = config_of("--connection", "g1=http://h", "--num-ctx", "g1=8192").warnings
     assert warning.endswith("and a server is called so: write `@g1` for it")
 
@@ -201,6 +214,11 @@ def test_values_of_a_verb_that_asks_the_proxy_need_no_servers() -> None:
 ROUND_TRIPS = [
     ("--keep-alive", "10m,@g1=300,m1=0,m1@g2=-1", "--force-keep-alive", "off,@g2=1.5s,m2:8b@g1=250ms"),
     ("--num-ctx", "8192,m1=loaded,@g2=off", "--force-num-ctx", "m1=4096,m1@g1=off,m1@g2=100000000"),
+    ("--limit-num-ctx", "8192,m1=off,@g2=16384", "--on-limit", "clamp,m1=error,@g2=clamp,m1@g2=clamp"),
+    ("--on-overflow", "error,m1=pass,@g2=error,m2:8b@g1=pass", "--ready", "preloaded"),
+    ("--preload", "all,m1=2,m1@g2=off,m2:8b@g1", "--ping", "4m,m1=off,m1@g2=1.5s"),
+    ("--preload", "all=2,m1=off", "--ping", "off"),
+    ("--preload", "all:latest,off:latest,all:latest@g2,1.5", "--ping", "all=1s", "--expose", "installed"),
     (
         "--expose",
         "installed",
@@ -224,15 +242,26 @@ def test_what_check_prints_means_the_same_again(argv: tuple[str, ...]) -> None:
 def test_check_shows_where_each_policy_comes_from() -> None:
     """Below what it is said of."""
     text = "num_ctx: {force: 4096}\nmodels: {m1: {servers: [g1], per_server: {g1: {keep_alive: 5m}}}}\n"
-    env = {"GOLLAMAS_NUM_CTX": "m1=8192", "GOLLAMAS_FORCE_KEEP_ALIVE": "@g1=-1"}
+    env = {
+        "GOLLAMAS_NUM_CTX": "m1=8192",
+        "GOLLAMAS_FORCE_KEEP_ALIVE": "@g1=-1",
+        "GOLLAMAS_LIMIT_NUM_CTX": "9000",
+    }
     argv = ("--connection", "g1=http://h", "--config", FILE, "--keep-alive", "10m")
-    shown = as_yaml(loaded_of(*argv, env=env, files={FILE: text}))
+    words = ("--on-overflow", "error", "--preload", "m1@g1")
+    shown = as_yaml(loaded_of(*argv, *words, env=env, files={FILE: text}))
     lines = [(line.partition(" #")[0].rstrip(), line.partition("# ")[2]) for line in shown.splitlines()]
     assert lines[lines.index(("keep_alive:", "")) :] == [
         ("keep_alive:", ""),
         ("  default: 10m", "--keep-alive"),
         ("num_ctx:", ""),
         ("  force: 4096", f"{FILE}:1"),
+        ("limit:", ""),
+        ("  num_ctx: 9000", "GOLLAMAS_LIMIT_NUM_CTX"),
+        ("on_limit: null", ""),
+        ("on_overflow: error", "--on-overflow"),
+        ("preload: null", ""),
+        ("ping: null", ""),
         ("servers:", ""),
         ("  g1:", "--connection"),
         ("    url: http://h", ""),
@@ -247,7 +276,9 @@ def test_check_shows_where_each_policy_comes_from() -> None:
         ("      g1:", ""),
         ("        keep_alive:", ""),
         ("          default: 5m", f"{FILE}:2"),
+        ("        preload: true", "--preload"),
         ("aliases: {}", ""),
         ("routes: []", ""),
     ]
-    assert "keep_alive: {}\nnum_ctx: {}\n" in as_yaml(loaded_of("http://h"))
+    nothing = ("keep_alive: {}", "num_ctx: {}", "limit: {}", "on_limit: null", "on_overflow: null")
+    assert "\n".join((*nothing, "preload: null", "ping: null\n")) in as_yaml(loaded_of("http://h"))

@@ -1,4 +1,4 @@
-"""Entries and keys of keep_alive and num_ctx that mean nothing: each is a fault that says what to write."""
+"""Entries and keys of policies that mean nothing: each is a fault that says what to write."""
 
 import pytest
 
@@ -120,7 +120,7 @@ def test_all_faults_of_all_places_are_told_at_once() -> None:
         ),
         (
             "models:\n  m1:\n    per_server:\n      g1: {ctx: 8192}",
-            ["4: the key `ctx` is unknown. The keys here are: keep_alive, num_ctx."],
+            ["4: the key `ctx` is unknown. The keys here are: keep_alive, num_ctx, limit, on_limit, on_"],
         ),
         (
             "models:\n  'm2:8b':\n    per_server:\n      g2: {num_ctx: 8192}",

@@ -101,12 +101,6 @@ def test_a_flag_of_another_verb_names_it() -> None:
     assert "`gollamas check --live`" in fault
 
 
-def test_a_flag_of_a_later_release_says_so() -> None:
-    """It is a fault, since a flag can't be half obeyed."""
-    (fault,) = faults_of("--preload", "10m", URL)
-    assert "later release" in fault
-
-
 @pytest.mark.parametrize(
     ("word", "instead"),
     [

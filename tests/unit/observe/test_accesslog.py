@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gollamas import events
-from gollamas.config.options import LEVELS
+from gollamas.config.words import LEVELS
 from gollamas.observe import jsonlines, textlines
 from gollamas.observe.accesslog import AccessLog
 from gollamas.observe.kinds import KINDS, Level, level_of

@@ -1,0 +1,43 @@
+"""The options whose value is one word of a few: which words, and what to write for others."""
+
+from typing import Final
+
+from gollamas.config.values import OneOf
+
+LEVELS: Final = ("trace", "debug", "info", "warn", "error")
+LOGRUS_LEVELS: Final = {"warning": "warn", "fatal": "error", "panic": "error"}
+LEVEL: Final = OneOf(
+    LEVELS,
+    LOGRUS_LEVELS,
+    {
+        **dict.fromkeys(("verbose", "all", "on", "true", "1"), "debug"),
+        **dict.fromkeys(("notice", "information", "normal", "default"), "info"),
+        **dict.fromkeys(("critical", "off", "none", "quiet", "silent", "false", "0"), "error"),
+    },
+)
+LOG_FORMAT: Final = OneOf(
+    ("text", "json"),
+    meant={**dict.fromkeys(("logfmt", "plain", "console", "pretty"), "text"), "ndjson": "json"},
+)
+_REFUSED: Final = ("err", "refuse", "reject", "fail", "deny", "400")
+ON_LIMIT: Final = OneOf(
+    ("error", "clamp"),
+    meant={
+        **dict.fromkeys((*_REFUSED, "default"), "error"),
+        **dict.fromkeys(("cap", "lower", "limit", "reduce", "truncate", "cut", "min"), "clamp"),
+    },
+)
+ON_OVERFLOW: Final = OneOf(
+    ("pass", "error"),
+    meant={
+        **dict.fromkeys((*_REFUSED, "true", "on"), "error"),
+        **dict.fromkeys(("allow", "cut", "truncate", "ignore", "false", "off", "none", "default"), "pass"),
+    },
+)
+READY: Final = OneOf(
+    ("listening", "preloaded"),
+    meant={
+        **dict.fromkeys(("preload", "loaded", "kept", "warm"), "preloaded"),
+        **dict.fromkeys(("listen", "start", "started", "default", "off", "false"), "listening"),
+    },
+)

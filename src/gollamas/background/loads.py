@@ -28,6 +28,7 @@ from gollamas.fleet.load_requests import (
 from gollamas.fleet.loading import Loading, ModelLoad, Waiter
 from gollamas.fleet.reloads import Reloads
 from gollamas.fleet.runner_options import RunnerOptions
+from gollamas.fleet.server_view import ServerView
 from gollamas.observe.state import OpenLoad
 
 _ARRIVAL: Final = 0.02  # seconds; by then a server has read what was sent before a load
@@ -59,30 +60,68 @@ class Loads:
     ) -> Waiter:
         """Have a model loaded on the server of a lease, or wait for a load that is wanted already."""
         server = lease.held
-        entry = None if server is None else server.installed.get(lease.key)
-        digest = None if server is None else server.memory.digest_of(lease.key)
-        is_current = server is self._view.servers.get(lease.server)
-        if server is None or entry is None or digest is None or not is_current:
-            # It is not configured any more: the request finds out by itself.
-            gone = ModelLoad(lease.server, lease.key, lease.key, lease.key, options, cause)
-            waiter = self._loading.wait(gone, request_id)
-            self._loading.ended(gone, None)
-            return waiter
-        load = self._loading.find(server, digest, options)
-        if load is None:
-            load = ModelLoad(lease.server, lease.key, entry.name, digest, options, cause)
-            load.home, load.embeds, load.asked_at = server, embeds, _now()
-            load.keep_alive = None if lease.plan is None else lease.plan.policy.load_keep_alive
-            self._loading.want(load)
-            server.memory.wanted(digest, lease.key, options)
-            self._begin(load, server.server, server.memory)
-        return self._loading.wait(load, request_id)
+        keep_alive = None if lease.plan is None else lease.plan.policy.load_keep_alive
+        if server is None:
+            return self._gone(lease.server, lease.key, options, cause)
+        server.memory.hand_unloads.asked_for(lease.key)
+        waiter = self.begin(server, lease.key, options, keep_alive, cause)
+        waiter.id = request_id
+        if waiter.load is not None and waiter.load.waiters == [waiter]:  # it was not wanted by others before
+            waiter.load.embeds = embeds
+        return waiter
 
     def release(self, waiter: Waiter) -> None:
         """Let a request go that waited: it was sent, or is not going to be."""
         load = self._loading.release(waiter)
         if load is not None and self._is_draining:
             self._running[load].cancel()
+
+    # -- what loads without a request ----------------------------------------------------------------
+
+    def begin(
+        self,
+        server: ServerView,
+        key: str,
+        options: RunnerOptions,
+        keep_alive: float | None,
+        cause: LoadCause,
+    ) -> Waiter:
+        """Have a model loaded on a server, or wait for a load that is wanted already.
+
+        Whoever waited calls `release`, as a request does. Where the server does not list the model, nothing
+        is loaded, and the waiter has ended without an error.
+        """
+        entry, digest = server.installed.get(key), server.memory.digest_of(key)
+        if entry is None or digest is None or server is not self._view.servers.get(server.id):
+            return self._gone(server.id, key, options, cause)
+        load = self._loading.find(server, digest, options)
+        if load is None:
+            load = ModelLoad(server.id, key, entry.name, digest, options, cause)
+            load.home, load.asked_at, load.keep_alive = server, _now(), keep_alive
+            self._loading.want(load)
+            server.memory.wanted(digest, key, options)
+            self._begin(load, server.server, server.memory)
+        return self._loading.wait(load, "")
+
+    def join(self, server: ServerView, key: str) -> list[Waiter]:
+        """Wait for every load of a model's weights on a server that has not ended."""
+        memory, digest = server.memory, server.memory.digest_of(key)
+        if digest is None:
+            return []
+        weights = memory.weights_of(digest)
+        of_weights = [
+            load
+            for load in self._loading.all()
+            if load.home is server and memory.weights_of(load.digest) == weights
+        ]
+        return [self._loading.wait(load, "") for load in of_weights]
+
+    def _gone(self, server_id: str, key: str, options: RunnerOptions, cause: LoadCause) -> Waiter:
+        """Give a waiter of a server or model that is not there any more: a request finds out by itself."""
+        gone = ModelLoad(server_id, key, key, key, options, cause)
+        waiter = self._loading.wait(gone, "")
+        self._loading.ended(gone, None)
+        return waiter
 
     # -- what the application calls ------------------------------------------------------------------
 
@@ -176,6 +215,7 @@ class Loads:
             memory.load_failed(load.digest)
         elif self._view.memory_of(load.server_id) is memory:  # else it is configured no more
             end = self._loaded(load, memory, took, now)
+        load.end, load.took = end, took
         self._loading.ended(load, outcome.error)
         self._changed(load.server_id)
         if outcome.began_at is not None or end is not LoadEnd.STOPPED:
@@ -197,7 +237,7 @@ class Loads:
         is_same, replaced = self._view.load_ended(load.server_id, load.digest, load.key, load.options, took)
         if load.keep_alive is not None:
             memory.gave(load.key, load.keep_alive, time.time())
-        if replaced is not None:
+        if replaced is not None and not replaced.takes(load.options):
             self._reloads.noted(load.server_id, load.name, replaced.asked_with, load.options, now)
         return LoadEnd.SAME if is_same else LoadEnd.LOADED
 

@@ -55,6 +55,7 @@ class LoadCause(StrEnum):
 
     COLD = "cold"  # it was not there
     OPTIONS = "options"  # it was there with other runner options
+    HAND = "hand"  # an operator asked for it
 
 
 class LoadEnd(StrEnum):

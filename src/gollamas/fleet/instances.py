@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from gollamas.fleet.entries import Entry, numbers
 from gollamas.fleet.facts import Facts
+from gollamas.fleet.hand_unloads import HandUnloads
 from gollamas.fleet.keep import Keep
 from gollamas.fleet.runner_options import NOT_YET, PLAIN, RunnerOptions
 
@@ -87,6 +88,14 @@ class Instance:
         return any(wanted.values == other.values for other in self.same)
 
 
+class LoadEffect(NamedTuple):
+    """What a load was: `is_same` if it changed nothing; else which names it pushed out."""
+
+    is_same: bool
+    pushed_out: Sequence[str]
+    replaced: Instance | None  # what of the model itself was there
+
+
 class Memory:
     """The instances of one server. `by_key` is what choosing reads: one object, kept up to date."""
 
@@ -104,6 +113,7 @@ class Memory:
         self._unsure: set[str] = set()  # weights whose quickest load may have been none
         self._suspended: dict[str, list[tuple[Instance, RunnerOptions]]] = {}  # by weights, while one loads
         self._under_way: set[str] = set()  # digests that are being loaded: their weights stay what they were
+        self.hand_unloads = HandUnloads()
 
     def digest_of(self, key: str) -> str | None:
         """What the server has under a name; None where it does not list it."""
@@ -154,9 +164,10 @@ class Memory:
             if weights not in shown and self._is_judged(weights, asked):
                 del self._by_digest[instance.digest]
         news: list[Instance] = []
+        leaving = self.hand_unloads.leaving(shown, lambda key: self._judged(key, asked))
         for weights, entry in shown.items():
             if self._is_judged(weights, asked):
-                there = self._with(weights) or [self._somebody_elses(entry)]
+                there = self._with(weights) or ([] if weights in leaving else [self._somebody_elses(entry)])
                 news += [instance for instance in there if _take_note(instance, entry, asked)][:1]
         self._index()
         return news
@@ -192,7 +203,7 @@ class Memory:
         for instance in there:
             instance.options, instance.is_loading, instance.coming = NOT_YET, True, options
 
-    def load_ended(self, digest: str, key: str, options: RunnerOptions, seconds: float) -> "LoadEffect":
+    def load_ended(self, digest: str, key: str, options: RunnerOptions, seconds: float) -> LoadEffect:
         """Note that a load was answered after so many seconds; one that did not begin here is none."""
         if digest not in self._under_way:
             return LoadEffect(is_same=False, pushed_out=(), replaced=None)
@@ -253,6 +264,8 @@ class Memory:
             return  # what came meanwhile is newer
         if there is None:
             there = self._by_digest[digest] = Instance(digest, options or PLAIN, key, is_loading=False)
+            if seen is None:  # else it was unloaded while its request ran
+                self.hand_unloads.asked_for(key)
         elif options is None or not there.takes(options) or there.is_foreign:
             there.options, there.same = options or PLAIN, (options or PLAIN,)
         else:
@@ -276,6 +289,15 @@ class Memory:
         """Whether a load of ours is under way, or has begun or ended since there were so many `loads`."""
         return bool(self._under_way) or self.loads != since
 
+    def unloaded_by_hand(self, key: str) -> None:
+        """Note that an operator unloads a model, by all its names: it stays so until a client asks for it."""
+        digest = self.digest_of(key)
+        self.hand_unloads.note(key, *(other for other in self._installed if self.digest_of(other) == digest))
+
+    def is_unloaded_by_hand(self, key: str) -> bool:
+        """Whether nothing but a client's request is to load a model."""
+        return key in self.hand_unloads
+
     def unloaded(self, key: str) -> None:
         """Note that a model was told to leave."""
         digest = self.digest_of(key)
@@ -296,6 +318,12 @@ class Memory:
         return self._changed.get(weights, 0) <= asked and not any(
             instance.is_loading for instance in self._with(weights)
         )
+
+    def _judged(self, key: str, asked: int) -> str | None:
+        """The weights of a model, None where a list says nothing of them."""
+        digest = self.digest_of(key)
+        weights = None if digest is None else self.weights_of(digest)
+        return weights if weights is not None and self._is_judged(weights, asked) else None
 
     def _somebody_elses(self, entry: Entry) -> Instance:
         digest = entry.digest or entry.key
@@ -359,17 +387,6 @@ class Memory:
                 found[key] = instance
         self.by_key.clear()
         self.by_key.update(found)
-
-
-class LoadEffect(NamedTuple):
-    """What a load turned out to be: `is_same` that it changed nothing; else the keys that it pushed out.
-
-    `replaced` is the model's instance that had to leave for it, None where none did, or may have.
-    """
-
-    is_same: bool
-    pushed_out: Sequence[str]
-    replaced: Instance | None
 
 
 def _take_note(instance: Instance, entry: Entry, asked: int) -> bool:

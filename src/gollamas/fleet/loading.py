@@ -8,7 +8,7 @@ the loads, and says what became of them.
 from collections.abc import Callable, Iterator
 
 from gollamas.errors import ProxyError
-from gollamas.events import LoadCause
+from gollamas.events import LoadCause, LoadEnd
 from gollamas.fleet.runner_options import RunnerOptions
 
 
@@ -34,12 +34,13 @@ class ModelLoad:
 
     `name` is the server's own name of the model, `digest` what it has under it, `weights` what is known by
     then of what it runs. `embeds` says that a request on a route for embeddings wanted it first. `home` tells
-    servers apart: under the same id at another address it is another one.
+    servers apart: under the same id at another address it is another one. `end` is set once it has ended, and
+    `took` then says how many seconds it was under way.
     """
 
     __slots__ = (
-        "asked_at", "cause", "digest", "embeds", "home", "is_under_way", "keep_alive", "key", "line", "name",
-        "options", "server_id", "start", "waiters",
+        "asked_at", "cause", "digest", "embeds", "end", "home", "is_under_way", "keep_alive", "key", "line",
+        "name", "options", "server_id", "start", "took", "waiters",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +60,8 @@ class ModelLoad:
         self.waiters: list[Waiter] = []
         self.line: _Line | None = None  # None until its weights are known
         self.start: Callable[[], None] | None = None  # called when its turn in the line comes
+        self.end: LoadEnd | None = None
+        self.took = 0.0
 
 
 class _Line:

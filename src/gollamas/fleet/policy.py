@@ -113,6 +113,11 @@ class Policy:
         self._fill = self._filling(None if num_ctx == LOADED else num_ctx)
 
     @property
+    def load_options(self) -> RunnerOptions:
+        """What the model is loaded with for nobody's request, or one without options of its own."""
+        return self._options
+
+    @property
     def load_keep_alive(self) -> float | None:
         """What a load of ours carries: nothing where the model is to leave behind each answer."""
         return self.keep_alive or None

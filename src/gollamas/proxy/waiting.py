@@ -73,7 +73,7 @@ async def attend(request: Waits, step: Step | None) -> None:
                 case MakeVariant(lease=lease, num_ctx=num_ctx):
                     step = request.variant_made(await request.context.make_variant(lease, num_ctx))
                 case Load():
-                    await _ended(request.waiter)
+                    await ended(request.waiter)
                     step = request.loaded()
                 case _:
                     step = request.act(step)
@@ -94,8 +94,8 @@ async def _dialled(request: Waits, lease: Lease) -> Step | None:
     return None
 
 
-async def _ended(waiter: Waiter | None) -> None:
-    """Wait for a load. It is not this task's: a client that leaves ends its own waiting only."""
+async def ended(waiter: Waiter | None) -> None:
+    """Wait for a load. It is not this task's: whoever leaves ends their own waiting only."""
     if waiter is None or waiter.has_ended:
         return
     rung: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -17,6 +17,7 @@ from gollamas.admin.permission import Permission
 from gollamas.admin.service import MAX_BODY_BYTES, Admin, Changes, Reads, refuse
 from gollamas.api.gate import Gate
 from gollamas.api.outbound import Target
+from gollamas.background.by_hand import HandLoads
 from gollamas.background.duty import Duty
 from gollamas.background.loads import Loads
 from gollamas.background.prober import Prober
@@ -97,7 +98,16 @@ class App:
             timeout=lambda: self._config.load_timeout,
         )
         self._touches = Touches(duty, changed=self._prober.ask_soon)
-        self._variants = VariantMaker(duty, changed=self._prober.ask_soon, policies=lambda: self._policies)
+        self._hand_loads = HandLoads(
+            duty,
+            loads=self._loads,
+            touches=self._touches,
+            prober=self._prober,
+            routing=lambda: self._routing,
+        )
+        self._variants = VariantMaker(
+            duty, changed=self._prober.ask_soon, policies=lambda: self._routing.policies
+        )
         self._prober.on_listed = self._variants.listed
         self._state = StatePage(
             __version__,
@@ -161,7 +171,7 @@ class App:
         if admin_sockets:
             admin = Admin(
                 Reads(self._exposition.page, self._state.parts, self._why_not_ready, self._variants.states),
-                Changes(prune=self._variants.prune),
+                Changes(self._variants.prune, self._hand_loads.load, self._hand_loads.unload),
                 self._admin_gate(admin_sockets).why_not_host,
                 Permission(config.admin_token, is_loopback=is_loopback(admin_sockets)),
             )
@@ -227,11 +237,10 @@ class App:
     def _snapshot(self, config: Config) -> Snapshot:
         shows = config.server_header
         servers = config.servers.values()
-        routing = Routing(config)
-        self._policies = routing.policies
+        self._routing = Routing(config)
         return Snapshot(
             config=config,
-            routing=routing,
+            routing=self._routing,
             targets={
                 server.id: Target(server, _server_line(server.id) if shows else b"") for server in servers
             },

@@ -56,6 +56,12 @@ class ModelNotFound(ProxyError):
     status = 404
 
 
+class ServerNotFound(ProxyError):
+    """No server is configured under this id."""
+
+    status = 404
+
+
 class LoopDetected(ProxyError):
     """The request has passed through this proxy before (RFC 9110, section 7.6.3)."""
 

@@ -1,4 +1,4 @@
-"""The admin port: metrics, health, state and variants. Served by net/downstream like everything else.
+"""The admin port: metrics, health, state, variants, loads by hand. Served by net/downstream as all else is.
 
 Owns its pages, the methods of each and their answers; what metrics, state and variants are is in `observe`.
 Whether we are ready, whose Host is ours and who may change something is asked.
@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from gollamas.admin.permission import Permission
-from gollamas.errors import ProxyError
+from gollamas.errors import BadRequest, ProxyError
+from gollamas.observe.by_hand import ByHand, Wanted, by_hand_page, wanted
 from gollamas.observe.variants import Pruned, VariantState, pruned_page, variants_page
 from gollamas.wire.message import Answer, Fields, Request
 
@@ -21,7 +22,7 @@ Respond = Callable[[Request], Awaitable[Answer]]
 _JSON: Final = (b"Content-Type", b"application/json; charset=utf-8")
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 _FRESH: Final = (b"Cache-Control", b"no-store")
-MAX_BODY_BYTES: Final = 16 * 1024  # nothing here reads a body, but its sender is to read the answer
+MAX_BODY_BYTES: Final = 16 * 1024
 _READING: Final = (b"GET", b"HEAD")  # whoever reaches the port may; all else changes something
 
 
@@ -38,6 +39,8 @@ class Changes(NamedTuple):
     """What the pages do that change something."""
 
     prune: Callable[[], Awaitable[Pruned]]
+    load: Callable[[Wanted], Awaitable[ByHand]]
+    unload: Callable[[Wanted], Awaitable[ByHand]]
 
 
 class Admin:
@@ -61,6 +64,8 @@ class Admin:
             b"/state": _read_by(self._state),
             b"/variants": _read_by(self._variants),
             b"/variants/prune": {b"POST": self._prune},
+            b"/load": {b"POST": lambda request: _done(request, changes.load)},
+            b"/unload": {b"POST": lambda request: _done(request, changes.unload)},
         }
 
     async def respond(self, request: Request) -> Answer:
@@ -117,6 +122,16 @@ def refuse(error: ProxyError) -> Answer:
     """Say why a request was not read to its end."""
     retry = () if error.retry_after is None else ((b"Retry-After", b"%d" % error.retry_after),)
     return _error(error.status, error.text, *retry)
+
+
+async def _done(request: Request, do: Callable[[Wanted], Awaitable[ByHand]]) -> Answer:
+    """Load or unload what is asked for; a failure of all servers is one of the request."""
+    try:
+        asked = wanted(request.body)
+    except ValueError as why:
+        raise BadRequest(str(why)) from why
+    done = await do(asked)
+    return Answer(502 if done.has_all_failed else 200, [_JSON, _FRESH], by_hand_page(done))
 
 
 async def _joined(parts: Iterator[bytes]) -> bytes:

@@ -265,6 +265,12 @@ class Prober:
         if pending:
             await asyncio.wait(pending, timeout=LOOK_UP_WAIT)
 
+    async def look_anew(self, server_id: str, path: str) -> None:
+        """Ask a server for what it has or has loaded, and wait for the answer, or until it takes too long."""
+        watch = self._watches.get(server_id)
+        if watch is not None:
+            await asyncio.wait([watch.contents[path].anew()], timeout=ASK_TIMEOUT)
+
     async def look_up(self, key: str) -> bool:
         """Whether some server offers a model that nobody knew of: all are asked once, for a second at most.
 

@@ -11,7 +11,6 @@ from typing import Final
 
 from gollamas.background.duty import Duty
 from gollamas.background.empty_request import EmptyRequest, ask_empty
-from gollamas.config.model import Server
 from gollamas.errors import ProxyError
 from gollamas.events import Warned
 from gollamas.fleet.admit import Lease
@@ -68,6 +67,21 @@ class Touches:
             if policy is None or not policy.keeps_on_unload:
                 self._start_unload(server, found.key)
 
+    async def leave(self, server: ServerView, key: str) -> str:
+        """Have a model leave a server's memory; answers why it did not, nothing where all is well."""
+        entry = server.installed.get(key)
+        name = key if entry is None else entry.name
+        server.memory.unloaded(key)
+        try:
+            reply = await self._ask(server.server, "POST", GENERATE, unload_body(name), timeout=_TIMEOUT)
+            why = "" if is_well(reply) else failure(server.id, reply).text
+        except ProxyError as error:
+            why = error.text
+        if why:
+            self._emit(Warned(f"{name} was to leave the memory of {server.id}, but did not: {why}"))
+        self._changed(server.id)
+        return why
+
     async def _touch(
         self, server: ServerView, instance: Instance, name: str, seconds: float, embeds: bool
     ) -> None:
@@ -87,21 +101,11 @@ class Touches:
         self._changed(server.id)
 
     def _start_unload(self, server: ServerView, key: str) -> None:
-        entry = server.installed.get(key)
-        name = key if entry is None else entry.name
         server.memory.unloaded(key)  # at once: whoever comes next has it loaded, behind this
-        run = self._unload(server.server, name)
-        self._tasks.create_task(run, name=f"unload {server.id} {name}")
+        self._tasks.create_task(self._unload(server, key), name=f"unload {server.id} {key}")
 
-    async def _unload(self, server: Server, name: str) -> None:
-        try:
-            reply = await self._ask(server, "POST", GENERATE, unload_body(name), timeout=_TIMEOUT)
-            why = "" if is_well(reply) else failure(server.id, reply).text
-        except ProxyError as error:
-            why = error.text
-        if why:
-            self._emit(Warned(f"{name} was to leave the memory of {server.id}, but did not: {why}"))
-        self._changed(server.id)
+    async def _unload(self, server: ServerView, key: str) -> None:
+        await self.leave(server, key)
 
 
 def _is_in_use(server: ServerView, instance: Instance) -> bool:

@@ -20,12 +20,13 @@ class NotHttp(Unanswered):
 
 
 class Question(NamedTuple):
-    """What is asked for; `timeout` is seconds for each step."""
+    """What is asked for; `timeout` is seconds for each step, but for the connection, which is there soon."""
 
     path: str
     method: str = "GET"
     fields: Mapping[str, bytes] = MappingProxyType({})
     timeout: float = _TIMEOUT
+    body: bytes | None = None
 
 
 class PageReply(NamedTuple):
@@ -38,9 +39,11 @@ class PageReply(NamedTuple):
 def ask(address: Address, question: Question) -> PageReply:
     """Ask for a page; raises Unanswered."""
     host, port, timeout = address.for_clients.host, address.port, question.timeout
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    connection = http.client.HTTPConnection(host, port, timeout=min(timeout, _TIMEOUT))
     try:
-        connection.request(question.method, question.path, headers=question.fields)
+        connection.connect()
+        connection.sock.settimeout(timeout)
+        connection.request(question.method, question.path, question.body, headers=question.fields)
         answer = connection.getresponse()
         return PageReply(answer.status, answer.read(_MOST_BYTES))
     except OSError as error:  # first: one that only closes is both

@@ -61,6 +61,24 @@ GOLLAMAS_ADMIN_TOKEN, or admin_token of the file. ADMIN is found as by `health`.
 gollamas answers, the token is wrong, administration is off or a variant could not be removed, 2
 when the address is faulty. The other flags of serve are taken, and change nothing.
 """,
+    "load": """Usage: gollamas load [--json] [--admin ADDRESS] [--config FILE] MODEL[@SERVER]...
+
+Has a running proxy load models into memory, by their names or aliases: on one server, or on all of
+the model's that are up. They are loaded as for a request without options, with num_ctx and
+keep_alive of the proxy's policies; a load that is under way is shared. Waits until it has ended,
+for as long as load_timeout says here, and prints a line for each server; whoever stops waiting ends
+no load. Where an admin token is set, it sends the one of GOLLAMAS_ADMIN_TOKEN, or admin_token of
+the file. ADMIN is found as by `health`. Exits 1 where a load failed, a model or server is unknown,
+no gollamas answers, the token is wrong or administration is off, 2 for a faulty command line. The
+other flags of serve are taken, and change nothing.
+""",
+    "unload": """Usage: gollamas unload [--json] [--admin ADDRESS] [--config FILE] MODEL[@SERVER]...
+
+Has a running proxy have models leave memory, by their names or aliases: on one server, or on all of
+the model's that are up. What is being answered is answered to its end. Whatever is kept in memory
+otherwise, what was unloaded so stays away until a client asks for it, or `gollamas load` does.
+Prints a line for each server. The admin token, ADMIN and the exit status are as by `load`.
+""",
     "version": """Usage: gollamas version [--full]
 
 Prints the version; with --full also those of Python, the system and the packages below it.
@@ -76,6 +94,8 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "health": ("listen", "config", "admin"),
     "status": ("json", "config", "admin"),
     "variants": ("prune", "json", "config", "admin", "admin_token"),
+    "load": ("json", "config", "admin", "admin_token", "load_timeout"),
+    "unload": ("json", "config", "admin", "admin_token", "load_timeout"),
 }
 
 

@@ -1,4 +1,4 @@
-"""A page of the admin port, for the verbs that show one: as tables, as text or as it came.
+"""A page of the admin port, for the verbs that ask for one; shown as tables, as text or as it came.
 
 Owns where it is asked for, what is said where there is none, and the form in which it is printed. Finds the
 admin address as `health` does. Where the output is no terminal it is plain text, and the library that draws
@@ -12,18 +12,22 @@ from typing import NamedTuple
 
 import msgspec
 
-from gollamas.cli.asking import NotHttp, Question, Unanswered, ask
+from gollamas.cli.asking import NotHttp, PageReply, Question, Unanswered, ask
 from gollamas.cli.say import USAGE, complain, complain_of, say, say_bytes
 from gollamas.cli.state import StateTable, as_text
 from gollamas.cli.tables import TABLES
 from gollamas.config.faults import Faults
 from gollamas.config.load import Loaded, load_values
-from gollamas.config.model import Address
+from gollamas.config.model import Address, Config
 from gollamas.observe.safe import cut, escaped
 
 
 class NothingTold(Exception):
     """There is nothing to print; the text says why, in one line."""
+
+
+class NobodyThere(NothingTold):
+    """Nothing answers at the address."""
 
 
 class PageRead(NamedTuple):
@@ -72,26 +76,43 @@ def show(verb: str, argv: Sequence[str], asked: Callable[[Loaded], PageAsked]) -
 
 def _ask(verb: str, admin: Address | None, asked: PageAsked) -> tuple[bytes, PageRead]:
     """Ask for a page: its bytes, and what they say; raises NothingTold."""
-    if admin is None:
-        raise NothingTold(f"administration is off here (--admin off): {verb} asks the admin port")
-    url = f"http://{admin}{asked.question.path}"
-    try:
-        reply = ask(admin, asked.question)
-    except NotHttp as why:
-        raise NothingTold(f"what answers at {url} is no gollamas: it speaks no HTTP") from why
-    except Unanswered as why:
-        raise NothingTold(f"nobody answers at {url}: {why}") from why
-    if reply.status == 403 and (error := _error_in(reply.body)):
-        raise NothingTold(f"{url} is refused: {error}")
+    url, reply = reply_of(verb, admin, asked.question)
     if reply.status != 200:
-        raise NothingTold(f"what answers at {url} is no gollamas, or an older one: status {reply.status}")
+        raise no_gollamas(url, f"or an older one: status {reply.status}")
     try:
         return reply.body, asked.read(reply.body)
     except (ValueError, RecursionError) as why:  # msgspec's own are ValueErrors
-        raise NothingTold(f"what answers at {url} is no gollamas: it says nothing that one would") from why
+        raise no_gollamas(url, "it says nothing that one would") from why
 
 
-def _error_in(body: bytes) -> str:
+def reply_of(verb: str, admin: Address | None, question: Question) -> tuple[str, PageReply]:
+    """Ask the admin port: the URL that was asked, and the answer; raises NothingTold, for a refusal, too."""
+    if admin is None:
+        raise NothingTold(f"administration is off here (--admin off): {verb} asks the admin port")
+    url = f"http://{admin}{question.path}"
+    try:
+        reply = ask(admin, question)
+    except NotHttp as why:
+        raise no_gollamas(url, "it speaks no HTTP") from why
+    except Unanswered as why:
+        raise NobodyThere(f"nobody answers at {url}: {why}") from why
+    if reply.status == 403 and (error := error_in(reply.body)):
+        raise NothingTold(f"{url} is refused: {error}")
+    return url, reply
+
+
+def no_gollamas(url: str, why: str) -> NothingTold:
+    """Say that what answers is none of ours."""
+    mark = "," if why.startswith("or ") else ":"
+    return NothingTold(f"what answers at {url} is no gollamas{mark} {why}")
+
+
+def bearer(config: Config) -> dict[str, bytes]:
+    """Give the fields with the admin token, for a question that changes something."""
+    return {"Authorization": f"Bearer {config.admin_token}".encode()} if config.admin_token else {}
+
+
+def error_in(body: bytes) -> str:
     """Give the sentence of a refusal; empty where it is none of ours."""
     try:
         return cut(escaped(msgspec.json.decode(body, type=_ErrorPage).error))

@@ -18,6 +18,7 @@ from gollamas.simulate.settings import VERSIONS, Settings
 
 _LISTEN, _ADMIN, _LEVEL = VALUES[:3]
 _SETTINGS: Final = Settings()
+PLACE: Final = "MODEL[@SERVER]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,8 @@ TABLES: Final = {
         Table("health", OPTIONS),
         Table("status", (_JSON, *OPTIONS)),
         Table("variants", (_PRUNE, _JSON, *OPTIONS)),
+        Table("load", (_JSON, *OPTIONS), PLACE),
+        Table("unload", (_JSON, *OPTIONS), PLACE),
         Table("demo", _DEMO),
         Table("simulate", _SIMULATE),
         Table("version", _VERSION),

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from gollamas.cli.asking import Question
-from gollamas.cli.page import PageAsked, PageRead, show
+from gollamas.cli.page import PageAsked, PageRead, bearer, show
 from gollamas.cli.state import StateTable, cells, size_text
 from gollamas.config.load import Loaded
 from gollamas.observe.variants import Pruned, VariantList, VariantState
@@ -26,9 +26,7 @@ def run(argv: Sequence[str]) -> int:
 def _asked(loaded: Loaded) -> PageAsked:
     if not loaded.own.get("prune"):
         return PageAsked(Question("/variants"), _listed)
-    token = loaded.config.admin_token
-    fields = {"Authorization": f"Bearer {token}".encode()} if token else {}
-    return PageAsked(Question("/variants/prune", "POST", fields, _TIMEOUT), _pruned)
+    return PageAsked(Question("/variants/prune", "POST", bearer(loaded.config), _TIMEOUT), _pruned)
 
 
 def _listed(body: bytes) -> PageRead:

@@ -22,6 +22,8 @@ VERBS: Final = {
     "health": "ask a running proxy whether it is well: exit 0 or 1",
     "status": "show a running proxy's servers, loaded models and requests; --json for programs",
     "variants": "list the variants of models that num_ctx made; --prune removes what is not needed",
+    "load": "have a running proxy load models: MODEL for all its servers, MODEL@SERVER for one",
+    "unload": "have them leave memory until a client asks for them, by the same names",
     "version": "print the version; with --full, what it is built on",
     "help": "print this, or the help of a verb",
 }
@@ -33,6 +35,8 @@ VERB_SYNONYMS: Final = {
     **dict.fromkeys(("ping", "healthcheck"), "health"),
     **dict.fromkeys(("state", "ps", "top", "list", "ls", "stats"), "status"),
     "prune": "variants",
+    **dict.fromkeys(("preload", "warm", "warmup"), "load"),
+    **dict.fromkeys(("stop", "evict"), "unload"),
 }
 # Flags that the command line answers itself, and those that only another verb has.
 HELP_FLAGS: Final = ("--help", "-h")
@@ -41,12 +45,16 @@ _OF_VERBS: Final = {"--live": "check", "--full": "version", "--prune": "variants
 
 
 class Table:
-    """The options of a verb, by the names of their flags."""
+    """The options of a verb, by the names of their flags.
 
-    __slots__ = ("_by_name", "options", "verb")
+    `words` says how the words are written that belong to no flag, where they are no servers.
+    """
 
-    def __init__(self, verb: str, options: Iterable[Option]) -> None:
+    __slots__ = ("_by_name", "options", "verb", "words")
+
+    def __init__(self, verb: str, options: Iterable[Option], words: str = "") -> None:
         self.verb = verb
+        self.words = words
         self.options = tuple(options)
         self._by_name = {
             flag.lstrip("-"): (option, is_plural)

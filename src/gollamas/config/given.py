@@ -67,3 +67,4 @@ class Gathered:
     routes: list[Given] = field(default_factory=list)  # each a list of paths
     levels: dict[str, list[LevelEntry]] = field(default_factory=dict)  # by option key; a later one wins
     own: dict[str, Any] = field(default_factory=dict)  # values of what the verb has for itself
+    words: list[str] = field(default_factory=list)  # what it is told beside flags, where that is no server

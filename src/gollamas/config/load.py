@@ -32,12 +32,14 @@ class Loaded:
     """A configuration and where each part of it comes from.
 
     Origins are by the option's key and, for entries, the server's id or the name's key, for what is said at
-    several levels the `level_name`; "" for values. `own` are the values of what the verb has for itself.
+    several levels the `level_name`; "" for values. `own` are the values of what the verb has for itself,
+    `words` those that it is told beside its flags, where it takes any.
     """
 
     config: Config
     origins: Origins
     own: Mapping[str, Any] = field(default_factory=dict)
+    words: Sequence[str] = ()
 
 
 def read_text(path: str) -> str:
@@ -61,7 +63,7 @@ def load_values(
     said = gather(Sources(argv, environ, read_file, table), findings)
     values, origins = _values(said, findings)
     findings.raise_faults()
-    return Loaded(Config(**values), origins, said.own)
+    return Loaded(Config(**values), origins, said.own, said.words)
 
 
 def load_with_origins(

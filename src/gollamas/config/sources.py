@@ -72,7 +72,10 @@ def gather(sources: Sources, findings: Findings) -> Gathered:
             for given in (*_variable(policy, sources.environ), *_single(policy, flags, findings))
             for entry in level_entries_of(given, policy, findings)
         ]
-    said.servers += _positional(flags.words, findings)
+    if sources.table.words:
+        said.words = flags.words
+    else:
+        said.servers += _positional(flags.words, findings)
     _look_for_unknown_variables(sources.environ, findings)
     if path := value_of(CONFIG, flags, sources.environ):
         from gollamas.config.file import read_config_file  # noqa: PLC0415 - YAML's reader is slow to import

@@ -1,0 +1,117 @@
+"""What `gollamas load` and `gollamas unload` have in common: the models are asked for one after another.
+
+Owns how a model on a server is written, how long it is waited for, and what people read of an answer.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from gollamas import names
+from gollamas.cli.asking import PageReply, Question
+from gollamas.cli.page import NobodyThere, NothingTold, bearer, error_in, no_gollamas, reply_of
+from gollamas.cli.say import USAGE, complain, complain_of, say, say_bytes
+from gollamas.cli.tables import TABLES
+from gollamas.config.address import shown, surely_names_in
+from gollamas.config.faults import Faults, Findings
+from gollamas.config.load import Loaded, load_values
+from gollamas.config.model import Config
+from gollamas.events import LoadEnd
+from gollamas.observe.by_hand import ByHand, OnServer, UnloadEnd, Wanted
+from gollamas.observe.safe import escaped
+
+_SLACK: Final = 15.0  # seconds that a proxy may take beside a load
+_SAID: Final[Mapping[str, str]] = {
+    LoadEnd.LOADED: "loaded in {took}",
+    LoadEnd.SAME: "was loaded already ({took})",
+    UnloadEnd.UNLOADED: "unloaded in {took}",
+    UnloadEnd.NOT_LOADED: "was not loaded",
+}
+
+
+def run_by_hand(verb: str, argv: Sequence[str]) -> int:
+    """Print what became of each; 1 where something failed or nobody answers, 2 for a faulty command line."""
+    try:
+        loaded = load_values(argv, os.environ, table=TABLES[verb])
+        wanted = _wanted(verb, loaded.words)
+    except Faults as faults:
+        complain_of(faults)
+        return USAGE
+    code = 0
+    try:
+        for one in wanted:
+            code = max(code, _ask(verb, loaded, one))
+    except NobodyThere as why:
+        complain(f"gollamas: {why}; --admin or GOLLAMAS_ADMIN says where the admin port is")
+        return 1
+    except NothingTold as why:
+        complain(f"gollamas: {why}")
+        return 1
+    return code
+
+
+def _wanted(verb: str, words: Sequence[str]) -> list[Wanted]:
+    """Read the words of a command line; raises Faults."""
+    findings = Findings()
+    example = f"Write it like `gollamas {verb} llama3.2` or `gollamas {verb} llama3.2@gpu-1`"
+    wanted = []
+    for word in words:
+        model, at, server = word.partition("@")
+        if names.parse(model) is None or "://" in word or (at and not server):
+            what = f"this is no {TABLES[verb].words}"
+            quoted = surely_names_in(word)
+            findings.fault(f"argument `{word if quoted else shown(word)}`", what, example, quoted)
+        else:
+            wanted.append(Wanted(model=model, server=server or None))
+    if not words:
+        findings.fault(f"gollamas {verb}", "no model is named", example)
+    findings.raise_faults()
+    return wanted
+
+
+def _ask(verb: str, loaded: Loaded, wanted: Wanted) -> int:
+    """Have the proxy do it, and print what it says; raises NothingTold where it says nothing."""
+    config = loaded.config
+    if verb == "load" and sys.stderr.isatty():
+        where = f" on {wanted.server}" if wanted.server else ""
+        complain(f"gollamas: loading {wanted.model}{where}, which may take minutes ...")
+    url, reply = reply_of(verb, config.admin, _question(verb, config, wanted))
+    done = _done(url, reply)
+    if done is None:
+        complain(f"gollamas: {error_in(reply.body)}")
+        return 1
+    if loaded.own.get("json"):
+        say_bytes(reply.body)
+    else:
+        say("\n".join(_line(one) for one in done.servers))
+    return 1 if any(one.has_failed for one in done.servers) else 0
+
+
+def _question(verb: str, config: Config, wanted: Wanted) -> Question:
+    fields = {"Content-Type": b"application/json", **bearer(config)}
+    timeout = config.load_timeout + _SLACK
+    return Question(f"/{verb}", "POST", fields, timeout, msgspec.json.encode(wanted))
+
+
+def _done(url: str, reply: PageReply) -> ByHand | None:
+    """Read what became of it, None of what the proxy could not begin; raises NothingTold."""
+    try:
+        done = msgspec.json.decode(reply.body, type=ByHand)
+    except (ValueError, RecursionError) as why:
+        if reply.status == 200 or not error_in(reply.body):
+            status = "it says nothing that one would" if reply.status == 200 else f"status {reply.status}"
+            raise no_gollamas(url, status) from why
+        return None
+    return done
+
+
+def _line(one: OnServer) -> str:
+    took = f"{one.took_s:.2f} s"
+    if one.has_failed:
+        text = f"{one.end.replace('_', ' ')} after {took}: {one.error}"
+    else:
+        text = _SAID.get(one.end, one.end).format(took=took)
+    return escaped(f"{one.model} on {one.server}: {text}")

@@ -14,6 +14,7 @@ from gollamas.admin.permission import Permission
 from gollamas.admin.service import MAX_BODY_BYTES, Admin, Changes, Reads, refuse
 from gollamas.api.gate import Gate
 from gollamas.config.model import Address
+from gollamas.observe.by_hand import ByHand, Wanted
 from gollamas.observe.variants import Pruned, VariantFailure, VariantState
 from gollamas.responder import Responder
 from tests.sockets.proxying import in_front_of, runs
@@ -69,6 +70,11 @@ class Variants:
             client.close()
 
 
+async def nothing(_: Wanted) -> ByHand:
+    """Load and unload nothing."""
+    return ByHand(servers=())
+
+
 @asynccontextmanager
 async def admin_port(token: str | None = None, *, is_loopback: bool = True) -> AsyncIterator[Variants]:
     """Serve an admin port that takes itself for one on a loopback address, or on another."""
@@ -76,7 +82,7 @@ async def admin_port(token: str | None = None, *, is_loopback: bool = True) -> A
     gate = Gate((), is_loopback=is_loopback, port=0, hostnames=(), is_own=lambda _: False)
     admin = Admin(
         Reads(lambda _: ("text/plain", iter(())), lambda: iter(()), lambda: None, lambda: variants.found),
-        Changes(variants.prune),
+        Changes(variants.prune, nothing, nothing),
         gate.why_not_host,
         Permission(token, is_loopback=is_loopback),
     )

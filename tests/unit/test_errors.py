@@ -21,7 +21,7 @@ ALL = sorted(
         (errors.ServerTooSlow, 504), (errors.ShuttingDown, 503),
         (errors.ResourcesExhausted, 503), (errors.TooManyOpenFiles, 503),
         (errors.TooManyClients, 503), (errors.UploadsFull, 503),
-        (errors.NotServed, 404),
+        (errors.NotServed, 404), (errors.ServerNotFound, 404),
     ],
 )  # fmt: skip
 def test_an_error_has_a_status(error: type[ProxyError], status: int) -> None:

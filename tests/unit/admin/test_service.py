@@ -12,10 +12,12 @@ import pytest
 from gollamas.admin.permission import Permission
 from gollamas.admin.service import MAX_BODY_BYTES, Admin, Changes, Reads, refuse
 from gollamas.config.model import Config
+from gollamas.errors import BadRequest, ModelNotFound
 from gollamas.net.crowd import Crowd
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.listener import Clients
 from gollamas.net.rounds import Round
+from gollamas.observe.by_hand import ByHand, OnServer, Wanted
 from gollamas.observe.variants import Pruned, VariantFailure, VariantState
 from gollamas.responder import Responder
 from gollamas.wire.message import Answer, Request
@@ -56,9 +58,33 @@ async def prune() -> Pruned:
     return Pruned(removed=[VARIANT], failed=[VariantFailure(variant=VARIANT, why=why)])
 
 
+async def load(wanted: Wanted) -> ByHand:
+    """Load it on two servers, of which `broken` fails, or on the one that is named."""
+    if wanted.model == "unknown":
+        raise ModelNotFound("model 'unknown' not found")
+    servers = ("fine", "broken") if wanted.server is None else (wanted.server,)
+    why = "http://me:secret@gpu-2:11434 is down"
+    return ByHand(
+        servers=[
+            OnServer(
+                server=one, model=wanted.model, end="loaded" if one == "fine" else "failed", took_s=1 / 3,
+                error=None if one == "fine" else why,
+            )
+            for one in servers
+        ]
+    )  # fmt: skip
+
+
+async def unload(wanted: Wanted) -> ByHand:
+    """Unload it everywhere."""
+    done = OnServer(server=wanted.server or "all", model=wanted.model, end="unloaded", took_s=0, error=None)
+    return ByHand(servers=[done])
+
+
 def admin_of(reads: Reads, token: str | None = None) -> Admin:
     """Make an admin port on a loopback address."""
-    return Admin(reads, Changes(prune), why_not_host, Permission(token, is_loopback=True))
+    changes = Changes(prune, load, unload)
+    return Admin(reads, changes, why_not_host, Permission(token, is_loopback=True))
 
 
 def ask(
@@ -130,10 +156,11 @@ def test_readiness_says_why_not() -> None:
 def test_other_paths_are_not_found(path: bytes) -> None:
     answer = ask(path)
     assert (answer.status, kind_of(answer)) == (404, "application/json; charset=utf-8")
-    pages = "/metrics, /healthz, /readyz, /state, /variants, /variants/prune"
+    pages = "/metrics, /healthz, /readyz, /state, /variants, /variants/prune, /load, /unload"
     assert pages in json.loads(text_of(answer))["error"]
 
 
+CHANGE = [b"/variants/prune", b"/load", b"/unload"]
 READ = [b"/metrics", b"/healthz", b"/readyz", b"/state", b"/variants"]
 
 
@@ -146,7 +173,8 @@ READ = [b"/metrics", b"/healthz", b"/readyz", b"/state", b"/variants"]
             for method in (b"POST", b"DELETE", b"OPTIONS", b"get")
         ),
         *(
-            (b"/variants/prune", method, b"POST")
+            (path, method, b"POST")
+            for path in CHANGE
             for method in (b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"post")
         ),
     ],
@@ -192,13 +220,67 @@ def test_a_change_without_the_token_does_nothing() -> None:
         done.append("pruned")
         return Pruned(removed=(), failed=())
 
+    async def count_one(wanted: Wanted) -> ByHand:
+        done.append(wanted.model)
+        return await unload(wanted)
+
     permission = Permission("secret", is_loopback=True)
-    admin = Admin(READS, Changes(count), why_not_host, permission)
+    admin = Admin(READS, Changes(count, count_one, count_one), why_not_host, permission)
     for fields, status in (([], 403), ([(b"Authorization", b"Bearer secret")], 200)):
-        request = Request(make_head(b"POST", b"/variants/prune", fields), b"", "127.0.0.1")
-        answer = asyncio.run(admin.respond(request))
-        assert (answer.status, kind_of(answer)) == (status, "application/json; charset=utf-8")
-        assert done == (["pruned"] if status == 200 else [])
+        for path in CHANGE:
+            request = Request(make_head(b"POST", path, fields), b'{"model":"m"}', "127.0.0.1")
+            answer = asyncio.run(admin.respond(request))
+            assert (answer.status, kind_of(answer)) == (status, "application/json; charset=utf-8")
+        assert done == (["pruned", "m", "m"] if status == 200 else [])
+
+
+def by_hand(path: bytes, body: bytes) -> Answer:
+    """Have something loaded or unloaded."""
+    request = Request(make_head(b"POST", path, []), body, "127.0.0.1")
+    return asyncio.run(admin_of(READS).respond(request))
+
+
+def test_a_load_by_hand_says_what_became_of_each_server_without_a_password() -> None:
+    answer = by_hand(b"/load", b'{"model":"m"}')
+    assert (answer.status, kind_of(answer)) == (200, "application/json; charset=utf-8")
+    assert dict(answer.fields)[b"Cache-Control"] == b"no-store"
+    why = "http://gpu-2:11434 is down"
+    assert json.loads(text_of(answer)) == {
+        "servers": [
+            {"server": "fine", "model": "m", "end": "loaded", "took_s": 0.333333, "error": None},
+            {"server": "broken", "model": "m", "end": "failed", "took_s": 0.333333, "error": why},
+        ]
+    }
+
+
+def test_what_fails_everywhere_is_a_502_that_says_why() -> None:
+    answer = by_hand(b"/load", b'{"model":"m","server":"broken"}')
+    assert (answer.status, kind_of(answer)) == (502, "application/json; charset=utf-8")
+    told = json.loads(text_of(answer))
+    assert told["error"] == "broken: http://gpu-2:11434 is down"
+    assert [one["end"] for one in told["servers"]] == ["failed"]
+
+
+def test_an_unload_by_hand_has_the_same_form() -> None:
+    answer = by_hand(b"/unload", b'{"model":"m","server":"one"}')
+    assert answer.status == 200
+    told = {"server": "one", "model": "m", "end": "unloaded", "took_s": 0, "error": None}
+    assert json.loads(text_of(answer)) == {"servers": [told]}
+
+
+@pytest.mark.parametrize("path", [b"/load", b"/unload"])
+@pytest.mark.parametrize("body", [b"", b"{}", b"m", b'"m"', b'{"model":1}', b'{"model":"m","sever":"a"}'])
+def test_a_body_that_does_not_say_what_is_meant_is_a_bad_request(path: bytes, body: bytes) -> None:
+    """A member that is mistyped, too: it would mean all servers."""
+    with pytest.raises(BadRequest) as refused:
+        by_hand(path, body)
+    answer = refuse(refused.value)
+    assert (answer.status, "the body has to be like" in text_of(answer)) == (400, True)
+
+
+def test_an_error_of_what_is_asked_for_is_the_answer() -> None:
+    with pytest.raises(ModelNotFound):
+        by_hand(b"/load", b'{"model":"unknown"}')
 
 
 @pytest.mark.parametrize("path", [b"/metrics", b"/healthz", b"/nothing", b"/variants", b"/variants/prune"])

@@ -229,6 +229,8 @@ def test_every_option_says_what_it_is_for() -> None:
         "health",
         "status",
         "variants",
+        "load",
+        "unload",
         "version",
         "help",
     } == VERBS.keys()

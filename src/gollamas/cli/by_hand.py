@@ -56,18 +56,19 @@ def run_by_hand(verb: str, argv: Sequence[str]) -> int:
 def _wanted(verb: str, words: Sequence[str]) -> list[Wanted]:
     """Read the words of a command line; raises Faults."""
     findings = Findings()
-    example = f"Write it like `gollamas {verb} llama3.2` or `gollamas {verb} llama3.2@gpu-1`"
+    form, on_server = TABLES[verb].words, "llama3.2@gpu-1"
+    example = f"Write it like `gollamas {verb} llama3.2` or `gollamas {verb} {on_server}`"
     wanted = []
     for word in words:
         model, at, server = word.partition("@")
         if names.parse(model) is None or "://" in word or (at and not server):
-            what = f"this is no {TABLES[verb].words}"
             quoted = surely_names_in(word)
-            findings.fault(f"argument `{word if quoted else shown(word)}`", what, example, quoted)
+            place = f"argument `{word if quoted else shown(word)}`"
+            findings.fault(place, f"this is no {form}", example, (*quoted, form, on_server))
         else:
             wanted.append(Wanted(model=model, server=server or None))
     if not words:
-        findings.fault(f"gollamas {verb}", "no model is named", example)
+        findings.fault(f"gollamas {verb}", "no model is named", example, (on_server,))
     findings.raise_faults()
     return wanted
 

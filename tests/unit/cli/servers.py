@@ -10,12 +10,13 @@ Answers = Mapping[str, tuple[int, bytes]]
 
 
 class Server:
-    """A running server: where it is, and the requests that it got: methods with paths, and heads."""
+    """A running server: where it is, and the requests that it got: methods with paths, heads and bodies."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.asked: list[str] = []
         self.heads: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
 
 
 @contextlib.contextmanager
@@ -28,6 +29,7 @@ def serving(
         def do_GET(self) -> None:
             running.asked.append(f"{self.command} {self.path}")
             running.heads.append({name.lower(): value for name, value in self.headers.items()})
+            running.bodies.append(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
             status, body = answers.get(self.path, (404, b""))
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **(fields or {})}.items():

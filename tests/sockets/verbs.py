@@ -22,6 +22,7 @@ async def run_verb(
     *more: str,
     env: Mapping[str, str] | None = None,
     stdout: int = asyncio.subprocess.PIPE,
+    stderr: int = asyncio.subprocess.PIPE,
 ) -> Done:
     """Run a verb against the admin port of this machine."""
     process = await asyncio.create_subprocess_exec(
@@ -32,22 +33,26 @@ async def run_verb(
         f"--admin=127.0.0.1:{admin_port}",
         *more,
         stdout=stdout,
-        stderr=asyncio.subprocess.PIPE,
+        stderr=stderr,
         env={"PATH": os.environ["PATH"], "TERM": "xterm-256color", "COLUMNS": "160", **(env or {})},
     )
     out, error = await process.communicate()
     assert process.returncode is not None
-    return Done(process.returncode, out or b"", error.decode())
+    return Done(process.returncode, out or b"", (error or b"").decode())
 
 
 async def draw_verb(
-    verb: str, admin_port: int, *more: str, env: Mapping[str, str] | None = None
+    verb: str, admin_port: int, *more: str, env: Mapping[str, str] | None = None, stderr_too: bool = False
 ) -> tuple[str, Done]:
-    """Run a verb on a terminal; what was drawn there, and how it ended."""
+    """Run a verb on a terminal; what was drawn there, and how it ended.
+
+    With `stderr_too` also what it says beside its result goes there.
+    """
     ours, theirs = pty.openpty()
     reader = asyncio.create_task(asyncio.to_thread(_drawn, ours))  # noqa: TID251 - awaited below
     try:
-        done = await run_verb(verb, admin_port, *more, env=env, stdout=theirs)
+        stderr = theirs if stderr_too else asyncio.subprocess.PIPE
+        done = await run_verb(verb, admin_port, *more, env=env, stdout=theirs, stderr=stderr)
     finally:
         os.close(theirs)
         drawn = await reader

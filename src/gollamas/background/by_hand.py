@@ -13,10 +13,9 @@ from gollamas.background.duty import Duty
 from gollamas.background.loads import Loads
 from gollamas.background.prober import Prober
 from gollamas.background.touches import Touches
-from gollamas.errors import BadRequest, ModelNotFound, NoServerLeft, ServerNotFound, ShuttingDown
+from gollamas.errors import BadRequest, ModelNotFound, NoServerLeft, ProxyError, ServerNotFound
 from gollamas.events import LoadCause, LoadEnd
 from gollamas.fleet.judging import PS
-from gollamas.fleet.loading import Waiter
 from gollamas.fleet.routing import Found, Invalid, Routing, cannot_tell
 from gollamas.fleet.runner_options import PLAIN
 from gollamas.fleet.server_view import ServerView
@@ -79,7 +78,7 @@ class HandLoads:
             [self._start(run(place), f"{word} by hand {place.server.id} {place.name}") for place in places]
         )
         if len(done) < len(places):
-            raise ShuttingDown("gollamas is shutting down: it is not known what became of it")
+            raise ProxyError("internal error: see the log of gollamas")
         order = [place.server.id for place in places]
         return ByHand(servers=sorted(done, key=lambda one: order.index(one.server)))
 
@@ -151,34 +150,32 @@ class HandLoads:
         keep_alive = None if policy is None else policy.load_keep_alive
         waiter = self._loads.begin(server, found.key, options, keep_alive, LoadCause.HAND)
         load = waiter.load
-        await self._wait(waiter)
+        try:
+            await ended(waiter)
+        finally:
+            self._loads.release(waiter)
         if load is None or load.end is None:
             return _failed(place, f"server {server.id} is not configured any more")
         error = None if waiter.error is None else waiter.error.text
         return OnServer(server=server.id, model=load.name, end=load.end, took_s=load.took, error=error)
 
     async def _unload(self, place: _Place) -> OnServer:
-        """Send the unload once what is being loaded is there: what others wait for is not taken from them."""
+        """Unload once what is being loaded is there: nothing is taken from those who wait for it."""
         key, server = place.found.key, place.server
         if not server.is_up:
             return _failed(place, f"server {server.id} is not up: {_why_down(server)}")
         await self._prober.look_anew(server.id, PS)
         began_at = _now()
         server.memory.unloaded_by_hand(key)
-        await asyncio.gather(*(self._wait(waiter) for waiter in self._loads.join(server, key)))
-        if key not in server.instances and key not in server.running:
-            return _told(place, UnloadEnd.NOT_LOADED)
-        why = await self._touches.leave(server, key)
+        async with self._loads.held_up(server, key):
+            instance = server.instances.get(key)
+            if (instance is None or instance.is_loading) and key not in server.running:
+                return _told(place, UnloadEnd.NOT_LOADED)
+            why = await self._touches.leave(server, key)
         if why:
             server.memory.hand_unloads.asked_for(key)
             return _failed(place, why, _now() - began_at)
         return _told(place, UnloadEnd.UNLOADED, _now() - began_at)
-
-    async def _wait(self, waiter: Waiter) -> None:
-        try:
-            await ended(waiter)
-        finally:
-            self._loads.release(waiter)
 
 
 def _why_down(server: ServerView) -> str:

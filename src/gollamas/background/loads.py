@@ -6,7 +6,8 @@ Owns the requests, and what their answers mean; which goes out when says `fleet/
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -27,7 +28,7 @@ from gollamas.fleet.load_requests import (
 )
 from gollamas.fleet.loading import Loading, ModelLoad, Waiter
 from gollamas.fleet.reloads import Reloads
-from gollamas.fleet.runner_options import RunnerOptions
+from gollamas.fleet.runner_options import PLAIN, RunnerOptions
 from gollamas.fleet.server_view import ServerView
 from gollamas.observe.state import OpenLoad
 
@@ -103,18 +104,22 @@ class Loads:
             self._begin(load, server.server, server.memory)
         return self._loading.wait(load, "")
 
-    def join(self, server: ServerView, key: str) -> list[Waiter]:
-        """Wait for every load of a model's weights on a server that has not ended."""
-        memory, digest = server.memory, server.memory.digest_of(key)
-        if digest is None:
-            return []
-        weights = memory.weights_of(digest)
-        of_weights = [
-            load
-            for load in self._loading.all()
-            if load.home is server and memory.weights_of(load.digest) == weights
-        ]
-        return [self._loading.wait(load, "") for load in of_weights]
+    @asynccontextmanager
+    async def held_up(self, server: ServerView, key: str) -> AsyncIterator[None]:
+        """Have no load of a model's weights go out meanwhile.
+
+        Those that were in line before have ended by then, and the requests that waited for them were sent.
+        """
+        memory = server.memory
+        digest = memory.digest_of(key) or key
+        turn = ModelLoad(server.id, key, key, digest, PLAIN, LoadCause.HAND)
+        turn.home = server
+        try:
+            if not self._loading.enter(turn, memory.weights_of(digest)):
+                await _started(turn)
+            yield
+        finally:
+            self._loading.ended(turn, None)
 
     def _gone(self, server_id: str, key: str, options: RunnerOptions, cause: LoadCause) -> Waiter:
         """Give a waiter of a server or model that is not there any more: a request finds out by itself."""

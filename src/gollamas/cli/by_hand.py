@@ -56,8 +56,8 @@ def run_by_hand(verb: str, argv: Sequence[str]) -> int:
 def _wanted(verb: str, words: Sequence[str]) -> list[Wanted]:
     """Read the words of a command line; raises Faults."""
     findings = Findings()
-    form, on_server = TABLES[verb].words, "llama3.2@gpu-1"
-    example = f"Write it like `gollamas {verb} llama3.2` or `gollamas {verb} {on_server}`"
+    form, on_server = TABLES[verb].words, f"gollamas {verb} llama3.2@gpu-1"
+    example = f"Write it like `gollamas {verb} llama3.2` or `{on_server}`"
     wanted = []
     for word in words:
         model, at, server = word.partition("@")

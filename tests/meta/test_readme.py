@@ -73,6 +73,7 @@ def test_every_command_has_a_test() -> None:
         "console": r"docker run |docker compose up -d$|kubectl apply -f |make (test-real|bench)\b|"
         r"(\w+=\S+ )*gollamas (check|--listen) |python -X importtime -m gollamas --help$|"
         r"journalctl -u gollamas |launchctl setenv |"
+        r"gollamas (load|unload) [a-z]|curl -d .*:11435/load$|"
         r"curl http://127.0.0.1:11435/state$|gollamas status( --json)?$|"
         r"curl -X POST .*:11435/variants/prune$|gollamas variants( --prune| --json)?$|export \w+=|"
         r"sudo (apt install|python3 -m venv|chmod|install|systemctl|/opt/gollamas/bin/\w+) ",

@@ -46,6 +46,9 @@ def ask(address: Address, question: Question) -> PageReply:
         connection.request(question.method, question.path, question.body, headers=question.fields)
         answer = connection.getresponse()
         return PageReply(answer.status, answer.read(_MOST_BYTES))
+    except TimeoutError as error:
+        waited = connection.timeout if connection.sock is None else timeout
+        raise Unanswered(f"no answer within {waited:g} s") from error
     except OSError as error:  # first: one that only closes is both
         raise Unanswered(error.strerror or str(error) or type(error).__name__) from error
     except http.client.HTTPException as error:

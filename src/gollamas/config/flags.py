@@ -23,7 +23,7 @@ VERBS: Final = {
     "status": "show a running proxy's servers, loaded models and requests; --json for programs",
     "variants": "list the variants of models that num_ctx made; --prune removes what is not needed",
     "load": "have a running proxy load models: MODEL for all its servers, MODEL@SERVER for one",
-    "unload": "have them leave memory until a client asks for them, by the same names",
+    "unload": "have a running proxy unload models, until a client asks for them; named as for load",
     "version": "print the version; with --full, what it is built on",
     "help": "print this, or the help of a verb",
 }

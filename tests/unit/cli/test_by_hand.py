@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gollamas.cli.asking import Question, Unanswered, ask
 from gollamas.cli.main import main
+from gollamas.config.model import Address
 from gollamas.observe.by_hand import ByHand, OnServer, by_hand_page
 from tests.unit.cli.servers import serving
 
@@ -135,6 +137,13 @@ def test_nobody_there_names_the_address_and_the_variable(
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert f"gollamas: nobody answers at http://127.0.0.1:{port}/{verb}: Connection refused;" in said.err
     assert "--admin or GOLLAMAS_ADMIN says where" in said.err
+
+
+def test_who_takes_the_question_and_never_answers_is_not_waited_for_for_ever() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = Address(host="127.0.0.1", port=listener.getsockname()[1])
+        with pytest.raises(Unanswered, match=r"^no answer within 0\.05 s$"):
+            ask(address, Question("/load", "POST", timeout=0.05, body=b"{}"))
 
 
 @pytest.mark.parametrize("verb", VERBS)

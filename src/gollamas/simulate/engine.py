@@ -28,6 +28,8 @@ _NO_EMBEDDINGS: Final = "This server does not support embeddings. Start it with 
 _TOO_LONG: Final = "the input length exceeds the context length"
 _PAGE: Final = 256  # tokens: llama.cpp rounds a context up to a multiple of it
 _OLD_OVERHEAD: Final = 0.022  # and before 0.30
+_LEAVES_ROOM: Final = (0, 30)  # the first release that cuts a prompt to less than the context
+_KEPT: Final = 4  # tokens at the start of a prompt that is cut
 _TELLS_CACHED: Final = (0, 33, 3)  # the first release that tells how much of a prompt it knew
 
 
@@ -177,7 +179,7 @@ class Engine:
         prompt_count = length_of(ask.prompt)
         if not ask.truncates:
             _check_length(prompt_count, runner.launch.context, self.settings.release)
-        prompt_count = min(prompt_count, runner.launch.context)
+        prompt_count = _cut(prompt_count, runner.launch.context, ask.options, self.settings.release)
         cached = min(runner.prompts.cached(ask.prompt), prompt_count - 1)
         await self._work(started, prompt_count - cached, self.settings.prompt_tokens_per_second)
         runner.prompts.keep(ask.prompt)
@@ -260,6 +262,15 @@ class Engine:
             self.running -= 1
             runner.slots.release()
             self.changed()
+
+
+def _cut(count: int, context: int, options: Mapping[str, Any], release: tuple[int, ...]) -> int:
+    """Give what is left of a prompt: from 0.30 on its start and half of the rest, for an answer's sake."""
+    if count <= context:
+        return count
+    said = options.get("num_keep")
+    kept = min(int(said), context) if isinstance(said, int | float) and said >= 0 else _KEPT
+    return context if release < _LEAVES_ROOM else context - max((context - kept) // 2, 1)
 
 
 def _check_length(prompt_count: int, num_ctx: int, release: tuple[int, ...]) -> None:

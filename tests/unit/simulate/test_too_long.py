@@ -20,12 +20,26 @@ def asked(words: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", ["/api/generate", "/api/chat"])
-@pytest.mark.parametrize("version", ["0.32.15", "0.34.3"])
+@pytest.mark.parametrize(
+    ("version", "options", "left"),
+    [
+        ("0.24.0", {}, 100),
+        ("0.32.15", {}, 52),
+        ("0.34.3", {}, 52),
+        ("0.34.3", {"num_keep": 24}, 62),
+        ("0.34.3", {"num_keep": 1000}, 99),
+        ("0.34.3", {"num_keep": -1}, 52),
+    ],
+)
 @runs
-async def test_a_prompt_is_cut_to_the_context(version: str, path: str) -> None:
+async def test_a_prompt_is_cut_to_what_leaves_room(
+    version: str, options: dict[str, int], left: int, path: str
+) -> None:
     """Unless the client says no."""
-    status, found = await ask(fast(models=("smol",), version=version), path, asked(300))
-    assert (status, found["prompt_eval_count"]) == (200, 100)
+    body = asked(300)
+    body["options"] |= options
+    status, found = await ask(fast(models=("smol",), version=version), path, body)
+    assert (status, found["prompt_eval_count"]) == (200, left)
 
 
 @pytest.mark.parametrize("path", ["/api/generate", "/api/chat"])

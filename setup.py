@@ -25,6 +25,8 @@ COMPILED = {
         "choose",
         "instances",
         "keep",
+        "overflow",
+        "planning",
         "policy",
         "routing",
         "runner_options",

@@ -18,7 +18,7 @@ from gollamas.api.routes import Kind, Route, media_type, parameter
 from gollamas.api.splice import spliced
 from gollamas.errors import BadRequest, BodyTooLarge, ModelNotFound, ProxyError
 from gollamas.fleet.policy import Asked, Fill
-from gollamas.fleet.runner_options import PLAIN, RunnerOptions, runner_options
+from gollamas.fleet.runner_options import PLAIN, RunnerOptions, largest_num_ctx, runner_options
 from gollamas.wire import body as bodies
 from gollamas.wire.body import BadBody, Members, Pieces
 from gollamas.wire.message import LARGE_BYTES, Body, Head
@@ -121,6 +121,7 @@ class NamedModel:
             asked.beside_num_ctx = runner_options(
                 members, is_plain=is_plain, takes_shift=route.takes_shift, ignores_num_ctx=True
             )
+            asked.num_ctx = largest_num_ctx(members)
         return asked
 
     def let_go(self) -> None:

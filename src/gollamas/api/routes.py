@@ -57,7 +57,7 @@ class Route:
     loads: bool = False  # a request here brings its model into memory
     embeds: bool = False  # by a request that a model that only embeds can serve
     takes_options: bool = False  # `options` says with what it is loaded
-    takes_shift: bool = False  # so does `shift`
+    takes_shift: bool = False  # so does `shift`; and a prompt is cut, unless `truncate` is false
     takes_keep_alive: bool = False  # `keep_alive` says how long it stays
     unloaded: bytes = b""  # the answer to a request that only unloads: `model` in JSON, `at` a time
     own_types: frozenset[bytes] = frozenset()  # media types of Ollama's answers, where it infers

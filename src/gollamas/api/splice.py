@@ -1,8 +1,10 @@
-"""What a policy puts into a native body: `keep_alive` beside the other members, `num_ctx` inside `options`.
+"""What a policy puts into a native body: `keep_alive`, `truncate`, and `num_ctx` inside `options`.
 
 Owns when something goes in: a default where the client's is absent or null, a force always, and nothing where
 Ollama refuses what the client sent, for it to say so itself. All else stays byte for byte. Pure.
 """
+
+from typing import Final
 
 import msgspec
 
@@ -12,6 +14,7 @@ from gollamas.wire import body as bodies
 from gollamas.wire.body import Members
 
 _NULL = b"null"
+_FALSE: Final = msgspec.Raw(b"false")
 
 
 def spliced(members: Members, route: Route, fill: Fill) -> Members:
@@ -21,6 +24,8 @@ def spliced(members: Members, route: Route, fill: Fill) -> Members:
         key = bodies.find(members, "keep_alive")
         if key is None or fill.forces_keep_alive or bytes(members[key]) == _NULL:
             members = {**members, key or "keep_alive": keep_alive}
+    if fill.refuses_overflow and route.takes_shift:
+        members = {**members, bodies.find(members, "truncate") or "truncate": _FALSE}
     if fill.options is not None and route.takes_options:
         key = bodies.find(members, "options")
         options = fill.options if key is None else _with_num_ctx(members[key], fill)

@@ -104,6 +104,7 @@ def _server(server: ServerState, now: str) -> Sequence[object]:
     why = [server.why] if server.why else []
     if server.missing:
         why.append(f"lacks {', '.join(server.missing)}")
+    why += [f"prompts of {model} cut: {count}" for model, count in server.truncated.items()]
     return (
         server.id,
         server.health,

@@ -47,6 +47,7 @@ class RequestEnded:
     total_s: float  # from the complete request to the end
     tokens_in: int | None  # of the prompt, cached ones too
     tokens_cached: int | None
+    truncated: bool | None  # whether its count shows that the prompt was cut; None where it can't
     tokens_out: int | None
     tokens_per_s: float | None
     bytes_in: int
@@ -63,7 +64,7 @@ class RequestEnded:
         self.status = self.tokens_in = self.tokens_cached = self.tokens_out = None
         self.model = self.model_used = self.num_ctx = self.alias = self.server = self.why = None
         self.wait_s = self.load_s = self.first_byte_s = self.tokens_per_s = None
-        self.error = self.path = None
+        self.error = self.path = self.truncated = None
         self.total_s = 0.0
         self.bytes_in = self.bytes_out = 0
         self.end = _DONE

@@ -3,7 +3,8 @@
 Owns the count of requests in flight. Refuses to know connections.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Final
 
 from gollamas.errors import NoServerLeft
 from gollamas.fleet.choose import choose
@@ -12,6 +13,8 @@ from gollamas.fleet.routing import Found
 from gollamas.fleet.runner_options import RunnerOptions
 from gollamas.fleet.server_view import ServerView
 from gollamas.fleet.view import View
+
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Lease:
@@ -44,15 +47,18 @@ class Admission:
     def __init__(self, view: View) -> None:
         self._view = view
 
-    def admit(self, model: str, found: Found, tried: Collection[str]) -> Lease | NoServerLeft:
+    def admit(
+        self, model: str, found: Found, tried: Collection[str], barred: Mapping[str, str] = _NOTHING
+    ) -> Lease | NoServerLeft:
         """Bind a server to one attempt, or say why there is none.
 
-        In: the model's name as people know it, for the error; the ids of servers that failed the request.
+        In: the model's name as people know it, for the error; the ids of servers that failed the request, and
+        those of them that it was too large for, with the reason.
         """
         key = found.key
         choice = choose(self._view, found.candidates, key, tried)
         if choice is None:
-            return NoServerLeft(self._nobody(model, found, tried))
+            return NoServerLeft(self._nobody(model, found, tried, barred))
         server = self._view.servers[choice.server_id]
         server.in_flight += 1
         by_model = server.in_flight_by_model
@@ -72,13 +78,13 @@ class Admission:
             else:
                 del by_model[key]  # names come from clients: no zeros pile up
 
-    def _nobody(self, model: str, found: Found, tried: Collection[str]) -> str:
+    def _nobody(self, model: str, found: Found, tried: Collection[str], barred: Mapping[str, str]) -> str:
         """Say what the client reads: the model, each of its servers, what is wrong with it."""
         troubles = []
         for server_id in found.candidates:
             server = self._view.servers.get(server_id)
             # One that is up and tried has ended its connection before a byte of an answer.
             failed = "it gave no answer" if server_id in tried else "not reachable"
-            why = (server.why_down if server is not None else "") or failed
+            why = barred.get(server_id) or (server.why_down if server is not None else "") or failed
             troubles.append(f"{server_id}: {why}")
         return f"model '{model}' is not available: no server can be reached ({'; '.join(troubles)})"

@@ -20,9 +20,11 @@ from gollamas.errors import (
     ShuttingDown,
 )
 from gollamas.events import Cause, End, LoadCause
+from gollamas.fleet import planning
 from gollamas.fleet.admit import Admission, Lease
 from gollamas.fleet.choose import choose
-from gollamas.fleet.policy import Asked, Plan
+from gollamas.fleet.planning import PassedOver
+from gollamas.fleet.policy import Asked
 from gollamas.fleet.routing import Found, Routing, Unknown, cannot_tell
 from gollamas.fleet.runner_options import RunnerOptions
 from gollamas.fleet.view import View
@@ -133,12 +135,13 @@ class Attempts:
     be asked about it.
     `replays` allows the same question again where a connection ended before a byte of an answer. `found` is
     set from the first attempt on; `lease` is the one that is held now. `has_held` is set by whoever keeps a
-    busy server's whole answer.
+    busy server's whole answer. One whose limit the request exceeds is passed over, as those that were tried.
     """
 
     __slots__ = (
         "_admission", "_awaited", "_has_moved_on", "_has_remade", "_load_error", "_made_for",
-        "_replays", "_routing", "_tried", "_view", "_wanted", "asked", "found", "has_held", "lease", "model",
+        "_passed_over", "_replays", "_routing", "_tried", "_view", "_wanted", "asked", "found", "has_held",
+        "lease", "model",
     )  # fmt: skip
 
     def __init__(
@@ -166,6 +169,7 @@ class Attempts:
         self._awaited: frozenset[str] = _NOBODY  # servers whose first list was waited for
         self._load_error: ProxyError | None = None  # why the last one that was asked to has not loaded it
         self._tried: frozenset[str] = _NOBODY
+        self._passed_over: PassedOver | None = None  # by the limits of the model's servers, where it has some
         self._has_moved_on = False  # after a fresh connection ended before a byte came
 
     def first(self) -> Step:
@@ -278,19 +282,38 @@ class Attempts:
 
     def _next(self, found: Found) -> Step:
         """Bind a server to the next attempt."""
+        if found.policies is not None and self.asked is not None:
+            return self._next_by_policy(found, self.asked)
         lease = self._admission.admit(self.model, found, self._tried)
         if isinstance(lease, Lease):  # HOT: one comparison, other than to ask whether it is an error
             self.lease = lease
-            if found.policies is not None and self.asked is not None:
-                return self._by_policy(lease)
             wanted, instance = self._wanted, lease.instance
             lease.wanted = wanted
             if wanted is None or (instance is not None and instance.options is wanted):
                 return Try(lease)
             return self._after_load(lease, wanted)
+        return self._nobody_left(lease)
+
+    def _next_by_policy(self, found: Found, asked: Asked) -> Step:
+        """Bind a server to the next attempt; one that lowers the context only where no other is left."""
+        admission, passed_over = self._admission, self._passed_over
+        if passed_over is None:
+            passed_over = self._passed_over = planning.judge(self._view, self.model, found, asked)
+            self._tried = self._tried.union(passed_over.barred)
+        lease = None
+        if passed_over.lowering:
+            lease = admission.admit(self.model, found, self._tried.union(passed_over.lowering))
+        if not isinstance(lease, Lease):
+            lease = admission.admit(self.model, found, self._tried, passed_over.barred)
+        if isinstance(lease, Lease):
+            self.lease = lease
+            return self._by_policy(lease, found, asked)
+        return self._nobody_left(passed_over.refusal or lease)
+
+    def _nobody_left(self, error: ProxyError) -> Step:
         if self.has_held:
             return PassHeld()  # a server's own words are better than ours
-        return Fail(self._load_error or lease)
+        return Fail(self._load_error or error)
 
     def _again(self) -> Step:
         """Decide anew on the server that is bound: what is known of it has changed."""
@@ -299,7 +322,7 @@ class Attempts:
         server = lease.held
         lease.instance = None if server is None else server.instances.get(lease.key)
         if found.policies is not None and self.asked is not None:
-            return self._by_policy(lease)
+            return self._by_policy(lease, found, self.asked)
         return Try(lease) if lease.wanted is None else self._after_load(lease, lease.wanted)
 
     def _not_ready(self, error: ProxyError, now: float) -> Step:
@@ -312,43 +335,21 @@ class Attempts:
             self._load_error = error
         return self._move_on()
 
-    def _by_policy(self, lease: Lease) -> Step:
-        """Plan the attempt by the policy of the model on this server, if it has one there."""
-        asked, found, server, instance = self.asked, self.found, lease.held, lease.instance
-        assert asked is not None and found is not None and found.policies is not None  # noqa: S101, PT018 - as asked
-        policy = found.policies.get(lease.server)
-        entry = None if server is None else server.installed.get(lease.key)
-        lease.plan = lease.variant = None
-        lease.wanted = self._wanted
-        if policy is not None and (entry is None or not entry.is_remote):
-            plan = lease.plan = policy.plan(asked, instance)
-            lease.wanted = plan.options
-            if plan.variant_ctx is not None and (step := self._by_variant(lease, plan, plan.variant_ctx)):
-                return step
-        wanted = lease.wanted
+    def _by_policy(self, lease: Lease, found: Found, asked: Asked) -> Step:
+        """Decide what comes first on the server that is bound, by the policy that the model has there."""
+        policies = found.policies or {}
+        num_ctx = planning.plan(lease, policies.get(lease.server), asked, self._wanted)
+        if num_ctx is not None:
+            if self._must_await_list(lease):
+                return AwaitList(lease)
+            may_make = self._made_for is not lease
+            if planning.must_make_variant(lease, num_ctx, self._wanted, may_make=may_make):
+                self._made_for = lease
+                return MakeVariant(lease, num_ctx)
+        wanted, instance = lease.wanted, lease.instance
         if wanted is None or (instance is not None and instance.options is wanted):
             return Try(lease)
         return self._after_load(lease, wanted)
-
-    def _by_variant(self, lease: Lease, plan: Plan, num_ctx: int) -> Step | None:
-        """Have the variant with this context take the model's place, once it is there.
-
-        Where the server makes none, or does not list the model, it is the model itself.
-        """
-        if self._must_await_list(lease):
-            return AwaitList(lease)
-        server = lease.held
-        digest = None if server is None else server.memory.digest_of(lease.key)
-        if server is not None and digest is not None:  # what it does not list, it would pull
-            lease.variant = server.variants.find(lease.key, num_ctx)
-            if lease.variant is not None:
-                return None
-            if self._made_for is not lease and not server.variants.is_refused(digest):
-                self._made_for = lease
-                return MakeVariant(lease, num_ctx)
-        plan.num_ctx = None
-        lease.wanted = self._wanted
-        return None
 
     def _must_await_list(self, lease: Lease) -> bool:
         """Whether the server's first list is to be waited for, once."""

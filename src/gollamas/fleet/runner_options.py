@@ -23,6 +23,7 @@ _AROUND: Final = frozenset(
     first * 256 + second for first, second in (b"mc", b"mb", b"mg", b"mt", b"ng", b"em", b"tn")
 )
 _LARGEST: Final = 2.0**63  # an int64 ends below it
+MOST: Final = 2**63 - 1
 _MOST_KEPT: Final = 4096  # clients make them up
 
 _optional_decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
@@ -117,6 +118,21 @@ def runner_options(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         return None
     return _one_object(values)
+
+
+def largest_num_ctx(members: Members) -> int | None:
+    """Read the `num_ctx` of a native request whose options are not all known; None where it names none.
+
+    Of one that no int64 holds Go makes the largest or a negative one, by the processor: here the largest.
+    """
+    key = find(members, "options")
+    try:
+        found = None if key is None else _optional_decoder.decode(members[key])
+        said = None if found is None else found.get("num_ctx")
+        number = None if said is None else _number_decoder.decode(said)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return None if number is None else MOST if number >= _LARGEST else int(number)
 
 
 def _of_any_case(members: Members, name: str) -> msgspec.Raw | None:

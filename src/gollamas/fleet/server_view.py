@@ -47,6 +47,7 @@ class ServerView:
         "server",
         "since",
         "standing",
+        "truncated",
         "variants",
         "version",
         "version_at",
@@ -71,6 +72,7 @@ class ServerView:
         self.variants = Variants()  # of ours, which no listing shows
         self.memory = Memory()
         self.instances = self.memory.by_key  # HOT: what is loaded or about to be, by each of its names
+        self.truncated: dict[str, int] = {}  # by key, prompts that were cut
         self.in_flight = 0
         self.in_flight_by_model: dict[str, int] = {}  # by key, no zeros
         # HOT: made once, so that a choice allocates nothing.

@@ -70,6 +70,12 @@ VARIANTS_REFUSED: Final = Described(
     ("server",),
     "Variants of a model that a server has refused to make.",
 )
+TRUNCATED: Final = Described(
+    "gollamas_prompts_truncated_total",
+    "counter",
+    ("model",),
+    "Prompts that a server has cut to its context, as far as the count of their tokens shows it.",
+)
 LOAD: Final = Described(
     "gollamas_load_seconds",
     "histogram",
@@ -130,6 +136,7 @@ DESCRIBED: Final = (  # as the page has them
     RELOADS,
     VARIANTS_REFUSED,
     TOKENS,
+    TRUNCATED,
     FIRST_BYTE,
     REQUEST,
     WAIT,
@@ -225,6 +232,7 @@ class Exposition:
                 if server and count is not None
             ],
         )
+        yield TRUNCATED, [((model,), count) for model, count in counts.truncated.items()]
 
     def _gauges(self) -> Iterator[_Family]:
         source = self._source

@@ -100,6 +100,7 @@ class Metrics:
         self.load_times: dict[tuple[str, str], Spans] = {}  # by model, server; of those that loaded it
         self.reloads: dict[tuple[str, str, str], int] = {}  # by model, server, the options that differ
         self.variants_refused: dict[str, int] = {}  # by server
+        self.truncated: dict[str, int] = {}  # prompts by model
         self._pending: list[
             tuple[Row, float | None, float, float | None, int | None, int | None, int | None]
         ] = []
@@ -120,6 +121,9 @@ class Metrics:
             return
         key = (event.route, event.model_used or event.model, event.server, event.status, event.end)
         row = self._spelt.get(key) or self._row(key)
+        if event.truncated:
+            model = self._label(event.model_used or event.model or "") or OTHER
+            self.truncated[model] = self.truncated.get(model, 0) + 1
         # HOT: the sums are made for many requests at once, which takes half the time.
         pending = self._pending
         pending.append(

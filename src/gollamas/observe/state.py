@@ -59,6 +59,7 @@ class ServerState(msgspec.Struct, frozen=True, kw_only=True):
     since: str | None
     version: str | None
     in_flight: int
+    truncated: dict[str, int]
     models: list[str] | None
     missing: list[str]
     loaded: list[LoadedModel]
@@ -189,12 +190,19 @@ def _server(server: ServerView, config: Config, now: Moment, loads: Iterable[Ope
         since=None if server.since is None else now.when(server.since),
         version=server.version,
         in_flight=server.in_flight,
+        truncated={_named(key, server, config): count for key, count in server.truncated.items()},
         models=[entry.name for entry in server.installed.values()] if server.has_listed else None,
         missing=[model.name for model in config.models.values() if model.key in server.missing],
         # What one that is down said last is of no use to anybody.
         loaded=[] if server.is_down else [_loaded(server.memory, entry) for entry in server.loaded],
         loading=[_loading(one) for one in loads if one.load.server_id == server.id],
     )
+
+
+def _named(key: str, server: ServerView, config: Config) -> str:
+    """The name of a model as it is configured, else as the server lists it."""
+    model, entry = config.models.get(key), server.installed.get(key)
+    return model.name if model is not None else key if entry is None else entry.name
 
 
 def _loading(one: OpenLoad) -> LoadingModel:

@@ -97,11 +97,7 @@ def _request(event: events.RequestEnded, time: str, *, colour: bool) -> str:
     if event.load_s is not None:
         text += " load=" + seconds(event.load_s)
     if event.tokens_in is not None or event.tokens_out is not None:
-        text += f" tokens={_count(event.tokens_in)}/{_count(event.tokens_out)}"
-    if event.tokens_cached:
-        text += f" cached={event.tokens_cached}"
-    if event.tokens_per_s is not None:
-        text += f" {event.tokens_per_s:.1f}/s"
+        text += _tokens(event)
     text += f" bytes={event.bytes_in}/{event.bytes_out} client={event.client} id={word(event.request_id)}"
     if event.why:
         text += _why(event.why)
@@ -112,6 +108,17 @@ def _request(event: events.RequestEnded, time: str, *, colour: bool) -> str:
         text += f" error={word(without_user_info(event.error), LONGEST_ERROR)}"
     if event.path is not None:
         text += f" path={word(without_user_info(event.path), LONGEST_PATH)}"
+    return text
+
+
+def _tokens(event: events.RequestEnded) -> str:
+    text = f" tokens={_count(event.tokens_in)}/{_count(event.tokens_out)}"
+    if event.tokens_cached:
+        text += f" cached={event.tokens_cached}"
+    if event.truncated:
+        text += " truncated"
+    if event.tokens_per_s is not None:
+        text += f" {event.tokens_per_s:.1f}/s"
     return text
 
 

@@ -1,11 +1,12 @@
 """What an answer changed in its server's memory, and what follows from it.
 
 Owns what is noted when a request gives its lease back: which model is there and with which options, how long
-it stays, that the server loaded it anew. What is there says `fleet/instances`.
+it stays, that the server loaded it anew; whether it has cut the prompt. What is there says `fleet/instances`.
 """
 
 from gollamas.fleet.admit import Lease
 from gollamas.fleet.instances import Instance, Memory
+from gollamas.fleet.overflow import context_of, is_cut
 from gollamas.proxy.relay import Call
 from gollamas.system import defects
 
@@ -44,6 +45,17 @@ class Effects(Call):
                 self.context.changed(lease.server)
         except Exception as defect:  # noqa: BLE001 - the request ends, whoever hears of it
             defects.tell("telling of a change", defect)
+
+    def note_overflow(self, lease: Lease | None, tokens_in: int) -> None:
+        """Note whether the server has cut the prompt, as far as its count shows that."""
+        context = None if lease is None else context_of(lease)
+        if lease is None or context is None:
+            return
+        server, event = lease.held, self.event
+        release = None if server is None else server.version
+        truncated = event.truncated = is_cut(tokens_in, context, event.bytes_in, release)
+        if truncated and server is not None:
+            server.truncated[lease.key] = server.truncated.get(lease.key, 0) + 1
 
     def _note_reload(self, lease: Lease, instance: Instance | None, memory: Memory) -> None:
         """Tell of a load that nobody here asked for, of a model that was there."""

@@ -223,6 +223,8 @@ class Exchange(Sender):
         try:
             relay.account()
             event = self.event
+            if event.tokens_in is not None and not self.route.embeds:
+                self.note_overflow(self._attempts.lease, event.tokens_in)
             if event.status == BUSY_STATUS and relay.held is None:  # nobody else was there to be asked
                 self.attempt_failed(event.server or "", Cause.BUSY, _BUSY)
         except Exception as error:  # noqa: BLE001 - as in `begin`

@@ -21,6 +21,7 @@ SERVERS = [
         since="2026-11-30T09:58:00.000Z",
         version="0.34.3",
         in_flight=1,
+        truncated={},
         models=["llama3.2:latest", "qwen3:4b"],
         missing=[],
         loaded=[
@@ -61,6 +62,7 @@ SERVERS = [
         since="2026-11-30T11:59:15.000Z",
         version=None,
         in_flight=0,
+        truncated={},
         models=["llama3.2:latest"],
         missing=["gemma3"],
         loaded=[],
@@ -74,6 +76,7 @@ SERVERS = [
         since=None,
         version=None,
         in_flight=0,
+        truncated={},
         models=None,
         missing=[],
         loaded=[],
@@ -212,6 +215,14 @@ def test_what_is_loaded_says_its_size_and_when_it_goes(
         **{name: getattr(SERVERS[0], name) for name in ServerState.__struct_fields__} | {"loaded": [one]}
     )
     assert tables_of(state(servers=[server]))[2].rows == [("m", "gpu-1", "-", "-", *cells)]
+
+
+def test_a_server_that_cuts_prompts_is_told_of() -> None:
+    members = {name: getattr(SERVERS[0], name) for name in ServerState.__struct_fields__}
+    server = ServerState(**members | {"truncated": {"llama3.2": 3, "qwen3:4b": 1}})
+    assert tables_of(state(servers=[server]))[0].rows[0][-1] == (
+        "prompts of llama3.2 cut: 3; prompts of qwen3:4b cut: 1"
+    )
 
 
 HOSTILE = "\x1b[31m[bold]m\u202e"

@@ -38,6 +38,7 @@ ISSUED_KEYS = [
     "total_s",
     "tokens_in",
     "tokens_cached",
+    "truncated",
     "tokens_out",
     "tokens_per_s",
     "bytes_in",
@@ -156,7 +157,7 @@ def test_a_request_has_the_documented_keys_in_order() -> None:
 def test_what_is_not_known_is_null() -> None:
     found = said(request(status=None, end=events.End.CLIENT_LEFT))
     empty = {key for key, value in found.items() if value is None}
-    tokens = {"tokens_in", "tokens_cached", "tokens_out", "tokens_per_s"}
+    tokens = {"tokens_in", "tokens_cached", "truncated", "tokens_out", "tokens_per_s"}
     assert empty == set(ISSUED_KEYS[7:18]) - {"total_s"} | tokens | {"error", "path"}
     assert found["end"] == "client_left"
 
@@ -272,6 +273,14 @@ def test_a_request_says_how_long_it_waited_for_loads() -> None:
     assert " wait=2.00s load=1.25s " in lines(request(wait_s=2.0, load_s=1.25))[0]
     assert "load=" not in lines(request(wait_s=2.0))[0]
     assert said(request(load_s=1.25))["load_s"] == 1.25
+
+
+def test_a_prompt_that_was_cut_is_seen() -> None:
+    for truncated, is_seen in ((True, True), (False, False), (None, False)):
+        ended = request(tokens_in=64, tokens_out=4, truncated=truncated)
+        assert said(ended)["truncated"] is truncated
+        assert (" tokens=64/4 truncated " in lines(ended)[0]) is is_seen
+        assert ("truncated" in lines(ended)[0]) is is_seen
 
 
 def test_cached_tokens_are_seen_where_there_are_some() -> None:

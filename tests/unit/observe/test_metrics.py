@@ -287,6 +287,23 @@ def test_tokens_are_counted_both_ways() -> None:
     assert value(found, "gollamas_tokens_total", direction="out", model="llama3.2", server="gpu-1") == 5
 
 
+def test_prompts_that_were_cut_are_counted_by_model() -> None:
+    """In any spelling; a model that is not ours to know is `other`."""
+    asked = [
+        request(truncated=True),
+        request(truncated=True, model="LLAMA3.2:latest"),
+        request(truncated=True, model="gpt-4o", model_used="llama3.2"),
+        request(truncated=False),
+        request(truncated=None),
+        request(truncated=True, model="made up"),
+    ]
+    found = counted(*asked)
+    name = "gollamas_prompts_truncated_total"
+    assert value(found, name, model="llama3.2") == 3
+    assert value(found, name, model="other") == 1
+    assert not [key for key in samples(counted(request())) if key[0] == name]
+
+
 def test_cached_tokens_are_told_once_a_server_has_told_some() -> None:
     labels = {"direction": "cached", "model": "llama3.2", "server": "gpu-1"}
     assert value(counted(request(tokens_in=12)), "gollamas_tokens_total", **labels) is None
@@ -375,7 +392,7 @@ def test_what_is_scraped_is_what_is_described() -> None:
     failed = events.AttemptFailed(
         request_id="r", server="s", model="m", cause=events.Cause.BUSY, why="", moves_on=True
     )
-    asked = request(tokens_in=1, tokens_cached=1, wait_s=1.0, first_byte_s=1.0)
+    asked = request(tokens_in=1, tokens_cached=1, truncated=True, wait_s=1.0, first_byte_s=1.0)
     refused = events.VariantRefused("s", "m", 4096, "read-only")
     found = counted(asked, failed, load(), reload(), refused)
     families = [

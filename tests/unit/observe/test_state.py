@@ -89,6 +89,7 @@ def test_a_server_that_is_up_says_all_that_is_known_of_it() -> None:
         "since": "2026-11-30T11:59:30.500Z",
         "version": "0.34.3",
         "in_flight": 2,
+        "truncated": {},
         "models": ["m:latest", "x"],
         "missing": ["N:7b"],
         "loaded": [
@@ -104,6 +105,15 @@ def test_a_server_that_is_up_says_all_that_is_known_of_it() -> None:
         ],
         "loading": [],
     }
+
+
+def test_prompts_that_were_cut_are_told_by_the_model_s_name() -> None:
+    """As configured, else as the server lists it, else as the server was asked."""
+    made = config({"m": ["a"]})
+    view = view_of(made)
+    view.listed("a", [entry("m:latest"), entry("X:7b")])
+    view.servers["a"].truncated.update({KEY: 2, key_of("x:7b"): 1, "gone": 3})
+    assert told(view, made)["servers"][0]["truncated"] == {"m": 2, "X:7b": 1, "gone": 3}
 
 
 def test_an_instance_says_with_which_runner_options_it_was_asked_for() -> None:

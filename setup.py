@@ -23,6 +23,7 @@ COMPILED = {
         "admit",
         "attempts",
         "choose",
+        "instance",
         "instances",
         "keep",
         "overflow",

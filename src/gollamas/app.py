@@ -19,18 +19,21 @@ from gollamas.api.gate import Gate
 from gollamas.api.outbound import Target
 from gollamas.background.by_hand import HandLoads
 from gollamas.background.duty import Duty
+from gollamas.background.keeper import Keeper, Means
 from gollamas.background.loads import Loads
 from gollamas.background.prober import Prober
 from gollamas.background.touches import Touches
 from gollamas.background.variants import VariantMaker
-from gollamas.config.model import Address, Config, Expose
+from gollamas.config.model import PRELOADED, Address, Config, Expose
 from gollamas.events import Crashed, Draining, Event, Started, Stopped, Warned
 from gollamas.fleet.admit import Admission, Lease
 from gollamas.fleet.judging import PS, TAGS
+from gollamas.fleet.keeping import Keeping
 from gollamas.fleet.reloads import Reloads
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.runner_options import PLAIN
 from gollamas.fleet.view import View
+from gollamas.fleet.wishes import wishes_of
 from gollamas.net.ask import Ask
 from gollamas.net.crowd import Crowd
 from gollamas.net.listener import Listener
@@ -108,7 +111,10 @@ class App:
         self._variants = VariantMaker(
             duty, changed=self._prober.ask_soon, policies=lambda: self._routing.policies
         )
-        self._prober.on_listed = self._variants.listed
+        self._keeper = Keeper(
+            duty, Means(self._loads, self._touches, self._prober.ask_soon, self._timers.call_later)
+        )
+        self._prober.on_found = self._found
         self._state = StatePage(
             __version__,
             self.view,
@@ -194,6 +200,7 @@ class App:
 
     def _watch(self, config: Config) -> None:
         self.gauges.config = config
+        self._keeper.apply(Keeping(wishes_of(config), self.view, self._emit), self._routing.policies)
         started, stopped = self.view.apply(config)
         for server in stopped:
             self._prober.stop(server.id)
@@ -209,6 +216,7 @@ class App:
         self._is_draining = True
         assert self._listener is not None  # noqa: S101 - it is started before it is stopped
         self._listener.stop_accepting()
+        self._keeper.drain()
         self._loads.drain()
         self._emit(Draining(self._listener.clients.busy, self._config.grace))
 
@@ -336,6 +344,12 @@ class App:
     def _moment(self) -> Moment:
         return Moment(self._clock(), time.time())
 
+    def _found(self, server_id: str, path: str) -> None:
+        """Go on with what waits for a server's lists."""
+        if path == TAGS:
+            self._variants.listed(server_id)
+        self._keeper.wake()
+
     def _note_reload(self, lease: Lease) -> None:
         """Tell of a model that a server loaded anew by itself, for a request."""
         server = self.view.servers.get(lease.server)
@@ -361,9 +375,10 @@ class App:
     def _why_not_ready(self) -> str | None:
         if self._is_draining:
             return "gollamas is shutting down"
-        if self.view.any_up:
-            return None
-        return "no Ollama server is up"
+        if not self.view.any_up:
+            return "no Ollama server is up"
+        untried = self._keeper.not_tried() if self._config.ready == PRELOADED else ()
+        return f"models are still being loaded: {', '.join(untried)}" if untried else None
 
 
 def _server_line(server_id: str) -> bytes:

@@ -37,7 +37,12 @@ def text_of(path: str) -> str:
 
 def blocks_of(path: str) -> list[Block]:
     """Find the fenced blocks of a Markdown file."""
-    return [Block(*found) for found in _FENCE.findall(text_of(path))]
+    return blocks_in(text_of(path))
+
+
+def blocks_in(text: str) -> list[Block]:
+    """Find the fenced blocks of a part of one."""
+    return [Block(*found) for found in _FENCE.findall(text)]
 
 
 def commands_of(block: Block) -> list[str]:

@@ -14,7 +14,7 @@ _PAGE = "docs/context.md"
 
 def test_the_file_of_the_page_gives_models_the_context_that_it_says(tmp_path: Path) -> None:
     """One context for all models, a larger one for the last."""
-    (text,) = [block.text for block in blocks_of(_PAGE) if block.language == "yaml"]
+    text = next(block.text for block in blocks_of(_PAGE) if block.language == "yaml")
     path = tmp_path / "gollamas.yaml"
     path.write_text(text, encoding="utf-8")
     config = load(["--config", str(path)], {})

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from gollamas.config.load import load
-from gollamas.config.model import Config, Expose
+from gollamas.config.model import PRELOADED, Config, Expose
 from gollamas.config.values import Size
+from gollamas.fleet.policy import Policies
+from gollamas.fleet.wishes import wishes_of
 from tests.meta.documents import blocks_of, image_env, text_of, yaml_documents_of, yaml_of, yaml_of_text
 
 
@@ -81,6 +83,17 @@ def test_kubernetes_starts_the_program(kinds: dict[str, Any], container: Any) ->
     assert config.admin is not None
     assert ports == {"ollama": config.listen.port, "admin": config.admin.port}
     assert config.admin.host == config.listen.host == "0.0.0.0"  # noqa: S104 - the kubelet comes from outside the Pod
+
+
+def test_what_kubernetes_may_keep_loaded_is_a_configuration(kinds: dict[str, Any], container: Any) -> None:
+    """With the variables that the manifest has as comments, a Pod is ready once its models are loaded."""
+    said = dict(re.findall(r"^  # (GOLLAMAS_\w+): (.+)$", text_of("deploy/kubernetes.yaml"), re.MULTILINE))
+    config = load([], image_env() | pod_env(kinds, container) | said)
+    assert config.warnings == ()
+    assert config.ready == PRELOADED
+    (wish,) = wishes_of(config)
+    assert wish.servers == ("gpu-1", "gpu-2")
+    assert {policy.load_keep_alive for policy in (Policies(config).of(wish.key) or {}).values()} == {-1}
 
 
 def test_kubernetes_finds_its_parts(kinds: dict[str, Any], container: Any) -> None:

@@ -18,6 +18,7 @@ _WALKS: Final = (
     "A retry",
     "A load",
     "A policy",
+    "A model that is kept",
     "A configuration",
     "An event",
 )

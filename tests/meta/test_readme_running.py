@@ -17,38 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.meta.building import copied, quick_pip
-from tests.meta.documents import ROOT, blocks_of, commands_of
+from tests.meta.machines import ENV, MODELS, at_home, lines, machines
 from tests.meta.running import LISTENING, started
-
-SIMULATED = re.compile(r"a simulated Ollama .* at http://(\S+)")
-PATH = f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin"
-ENV = {"PATH": PATH, "HOME": str(ROOT), "GOLLAMAS_LISTEN": "127.0.0.1:0", "GOLLAMAS_ADMIN": "off"}
-MODELS = {
-    "192.168.1.10:11434": ["llama3.2", "qwen2.5-coder"],
-    "192.168.1.11:11434": ["llama3.2", "deepseek-r1:14b"],
-}
-
-
-def lines(language: str, start: str) -> list[str]:
-    """Find README's commands of one language that begin like this."""
-    commands = [
-        line for block in blocks_of("README.md") if block.language == language for line in commands_of(block)
-    ]
-    found = [line for line in commands if line.startswith(start)]
-    assert found
-    return found
-
-
-@contextmanager
-def machines() -> Iterator[dict[str, str]]:
-    """Start a simulated server for each of the reader's machines; give its address by theirs."""
-    words = [" ".join(f"--model {model}" for model in models) for models in MODELS.values()]
-    command = "exec gollamas simulate --listen 127.0.0.1:0 --load-seconds 0 --tokens-per-second 0 "
-    with started(command + words[0], ENV) as first, started(command + words[1], ENV) as second:
-        yield {
-            address: program.until(SIMULATED)[1]
-            for address, program in zip(MODELS, (first, second), strict=True)
-        }
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +26,6 @@ def addresses() -> Iterator[dict[str, str]]:
     """Have both machines, which may have models loaded."""
     with machines() as found:
         yield found
-
-
-def at_home(command: str, addresses: dict[str, str]) -> str:
-    """Write the simulated servers in place of the reader's machines."""
-    for theirs, ours in addresses.items():
-        command = command.replace(theirs, ours)
-    return command.replace("localhost:11433", next(iter(addresses.values())))
 
 
 @contextmanager
@@ -131,7 +94,7 @@ def loads_by(command: str, requests: list[tuple[str, dict[str, object]]]) -> lis
         return re.findall(r"info  load .*", program.interrupt())
 
 
-@pytest.mark.parametrize("command", lines("sh", "gollamas --force-num-ctx"))
+@pytest.mark.parametrize("command", lines("sh", "gollamas --force-num-ctx 8192"))
 def test_an_enforced_context_is_loaded_once_for_all_dialects(command: str) -> None:
     """Whatever clients ask for after that, the model stays as it was loaded."""
     (load,) = loads_by(command, list(CHATS.items()))

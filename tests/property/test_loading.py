@@ -15,7 +15,8 @@ from gollamas.errors import LoadFailed, ProxyError, ShuttingDown
 from gollamas.events import LoadCause
 from gollamas.fleet.entries import Entry
 from gollamas.fleet.facts import Facts
-from gollamas.fleet.instances import Instance, Memory
+from gollamas.fleet.instance import Instance
+from gollamas.fleet.instances import Memory
 from gollamas.fleet.loading import Loading, ModelLoad, Waiter
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions
 from tests.unit.fleet.fleets import key_of

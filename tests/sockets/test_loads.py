@@ -160,6 +160,7 @@ async def test_forty_requests_of_all_dialects_at_once_make_one_load() -> None:
         clients = await sent(proxy, *[asks(path) for path in list(DIALECTS) * 7][:40])
         assert await loader.came.get() == {"model": "llama3.2:latest", "stream": False}
         assert (server.hits, server.shows) == (0, 1)
+        server.ps = listed("llama3.2:latest")
         loader.go()
         assert {(await client.answer()).status for client in clients} == {200}
         assert (len(server.loads), server.hits, server.shows) == (1, 40, 1)
@@ -168,7 +169,6 @@ async def test_forty_requests_of_all_dialects_at_once_make_one_load() -> None:
         assert (load.why, load.end, load.error) == (LoadCause.COLD, LoadEnd.LOADED, None)
         ended = proxy.events.of(RequestEnded)
         assert all(event.load_s is not None and event.wait_s is not None for event in ended)
-        server.ps = listed("llama3.2:latest")
         assert (await proxy.ask(asks())).status == 200
         assert len(server.loads) == 1
         assert (await proxy.events.ended(41)).load_s is None

@@ -12,7 +12,7 @@ from tests.sockets.raw import RawServer, breaks_off, post
 from tests.sockets.simulated import CHAT, CHAT_KEY, asks, fleet
 
 ALL = ("", "")
-REFUSED = "model 'smol' takes a num_ctx of 4096 at most, and 65536 was asked for (limit: {num_ctx: 4096})"
+REFUSED = "model 'smol' allows a num_ctx of at most 4096, but 65536 was requested (limit: {num_ctx: 4096})"
 NATIVE = ["/api/generate", "/api/chat", "/api/embed", "/api/embeddings"]
 
 

@@ -321,7 +321,7 @@ async def test_a_server_that_refuses_a_touch_is_told_of() -> None:
         both.ollama.fail_next(Fails(500), path="/api/generate")
         await both.ask_in_turn(2 * ["/v1/chat/completions"])
         (warned,) = both.proxy.events.of(Warned)
-        assert warned.text == "one was to keep smol:latest in memory, but did not: simulated failure"
+        assert warned.text == "one failed to keep smol:latest in memory: simulated failure"
 
 
 # -- the reload guard -----------------------------------------------------------------------------------

@@ -62,7 +62,13 @@ class HandLoads:
 
     async def unload(self, wanted: Wanted) -> ByHand:
         """Have a model leave; it stays away until a client asks for it. Raises ProxyError as `load` does."""
-        return await self._on_each("unload", wanted, self._unload)
+        done = await self._on_each("unload", wanted, self._unload)
+        found = await self._find(wanted.model)
+        for server_id in () if wanted.server is not None else found.candidates:
+            server = self._view.servers.get(server_id)
+            if server is not None and not server.is_up:  # nor is it loaded there when that one returns
+                server.memory.unloaded_by_hand(found.key)
+        return done
 
     # -- where ---------------------------------------------------------------------------------------
 

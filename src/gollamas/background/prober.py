@@ -189,7 +189,7 @@ class Prober:
         self.emit = emit
         self._watches: dict[str, _Watch] = {}
         self._began_at = float("inf")
-        self.on_listed: Callable[[str], object] = _nothing  # hears that a server said what it has installed
+        self.on_found: Callable[[str, str], object] = _nothing  # hears of each list that a server gave
         self._misses: dict[str, float] = {}  # key of an unknown name -> until when that is believed
 
     def start(self, server: Server) -> None:
@@ -333,9 +333,9 @@ class Prober:
             return
         if path == TAGS:
             self.view.listed(server.id, listed, asked)
-            self.on_listed(server.id)
         else:
-            self.view.ran(server.id, listed, asked)
+            self.view.ran(server.id, listed, asked, _now())
+        self.on_found(server.id, path)
 
     def _is_current(self, server: Server) -> bool:
         watch = self._watches.get(server.id)
@@ -380,7 +380,7 @@ class Prober:
         self._misses[key] = now + LOOK_UP_WAIT
 
 
-def _nothing(_: str) -> None:
+def _nothing(_: str, __: str) -> None:
     pass
 
 

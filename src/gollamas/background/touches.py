@@ -14,9 +14,10 @@ from gollamas.background.empty_request import EmptyRequest, ask_empty
 from gollamas.errors import ProxyError
 from gollamas.events import Warned
 from gollamas.fleet.admit import Lease
-from gollamas.fleet.instances import Instance
+from gollamas.fleet.instance import Instance
 from gollamas.fleet.load_requests import GENERATE, failure, is_well, unload_body
 from gollamas.fleet.routing import Found
+from gollamas.fleet.runner_options import PLAIN
 from gollamas.fleet.server_view import ServerView
 
 _TIMEOUT: Final = 5.0  # seconds; each is answered at once
@@ -43,12 +44,29 @@ class Touches:
             if not _is_in_use(server, instance):
                 self._start_unload(server, lease.key)
             return
-        if any(one.is_loading for one in server.instances.values()):
+        if _is_loading(server):
             return  # it would wait for that, and take its place: the next answer comes
         now, unix = asyncio.get_running_loop().time(), time.time()
         if instance.keep.is_due(seconds, instance.expires_at, now, unix):
             instance.keep.touched(seconds, server.memory.changed(), now, unix)
-            run = self._touch(server, instance, entry.name, seconds, embeds)
+            options = instance.asked_with
+            empty = EmptyRequest(entry.name, options, seconds, _embeds(server, instance, embeds))
+            run = self._touch(server, instance, empty)
+            self._tasks.create_task(run, name=f"touch {server.id} {entry.name}")
+
+    def extend(self, server_id: str, key: str, keep_alive: float | None) -> None:
+        """Have a model stay longer that is kept in memory: so many seconds, or what it was told last."""
+        server = self._view.servers.get(server_id)
+        instance = None if server is None else server.instances.get(key)
+        entry = None if server is None else server.installed.get(key)
+        if server is None or instance is None or entry is None or _is_loading(server):
+            return
+        options = instance.asked_with
+        if options is None and instance.context is not None:  # somebody else's: with what it shows
+            options = PLAIN.with_num_ctx(instance.context)
+        if options is not None:
+            empty = EmptyRequest(entry.name, options, keep_alive, _embeds(server, instance, embeds=False))
+            run = self._touch(server, instance, empty)
             self._tasks.create_task(run, name=f"touch {server.id} {entry.name}")
 
     def unload(self, found: Found, asked_too: str) -> None:
@@ -78,26 +96,21 @@ class Touches:
         except ProxyError as error:
             why = error.text
         if why:
-            self._emit(Warned(f"{name} was to leave the memory of {server.id}, but did not: {why}"))
+            self._emit(Warned(f"{name} could not be unloaded from {server.id}: {why}"))
         self._changed(server.id)
         return why
 
-    async def _touch(
-        self, server: ServerView, instance: Instance, name: str, seconds: float, embeds: bool
-    ) -> None:
-        memory, options = server.memory, instance.asked_with
-        if options is None:
+    async def _touch(self, server: ServerView, instance: Instance, empty: EmptyRequest) -> None:
+        if instance.is_loading:
             return  # a load has begun meanwhile
-        facts = memory.facts_of(instance.digest)
-        empty = EmptyRequest(name, options, seconds, embeds if facts is None else facts.only_embeds)
         try:
             reply = await ask_empty(self._ask, server.server, empty, _TIMEOUT)
             why = "" if is_well(reply) else failure(server.id, reply).text
         except ProxyError as error:
             why = error.text
         if why:
-            instance.keep.gave(None, memory.changed(), time.time())
-            self._emit(Warned(f"{server.id} was to keep {name} in memory, but did not: {why}"))
+            instance.keep.gave(None, server.memory.changed(), time.time())
+            self._emit(Warned(f"{server.id} failed to keep {empty.name} in memory: {why}"))
         self._changed(server.id)
 
     def _start_unload(self, server: ServerView, key: str) -> None:
@@ -106,6 +119,16 @@ class Touches:
 
     async def _unload(self, server: ServerView, key: str) -> None:
         await self.leave(server, key)
+
+
+def _is_loading(server: ServerView) -> bool:
+    return any(instance.is_loading for instance in server.instances.values())
+
+
+def _embeds(server: ServerView, instance: Instance, embeds: bool) -> bool:
+    """Whether a model only embeds, as far as is known; else as it was asked for."""
+    facts = server.memory.facts_of(instance.digest)
+    return embeds if facts is None else facts.only_embeds
 
 
 def _is_in_use(server: ServerView, instance: Instance) -> bool:

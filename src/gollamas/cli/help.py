@@ -63,20 +63,21 @@ when the address is faulty. The other flags of serve are taken, and change nothi
 """,
     "load": """Usage: gollamas load [--json] [--admin ADDRESS] [--config FILE] MODEL[@SERVER]...
 
-Has a running proxy load models into memory, by their names or aliases: on one server, or on all of
-the model's that are up. They are loaded as for a request without options, with num_ctx and
+Asks a running proxy to load models into memory, by their names or aliases: on one server, or on
+all of the model's that are up. They are loaded as for a request without options, with num_ctx and
 keep_alive of the proxy's policies; a load that is under way is shared. Waits until it has ended,
-for as long as load_timeout says here, and prints a line for each server; whoever stops waiting ends
-no load. Where an admin token is set, it sends the one of GOLLAMAS_ADMIN_TOKEN, or admin_token of
-the file. ADMIN is found as by `health`. Exits 1 where a load failed, a model or server is unknown,
-no gollamas answers, the token is wrong or administration is off, 2 for a faulty command line. The
-other flags of serve are taken, and change nothing.
+for as long as load_timeout says here, and prints a line for each server; interrupting it does not
+cancel the load. Where an admin token is set, it sends the one of GOLLAMAS_ADMIN_TOKEN, or
+admin_token of the file. ADMIN is found as by `health`. Exits 1 where a load failed, a model or
+server is unknown, no gollamas answers, the token is wrong or administration is off, 2 for a faulty
+command line. The other flags of serve are taken, and change nothing.
 """,
     "unload": """Usage: gollamas unload [--json] [--admin ADDRESS] [--config FILE] MODEL[@SERVER]...
 
-Has a running proxy have models leave memory, by their names or aliases: on one server, or on all of
-the model's that are up. What is being answered is answered to its end. Whatever is kept in memory
-otherwise, what was unloaded so stays away until a client asks for it, or `gollamas load` does.
+Asks a running proxy to unload models, by their names or aliases: on one server, or on all of the
+model's that are up. What is being answered is answered to its end. A model unloaded this
+way stays unloaded, even one that is kept in memory, until a client asks for it or `gollamas load`
+loads it.
 Prints a line for each server. The admin token, ADMIN and the exit status are as by `load`.
 """,
     "version": """Usage: gollamas version [--full]

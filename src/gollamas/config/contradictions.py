@@ -11,7 +11,7 @@ from typing import Any, Final
 from gollamas import names
 from gollamas.config.given import Given
 from gollamas.config.levels import Level, Targets, level_name
-from gollamas.config.model import EVERYWHERE, LOADED, Expose
+from gollamas.config.model import EVERYWHERE, LOADED, Expose, level_of
 from gollamas.config.options import MODELS, POLICIES, SERVERS
 
 _ALL: Final = ("", "")
@@ -46,7 +46,7 @@ class Whole:
         seen: set[tuple[str, Level, Level]] = set()
         for key, server in self._places():
             policy = self._policy(key, server)
-            limit = _nearest(self.levels[_LIMIT], key, server)
+            limit = level_of(self.levels[_LIMIT], key, server)
             most = None if limit is None else self.levels[_LIMIT][limit]
             if policy is None or limit is None or most is None:
                 continue
@@ -67,7 +67,7 @@ class Whole:
     def _policy(self, key: str, server: str) -> tuple[str, Level] | None:
         """Find the num_ctx that is sent: a force before any default; None where there is no number."""
         for option in ("force_num_ctx", "num_ctx"):
-            level = _nearest(self.levels[option], key, server)
+            level = level_of(self.levels[option], key, server)
             if level is not None and self.levels[option][level] is not None:
                 return None if self.levels[option][level] == LOADED else (option, level)
         return None
@@ -123,7 +123,7 @@ class Whole:
         preload, models = self.levels[_PRELOAD], self.targets.models
         for model in models.values():
             for server in model.servers:
-                level = _nearest(preload, model.key, server)
+                level = level_of(preload, model.key, server)
                 yield level is not None and preload[level] is not None
         yield from (value is not None for (key, _), value in preload.items() if key and key not in models)
 
@@ -134,8 +134,3 @@ class Whole:
 
     def _place(self, option: str, level: Level) -> str:
         return self.origins[option, level_name(level)]
-
-
-def _nearest(levels: Mapping[Level, Any], key: str, server: str) -> Level | None:
-    """Find the nearest level at which something is said of a model on a server."""
-    return next((at for at in ((key, server), (key, ""), ("", server), _ALL) if at in levels), None)

@@ -45,9 +45,9 @@ class InstanceCount:
         if word in {FALSE, OFF}:
             return None
         if word in YES | {ALL}:
-            raise Unusable(f"`{text}` is no number of instances", f"Write `{TRUE}`")
+            raise Unusable(f"`{text}` is not a number of instances", f"Write `{TRUE}`")
         if word in NO or (word and not word.strip("0")):
-            raise Unusable(f"`{text}` is no number of instances", f"Write `{FALSE}`")
+            raise Unusable(f"`{text}` is not a number of instances", f"Write `{FALSE}`")
         if not self.may_be_number:
             raise Unusable(
                 f"`{text}` is neither true nor false: a server has one instance of a model",
@@ -55,7 +55,7 @@ class InstanceCount:
             )
         if not (text.isascii() and text.isdigit()):
             raise Unusable(
-                f"`{text}` is no number of instances",
+                f"`{text}` is not a number of instances",
                 f"Write `{TRUE}`, `{FALSE}` or a number from {_NUMBER.accepts}",
             )
         return _NUMBER.parse(text)
@@ -89,7 +89,7 @@ class PingPause:
             return None
         seconds = seconds_in(text)
         if word in NO or seconds == 0 or text.startswith("-"):
-            raise Unusable(f"`{text}` is no time between two looks", f"Write `{OFF}`")
+            raise Unusable(f"`{text}` is not a time between two looks", f"Write `{OFF}`")
         if _is_in_range(seconds):
             return float(seconds)
         meant = meant_duration(word)

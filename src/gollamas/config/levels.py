@@ -96,7 +96,7 @@ def _named_entry(element: str, place: str, option: LevelsOption, findings: Findi
     elif not model or (word == ALL and server):
         what = f"the entry `{entry}` lacks a model, and `{option.key}` is not said of a server alone"
     elif equals and not at and value[0].isalpha() and value.lower() not in YES | NO:
-        what = f"`{value}` is no number of instances (in the entry `{entry}`)"
+        what = f"`{value}` is not a number of instances (in the entry `{entry}`)"
         instead = f"Write `{model}@{value}` for the server, or {option.kind.accepts}"
         entry = f"{model}@{value}"
     elif not equals and not at and (meant := _meant_by_name(word)):

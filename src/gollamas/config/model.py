@@ -12,8 +12,21 @@ V = TypeVar("V")
 # What is said of a model on a server: by the model's key and the server's id, either empty where it holds for
 # all of them. None lifts what was said farther off: it is `off`.
 Levels = Mapping[tuple[str, str], V | None]
+PRELOADED: Final = "preloaded"  # ready once each model to be loaded ahead was tried
 EVERYWHERE: Final = -1  # a number of instances: one on each server of the model
 LOADED: Final = 0  # a num_ctx: the one that the model is loaded with
+
+
+def level_of(levels: Mapping[tuple[str, str], object], key: str, server: str) -> tuple[str, str] | None:
+    """Name the nearest level that speaks of a model on a server; None where none does."""
+    places = (key, server), (key, ""), ("", server), ("", "")
+    return next((place for place in places if place in levels), None)
+
+
+def value_at(levels: Levels[V], key: str, server: str) -> V | None:
+    """Give what the nearest level says; None where none speaks, or where that one lifts a farther one."""
+    level = level_of(levels, key, server)
+    return None if level is None else levels[level]
 
 
 class Expose(StrEnum):

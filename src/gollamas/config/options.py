@@ -286,7 +286,7 @@ POLICIES: Final = (
     _levels(
         "ping",
         PingPause(),
-        "how often to look whether a model is loaded, to load it again and to extend its time",
+        "how often to check that a model is loaded, to reload it if not, and to extend its keep_alive",
         is_of_servers=False,
     ),
 )
@@ -328,7 +328,7 @@ VALUES: Final = (
     _option(
         "ready",
         words.READY,
-        "when /readyz says so: once clients can connect, or once each model to preload was tried",
+        "when /readyz reports ready: once clients can connect, or once each preload has been tried",
     ),
     _option("list_aliases", Switch(), "list aliases beside their models", bare=True),
     ValueOption(

@@ -55,6 +55,8 @@ class LoadCause(StrEnum):
 
     COLD = "cold"  # it was not there
     OPTIONS = "options"  # it was there with other runner options
+    PRELOAD = "preload"  # it is to be there before anybody asks
+    PING = "ping"  # it was to be there, and was not
     HAND = "hand"  # an operator asked for it
 
 

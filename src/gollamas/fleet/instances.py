@@ -7,85 +7,18 @@ parameters pushes it out. Pure.
 """
 
 from collections.abc import Mapping, Sequence
-from math import inf
 from typing import Final, NamedTuple
 
-from gollamas.fleet.entries import Entry, numbers
+from gollamas.fleet.entries import Entry
 from gollamas.fleet.facts import Facts
 from gollamas.fleet.hand_unloads import HandUnloads
-from gollamas.fleet.keep import Keep
+from gollamas.fleet.instance import Instance
 from gollamas.fleet.runner_options import NOT_YET, PLAIN, RunnerOptions
 
 # A load that takes less than this share of the quickest one was none: the server found nothing to do.
 _NO_LOAD: Final = 0.25
 _LEAST_LOAD: Final = 0.05  # seconds; a process is started for each
 _RELOAD: Final = 0.5  # the share above which what a server calls the time of a load was one
-_MOST_SAME: Final = 32  # clients make them up
-
-
-class Instance:
-    """A model in a server's memory, by the digest of its manifest.
-
-    `options` are those that it was last asked for with; `same` all that turned out to be no reload.
-    `is_foreign` says that somebody else loaded it, with options that nobody told us. `context` is what the
-    server's list shows, None until it did. `asked_as` is the key of the name that it was last asked for by,
-    `coming` are the options of a load that is wanted or under way, `keep` is what we know of its expiry, and
-    `listed` when the list was asked for that shows it. Above `least_reload` seconds what a server calls the
-    time of a load was one.
-    """
-
-    __slots__ = (
-        "asked_as", "coming", "context", "digest", "entry", "is_foreign", "is_loading", "keep",
-        "least_reload", "listed", "options", "same",
-    )  # fmt: skip
-
-    def __init__(self, digest: str, options: RunnerOptions, asked_as: str, *, is_loading: bool) -> None:
-        self.digest = digest
-        self.options = options
-        self.same: tuple[RunnerOptions, ...] = (options,)
-        self.asked_as = asked_as
-        self.is_foreign = False
-        self.is_loading = is_loading
-        self.coming: RunnerOptions | None = None
-        self.keep = Keep()
-        self.listed = -1
-        self.least_reload = inf
-        self.context: int | None = None
-        self.entry: Entry | None = None  # as the server listed it last
-
-    @property
-    def asked_with(self) -> RunnerOptions | None:
-        """The runner options that we know it to have: none of somebody else's, nor while one loads."""
-        return None if self.is_foreign or self.is_loading else self.options
-
-    @property
-    def num_ctx(self) -> int | None:
-        """The context that it was asked for with, or is going to be; of somebody else's what is shown."""
-        if self.is_loading:
-            return None if self.coming is None else self.coming.num_ctx
-        return self.context if self.is_foreign else self.options.num_ctx
-
-    @property
-    def expires_at(self) -> float | None:
-        """The Unix time at which its server says that it leaves, None where it has not said so since."""
-        entry = self.entry
-        return None if entry is None or self.listed < self.keep.change else entry.time_ns / 1e9
-
-    def turned_out_same(self, options: RunnerOptions) -> None:
-        """Note that it is the same for a server with these options as with its own."""
-        if self.is_foreign:
-            self.is_foreign, self.same = False, ()
-        if options not in self.same:
-            self.same = (*self.same[1 - _MOST_SAME :], options)
-        self.options = options
-
-    def takes(self, wanted: RunnerOptions) -> bool:
-        """Whether a request with these options needs no load of ours first."""
-        if self.is_loading:
-            return False
-        if self.is_foreign and self.context is not None and wanted.only_num_ctx == self.context:
-            return True
-        return any(wanted.values == other.values for other in self.same)
 
 
 class LoadEffect(NamedTuple):
@@ -168,7 +101,7 @@ class Memory:
         for weights, entry in shown.items():
             if self._is_judged(weights, asked):
                 there = self._with(weights) or ([] if weights in leaving else [self._somebody_elses(entry)])
-                news += [instance for instance in there if _take_note(instance, entry, asked)][:1]
+                news += [instance for instance in there if instance.take_note(entry, asked)][:1]
         self._index()
         return news
 
@@ -387,17 +320,3 @@ class Memory:
                 found[key] = instance
         self.by_key.clear()
         self.by_key.update(found)
-
-
-def _take_note(instance: Instance, entry: Entry, asked: int) -> bool:
-    """Note how a server lists an instance; whether that is news. Another context: somebody loaded it anew."""
-    instance.listed = asked
-    if instance.entry is entry:
-        return False
-    (context,) = numbers(entry, "context_length")
-    is_news = instance.entry is None or context != instance.context
-    if instance.entry is not None and None not in (context, instance.context) and is_news:
-        instance.is_foreign, instance.options, instance.same = True, PLAIN, (PLAIN,)
-        instance.keep = Keep()
-    instance.entry, instance.context = entry, context
-    return is_news

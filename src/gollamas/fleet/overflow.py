@@ -12,7 +12,7 @@ from gollamas.fleet.admit import Lease
 
 _LEAVES_ROOM: Final = (0, 30)  # the first release that cuts a prompt to less than the context
 _KEPT: Final = (4, 5)  # tokens at the start: the usual num_keep, for some models with one that begins a text
-_LEAST_BYTES: Final = 2  # of a token, in a prompt that is long
+_LEAST_BYTES: Final = 3  # of a token, in a prompt that is long
 
 
 def context_of(lease: Lease) -> int | None:

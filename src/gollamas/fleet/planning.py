@@ -59,7 +59,7 @@ def _passed_over(view: View, model: str, found: Found, asked: Asked, exceeded: l
     refusal = None
     if len(barred) == len(found.candidates):
         refusal = BadRequest(
-            f"model '{model}' takes a num_ctx of {most} at most, and {asked_there} was asked for"
+            f"model '{model}' allows a num_ctx of at most {most}, but {asked_there} was requested"
             f" (limit: {{num_ctx: {most}}})"
         )
     return PassedOver(barred, lowering, refusal)

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from gollamas import names
-from gollamas.config.model import LOADED, Config, Levels, V
-from gollamas.fleet.instances import Instance
+from gollamas.config.model import LOADED, Config, Levels, V, value_at
+from gollamas.fleet.instance import Instance
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions
 
 _MOST_KEPT: Final = 4096  # models that are not configured: servers make them up
@@ -269,9 +269,9 @@ def _policy(config: Config, key: str, server: str) -> Policy | None:
     """Work out the policy of a model on a server: any force beats any default."""
     keep_alive, forces_keep_alive = _chosen(config.force_keep_alive, config.keep_alive, key, server)
     num_ctx, forces_num_ctx = _chosen(config.force_num_ctx, config.num_ctx, key, server)
-    most = _nearest(config.limit_num_ctx, key, server)
-    limit = None if most is None else Limit(most, lowers=_nearest(config.on_limit, key, server) == "clamp")
-    refuses_overflow = _nearest(config.on_overflow, key, server) == "error"
+    most = value_at(config.limit_num_ctx, key, server)
+    limit = None if most is None else Limit(most, lowers=value_at(config.on_limit, key, server) == "clamp")
+    refuses_overflow = value_at(config.on_overflow, key, server) == "error"
     if keep_alive is None and num_ctx is None and limit is None and not refuses_overflow:
         return None
     return Policy(
@@ -285,16 +285,8 @@ def _policy(config: Config, key: str, server: str) -> Policy | None:
 
 
 def _chosen(forced: Levels[V], default: Levels[V], key: str, server: str) -> tuple[V | None, bool]:
-    force = _nearest(forced, key, server)
-    return (_nearest(default, key, server), False) if force is None else (force, True)
-
-
-def _nearest(levels: Levels[V], key: str, server: str) -> V | None:
-    """The value of the nearest level; None where none speaks, or where that one lifts what is farther off."""
-    for place in ((key, server), (key, ""), ("", server), ("", "")):
-        if place in levels:
-            return levels[place]
-    return None
+    force = value_at(forced, key, server)
+    return (value_at(default, key, server), False) if force is None else (force, True)
 
 
 def written(keep_alive: float) -> bytes:

@@ -3,6 +3,7 @@
 Owns the facts that the view holds of each; who writes them, and who hears of a change, is the view's.
 """
 
+from math import inf
 from typing import Final, NamedTuple
 
 from gollamas import names
@@ -33,6 +34,7 @@ class ServerView:
     __slots__ = (
         "choices",
         "has_listed",
+        "has_shown",
         "health",
         "id",
         "in_flight",
@@ -44,7 +46,10 @@ class ServerView:
         "memory",
         "missing",
         "running",
+        "runs",
         "server",
+        "shown_after",
+        "shown_at",
         "since",
         "standing",
         "truncated",
@@ -72,6 +77,10 @@ class ServerView:
         self.variants = Variants()  # of ours, which no listing shows
         self.memory = Memory()
         self.instances = self.memory.by_key  # HOT: what is loaded or about to be, by each of its names
+        self.has_shown = False  # what it has loaded, since it came up
+        self.shown_after = 0  # what our changes were when its last list of that was asked for
+        self.shown_at = -inf  # when it came
+        self.runs = 0  # requests that it was sent and that run a model
         self.truncated: dict[str, int] = {}  # by key, prompts that were cut
         self.in_flight = 0
         self.in_flight_by_model: dict[str, int] = {}  # by key, no zeros

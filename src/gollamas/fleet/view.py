@@ -22,7 +22,8 @@ from gollamas.events import (
 )
 from gollamas.fleet.entries import Entry, numbers
 from gollamas.fleet.health import STANDING, TOLD_AS, TOLD_DOWN, Health, Saw, after
-from gollamas.fleet.instances import Instance, Memory
+from gollamas.fleet.instance import Instance
+from gollamas.fleet.instances import Memory
 from gollamas.fleet.runner_options import RunnerOptions
 from gollamas.fleet.server_view import ServerView
 
@@ -121,7 +122,9 @@ class View:
         server = self.servers.get(server_id)
         return 0 if server is None else server.memory.changes
 
-    def ran(self, server_id: str, entries: Sequence[Entry], asked: int | None = None) -> None:
+    def ran(
+        self, server_id: str, entries: Sequence[Entry], asked: int | None = None, now: float | None = None
+    ) -> None:
         """Note that `/api/ps` was answered; `asked` is what `asking` said at the question, None for now."""
         server = self.servers.get(server_id)
         if server is None:
@@ -132,6 +135,8 @@ class View:
         self._index(self._running_on, _running, before.keys() ^ server.running.keys())
         if asked is None:
             asked = server.memory.changes
+        server.has_shown, server.shown_after = True, asked
+        server.shown_at = server.shown_at if now is None else now
         for instance in server.memory.listed(server.loaded, asked):
             self._look_at_size(server, instance)
 
@@ -215,6 +220,7 @@ class View:
         self._saw(server, saw, now)
         if server.health in TOLD_DOWN and not was_told:
             server.memory.lost()
+            server.has_shown = False
             self._emit(ServerWentDown(server_id, why))
 
     def _saw(self, server: ServerView, saw: Saw, now: float) -> None:

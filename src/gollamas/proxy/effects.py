@@ -5,7 +5,8 @@ it stays, that the server loaded it anew; whether it has cut the prompt. What is
 """
 
 from gollamas.fleet.admit import Lease
-from gollamas.fleet.instances import Instance, Memory
+from gollamas.fleet.instance import Instance
+from gollamas.fleet.instances import Memory
 from gollamas.fleet.overflow import context_of, is_cut
 from gollamas.proxy.relay import Call
 from gollamas.system import defects

@@ -98,6 +98,8 @@ class Sender(Effects):
             connection.home.give(connection)
             return
         assert lease is not None and found is not None  # noqa: S101, PT018 - an attempt has both
+        if self.runs_model and lease.held is not None:
+            lease.held.runs += 1
         target = self.snapshot.targets[lease.server]
         model = found.model
         if self.route.minds_case:

@@ -9,8 +9,9 @@ import pytest
 from gollamas.api import dialects, inference
 from gollamas.api.inference import MiddlewareRefused, NamedModel, prepare, prepare_in_pieces
 from gollamas.api.routes import ROUTES, Kind, Route, find, table
-from gollamas.errors import ModelNotFound, ProxyError
+from gollamas.errors import BadRequest, ModelNotFound, ProxyError
 from gollamas.fleet.runner_options import PLAIN
+from gollamas.wire import body as bodies
 from gollamas.wire.message import Request
 from tests.recorded import NEWEST, case, make_head
 from tests.unit.api.test_form import END, FORM, TYPE, field
@@ -534,3 +535,10 @@ def test_a_route_that_answers_no_unload_never_only_unloads(keep_alive: bytes) ->
     named = named_by(b'{"model":"m","keep_alive":' + keep_alive + b"}", "/v1/systemone")
     assert not named.only_unloads
     assert named.unloads is (keep_alive != b"-1")
+
+
+def test_a_policy_is_put_among_no_more_options_than_a_body_may_have_members() -> None:
+    many = b",".join(b'"x%d":1' % number for number in range(bodies.MAX_MEMBERS + 1))
+    named = named_by(b'{"model":"m","options":{' + many + b"}}")
+    with pytest.raises(BadRequest, match="more than 1000 members"):
+        named.asked(PLAIN)

@@ -108,14 +108,14 @@ def test_a_nearer_place_speaks_for_one_level() -> None:
         (
             "preload",
             "m1=g2",
-            "`g2` is no number of instances (in the entry `m1`). Write `m1@g2` for the serv",
+            "`g2` is not a number of instances (in the entry `m1`). Write `m1@g2` for the serv",
         ),
         (
             "preload",
             "m1=1.5",
-            "`1.5` is no number of instances (in the entry `m1`). Write `true`, `false` or",
+            "`1.5` is not a number of instances (in the entry `m1`). Write `true`, `false` or",
         ),
-        ("preload", "m1=0", "`0` is no number of instances (in the entry `m1`). Write `false`."),
+        ("preload", "m1=0", "`0` is not a number of instances (in the entry `m1`). Write `false`."),
         (
             "preload",
             "m1@g2=2",
@@ -132,7 +132,7 @@ def test_a_nearer_place_speaks_for_one_level() -> None:
         ("preload", "m1@http://u:hunter2=x@gpu-1", "no server is called `http://***@gpu-1`."),
         ("preload", "x=u:hunter2@gpu-1", "stands where a model's name belongs"),
         ("preload", "", "the entry is empty. Write `--preload all|MODEL[@SERVER][=NUMBER],...`."),
-        ("ping", "0", "`0` is no time between two looks. Write `off`."),
+        ("ping", "0", "`0` is not a time between two looks. Write `off`."),
         ("ping", "4 m", "`4 m` is no duration. Write `4m`."),
         ("ping", "4m,8m", "the list has more than one value for all models: 4m, 8m."),
         ("ping", "m1=500ms", "`500ms` is out of range (in the entry `m1`). Write a duration from 1s to 24h"),
@@ -163,10 +163,10 @@ def test_what_is_suggested_for_a_value_alone_is_taken() -> None:
 @pytest.mark.parametrize(
     ("text", "faults"),
     [
-        ("preload: all", ["1: `all` is no number of instances. Write `true`."]),
+        ("preload: all", ["1: `all` is not a number of instances. Write `true`."]),
         ("preload: [m1]", ["1: `preload` takes one value, and this is a list."]),
         ("preload: {default: true}", ["1: `preload` takes one value, and this is a mapping."]),
-        ("ping: 0", ["1: `0` is no time between two looks. Write `off`."]),
+        ("ping: 0", ["1: `0` is not a time between two looks. Write `off`."]),
         ("models: {m1: {per_server: {g1: {preload: 2}}}}", ["1: `2` is neither true nor false"]),
         (
             "servers: {g1: {url: 'http://gpu-1:11434', preload: true}}",

@@ -63,7 +63,7 @@ def test_a_number_of_instances_is_read(text: str, number: int | None) -> None:
 )
 def test_what_is_no_number_of_instances_is_told_what_one_is(text: str, instead: str) -> None:
     """The word that is taken, or the range."""
-    with pytest.raises(Unusable, match=r"is no number of instances|is out of range") as caught:
+    with pytest.raises(Unusable, match=r"is not a number of instances|is out of range") as caught:
         COUNT.parse(text)
     assert caught.value.instead == instead
 
@@ -108,7 +108,7 @@ def test_a_time_between_two_looks_is_read(text: str, seconds: float | None) -> N
 @pytest.mark.parametrize("text", ["0", "0s", "0.0", "0h0m", "-1", "-4m", "false", "none", "No", "never"])
 def test_no_ping_is_called_off(text: str) -> None:
     """Neither 0 nor -1, which mean something else for `keep_alive`."""
-    with pytest.raises(Unusable, match="is no time between two looks") as caught:
+    with pytest.raises(Unusable, match="is not a time between two looks") as caught:
         PING.parse(text)
     assert caught.value.instead == "Write `off`"
 

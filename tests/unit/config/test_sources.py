@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from gollamas.config.faults import Findings
-from gollamas.config.flags import first_word, is_one_of, read_flags
+from gollamas.config.flags import Table, first_word, is_one_of, read_flags
 from gollamas.config.load import read_text
+from gollamas.config.options import OPTIONS
+from gollamas.config.sources import Sources, gather
 from tests.unit.config.loading import aliases, config_of, faults_of, routes
 
 URL = "http://gpu-1:11434"
@@ -265,3 +267,10 @@ def test_the_first_word_is_found_behind_flags() -> None:
 def test_a_single_dash_is_a_word() -> None:
     """It is no flag, and no server either."""
     assert read_flags(["-"], Findings()).words == ["-"]
+
+
+def test_the_words_of_a_verb_that_names_a_model_are_no_servers() -> None:
+    load = Table("load", OPTIONS, words="MODEL[@SERVER]")
+    findings = Findings()
+    said = gather(Sources(["m@gpu-1", "--connection", URL], {}, read_text, load), findings)
+    assert (said.words, len(said.servers)) == (["m@gpu-1"], 1)

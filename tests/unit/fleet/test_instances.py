@@ -7,7 +7,8 @@ import pytest
 
 from gollamas.fleet.entries import Entry
 from gollamas.fleet.facts import Facts
-from gollamas.fleet.instances import Instance, Memory
+from gollamas.fleet.instance import Instance
+from gollamas.fleet.instances import Memory
 from gollamas.fleet.runner_options import NOT_YET, PLAIN, RunnerOptions, runner_options
 from gollamas.wire import body as bodies
 from tests.unit.fleet.fleets import key_of

@@ -101,7 +101,7 @@ def test_a_number_above_the_limit_is_refused_however_it_is_written(number: str) 
     asking = Asking(f'{{"num_ctx":{number}}}', limit_num_ctx={ALL: 8192})
     told = min(int(float(number)), MOST)
     assert asking.refusal() == (
-        f"model '{MODEL}' takes a num_ctx of 8192 at most,"
+        f"model '{MODEL}' allows a num_ctx of at most 8192,"
         f" and {told} was asked for (limit: {{num_ctx: 8192}})"
     )
 
@@ -220,7 +220,8 @@ def test_a_server_without_a_limit_takes_what_others_do_not() -> None:
 def test_where_none_is_left_the_largest_limit_is_told() -> None:
     asking = Asking('{"num_ctx":99999}', limit_num_ctx={("", "a"): 65536, ("", "b"): 8192})
     assert asking.refusal() == (
-        "model 'llama3.2' takes a num_ctx of 65536 at most, and 99999 was asked for (limit: {num_ctx: 65536})"
+        "model 'llama3.2' allows a num_ctx of at most 65536, but 99999 was requested "
+        "(limit: {num_ctx: 65536})"
     )
 
 

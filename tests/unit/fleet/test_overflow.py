@@ -46,8 +46,8 @@ def test_without_a_release_that_leaves_room_only_a_full_context_counts(release: 
 
 
 def test_a_body_that_is_too_small_for_a_long_prompt_was_not_cut() -> None:
-    assert not is_cut(34, 64, 128, "0.34.3")
-    assert is_cut(34, 64, 129, "0.34.3")
+    assert not is_cut(34, 64, 192, "0.34.3")
+    assert is_cut(34, 64, 193, "0.34.3")
 
 
 @given(st.integers(1, 1 << 20), st.integers(0, 1 << 21), st.integers(0, LONG))

@@ -8,7 +8,7 @@ import pytest
 
 from gollamas.config.model import LOADED, Config, Expose
 from gollamas.fleet import policy as policies
-from gollamas.fleet.instances import Instance
+from gollamas.fleet.instance import Instance
 from gollamas.fleet.policy import Asked, Plan, Policies, Policy, written
 from gollamas.fleet.runner_options import NOT_YET, PLAIN, RunnerOptions
 from tests.unit.fleet.fleets import config, key_of

@@ -212,3 +212,10 @@ def test_a_context_takes_another_one_s_place_and_leaves_the_rest() -> None:
     assert other.told == {**made.told, "num_ctx": 8192}
     assert other.with_num_ctx(2048) is made
     assert PLAIN.with_num_ctx(4096) is read('{"options":{"num_ctx":4096}}')
+
+
+@pytest.mark.parametrize("num_ctx", ["4096", '"many"', "[]"])
+def test_a_num_ctx_that_is_going_to_be_another_is_not_read(num_ctx: str) -> None:
+    members, is_plain = bodies.read(b'{"options":{"num_gpu":7,"num_ctx":%s}}' % num_ctx.encode())
+    made = runner_options(members, is_plain=is_plain, takes_shift=True, ignores_num_ctx=True)
+    assert made is read('{"options":{"num_gpu":7}}')

@@ -270,6 +270,15 @@ def test_a_server_that_makes_none_of_a_model_is_told_of_once() -> None:
     assert made.refused(NEW)
 
 
+def test_a_refusal_ends_where_what_was_in_the_way_may_be_gone() -> None:
+    made = server_with(M_OLD, entry("other:8b", NEW))
+    made.refused(OLD)
+    made.refused(NEW)
+    made.may_ask_again(OLD)
+    assert (made.is_refused(OLD), made.is_refused(NEW)) == (False, True)
+    assert not made.refused(OLD)  # it was told of
+
+
 def test_a_refusal_holds_as_long_as_the_model_is_what_it_was() -> None:
     made = server_with(M_OLD)
     made.refused(OLD)

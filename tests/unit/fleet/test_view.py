@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -367,6 +368,36 @@ def test_a_list_that_was_asked_for_before_a_load_ended_says_nothing_about_it() -
     assert KEY in view.servers["a"].instances
     view.ran("a", [], view.asking("a"))
     assert KEY not in view.servers["a"].instances
+
+
+def test_what_a_server_has_loaded_is_known_since_it_came_up() -> None:
+    view = view_of(config({"llama3.2": ["a"]}))
+    server = view.servers["a"]
+    view.answered("a", "0.34.3", 1.0)
+    assert (server.has_shown, server.shown_at) == (False, -inf)
+    view.ran("a", [], None, 2.0)
+    assert (server.has_shown, server.shown_at) == (True, 2.0)
+    view.ran("a", [])  # at no known time
+    assert (server.has_shown, server.shown_at) == (True, 2.0)
+    view.silent("a", "no answer", 3.0)
+    assert server.has_shown  # one silence is forgiven
+    view.silent("a", "no answer", 4.0)
+    assert not server.has_shown
+    view.answered("a", "0.34.3", 5.0)
+    assert not server.has_shown
+    view.ran("a", [], None, 6.0)
+    assert (server.has_shown, server.shown_at) == (True, 6.0)
+
+
+def test_a_list_is_known_by_the_changes_of_ours_that_were_before_it() -> None:
+    view = view_of(config({"llama3.2": ["a"]}))
+    server = view.servers["a"]
+    asked = view.asking("a")
+    server.memory.changed()
+    view.ran("a", [], asked)
+    assert server.shown_after == asked < server.memory.changes
+    view.ran("a", [])
+    assert server.shown_after == server.memory.changes
 
 
 def test_of_a_server_that_is_gone_no_memory_is_known() -> None:

@@ -60,7 +60,7 @@ def run(command: str, **env: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_is_of_a_known_kind(page: str) -> None:
     """A block is run, taken apart, read as configuration, or no command at all."""
-    known = {"sh", "console", "yaml", "json", "toml", "ini", "nginx", ""}
+    known = {"sh", "console", "yaml", "json", "toml", "ini", "nginx", "crontab", ""}
     assert {block.language for block in blocks_of(page)} <= known
 
 
@@ -76,6 +76,7 @@ def test_every_command_has_a_test() -> None:
         r"gollamas (load|unload) [a-z]|curl -d .*:11435/load$|"
         r"curl http://127.0.0.1:11435/state$|gollamas status( --json)?$|"
         r"curl -X POST .*:11435/variants/prune$|gollamas variants( --prune| --json)?$|export \w+=|"
+        r"gollamas (load|unload)( [\w.:-]+(@gpu-1)?)+$|curl -d '{[^']+}' http://127.0.0.1:11435/load$|"
         r"sudo (apt install|python3 -m venv|chmod|install|systemctl|/opt/gollamas/bin/\w+) ",
     }
     for language, known in kinds.items():

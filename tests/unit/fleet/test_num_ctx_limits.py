@@ -102,7 +102,7 @@ def test_a_number_above_the_limit_is_refused_however_it_is_written(number: str) 
     told = min(int(float(number)), MOST)
     assert asking.refusal() == (
         f"model '{MODEL}' allows a num_ctx of at most 8192,"
-        f" and {told} was asked for (limit: {{num_ctx: 8192}})"
+        f" but {told} was requested (limit: {{num_ctx: 8192}})"
     )
 
 

@@ -466,6 +466,16 @@ def test_a_ping_extends_what_would_leave_before_the_look_after_next() -> None:
     assert made.due() == []
 
 
+def test_a_ping_looks_again_at_what_may_have_left_by_now() -> None:
+    """A touch of what is gone would be a load that gives way to nobody."""
+    made = pinging(10, "m")
+    made.show("a", "m", leaves=0.5)
+    assert (made.due(), made.rest) == (["look at a"], 1)
+    made.now += 1
+    made.show("a")
+    assert made.due() == ["ping m on a"]
+
+
 def test_a_ping_leaves_alone_what_stays_for_ever_or_was_not_listed_yet() -> None:
     made = pinging(10, "m")
     made.show("a", "m", leaves=292 * 365 * 86400.0)  # as Ollama lists keep_alive -1

@@ -26,7 +26,7 @@ from tests.meta.running import Program, started
 _PAGE: Final = "docs/keeping.md"
 _STARTED: Final = re.compile(r"started listening on (\S+:\d+); admin (\S+:\d+)")
 _LOAD: Final = re.compile(r"info  load +(\S+) +(\S+) loaded in \S+ why=(\S+) options=(\S+)")
-_WARNING: Final = re.compile(r"warning (.* do not fit .*)")
+_WARNING: Final = re.compile(r"warning (.* do not both fit .*)")
 _HELLO: Final = [{"role": "user", "content": "Hello"}]
 _SIDE_BY_SIDE: Final = {PC_1: ["nomic-embed-text", "llama3.2"]}
 

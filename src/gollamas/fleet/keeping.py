@@ -147,9 +147,8 @@ class Keeping:
     def ended(self, server_id: str, key: str, *, was_loaded: bool, now: float) -> None:
         """Note that a load has ended."""
         place = self._places[server_id]
-        server = self._view.servers.get(server_id)
-        kept, place.loading = place.kept[key], None
-        kept.was_tried, kept.waits_since = True, None
+        server, kept = self._view.servers.get(server_id), place.kept[key]
+        place.loading, kept.was_tried, kept.waits_since = None, True, None
         if was_loaded:
             place.loaded, place.loaded_at = key, now
             place.check_after = 0 if server is None else server.memory.changes
@@ -299,8 +298,8 @@ class Keeping:
             instance = server.instances.get(kept.key)
             if instance is None:
                 kept.is_pinged = True
-            elif _leaves_before(instance, unix + min(_CLOSE, ping / 8)):
-                kept.look_at = now + min(_CLOSE, ping / 8)  # it may have left: a touch would be a load
+            elif _leaves_before(instance, unix + (close := min(_CLOSE, ping / 8))):
+                kept.look_at = now + close  # it may have left: a touch would be a load
                 yield KeepLook(server.id)
             elif not kept.yields and _leaves_before(instance, unix + 2 * ping):
                 yield KeepTouch(server.id, kept.key)

@@ -6,8 +6,9 @@ from gollamas.net import rounds
 
 # What these look at does not pass through a round, or they start programs of their own.
 ASIDE = {
-    "test_binding", "test_demo", "test_hangup", "test_limits", "test_listings", "test_metrics", "test_prober",
-    "test_shortage", "test_shutdown", "test_simulate", "test_timers",
+    "test_binding", "test_by_hand", "test_by_hand_verbs", "test_demo", "test_hangup", "test_keeping",
+    "test_limits", "test_listings", "test_metrics", "test_mixture", "test_prober", "test_shortage",
+    "test_shutdown", "test_simulate", "test_timers", "test_variants_verb",
 }  # fmt: skip
 
 

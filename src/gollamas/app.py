@@ -92,29 +92,7 @@ class App:
             interval=config.probe_interval,
             sleep=self._timers.sleep,
         )
-        self._reloads = Reloads(self._emit)
-        duty = Duty(self.view, self._ask, self._tasks, self._emit)
-        self._loads = Loads(
-            duty,
-            reloads=self._reloads,
-            changed=self._prober.ask_soon,
-            timeout=lambda: self._config.load_timeout,
-        )
-        self._touches = Touches(duty, changed=self._prober.ask_soon)
-        self._hand_loads = HandLoads(
-            duty,
-            loads=self._loads,
-            touches=self._touches,
-            prober=self._prober,
-            routing=lambda: self._routing,
-        )
-        self._variants = VariantMaker(
-            duty, changed=self._prober.ask_soon, policies=lambda: self._routing.policies
-        )
-        self._keeper = Keeper(
-            duty, Means(self._loads, self._touches, self._prober.ask_soon, self._timers.call_later)
-        )
-        self._prober.on_found = self._found
+        self._make_duties()
         self._state = StatePage(
             __version__,
             self.view,
@@ -130,6 +108,22 @@ class App:
         self._admin: Listener | None = None
         self.address = config.listen  # with the port that was bound
         self.admin_address: Address | None = None
+
+    def _make_duties(self) -> None:
+        """Make what acts on servers beside the prober: loads, touches, variants, and who keeps models."""
+        self._reloads = Reloads(self._emit)
+        duty = Duty(self.view, self._ask, self._tasks, self._emit)
+        look = self._prober.ask_soon
+        self._loads = Loads(
+            duty, reloads=self._reloads, changed=look, timeout=lambda: self._config.load_timeout
+        )
+        self._touches = Touches(duty, changed=look)
+        self._hand_loads = HandLoads(
+            duty, loads=self._loads, touches=self._touches, prober=self._prober, routing=lambda: self._routing
+        )
+        self._variants = VariantMaker(duty, changed=look, policies=lambda: self._routing.policies)
+        self._keeper = Keeper(duty, Means(self._loads, self._touches, look, self._timers.call_later))
+        self._prober.on_found = self._found
 
     def _on_defect(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Tell of an exception in a callback, which has no task to end."""

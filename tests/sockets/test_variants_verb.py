@@ -25,19 +25,8 @@ if sys.platform == "win32":
     pytest.skip("Windows has no pty", allow_module_level=True)
 
 from tests.sockets.verbs import draw_verb, run_verb
+from tests.variants import LEFT_OVER, NEEDED
 
-NEEDED = VariantState(
-    server="gpu-1",
-    model="llama3.2:latest",
-    num_ctx=4096,
-    is_needed=True,
-    is_current=True,
-    size=2_000_000_000,
-    name="gollamas/llama3.2-1a:ctx4096",
-)
-LEFT_OVER = msgspec.structs.replace(
-    NEEDED, num_ctx=512, is_needed=False, is_current=False, name="gollamas/llama3.2-1b:ctx512"
-)
 TOKEN = "s3cret"
 BEARER = b"Authorization: Bearer s3cret"
 PRUNE = "/variants/prune"

@@ -12,24 +12,15 @@ import pytest
 from gollamas.cli.main import main
 from gollamas.observe.variants import Pruned, VariantFailure, VariantState, pruned_page, variants_page
 from tests.unit.cli.servers import Answers, serving
+from tests.variants import LEFT_OVER, NEEDED
 
-NEEDED = VariantState(
-    server="gpu-1",
-    model="llama3.2:latest",
-    num_ctx=4096,
-    is_needed=True,
-    is_current=True,
-    size=2_000_000_000,
-    name="gollamas/llama3.2-1a:ctx4096",
-)
-OLDER = msgspec.structs.replace(
-    NEEDED, num_ctx=512, is_needed=False, is_current=False, name="gollamas/llama3.2-1b:ctx512"
-)
-GONE = msgspec.structs.replace(OLDER, server="gpu-2", model=None, size=None, name="gollamas/x-2:ctx512")
+GONE = msgspec.structs.replace(LEFT_OVER, server="gpu-2", model=None, size=None, name="gollamas/x-2:ctx512")
 WHY = "connection refused"
 PAGES = {
-    "/variants": variants_page([NEEDED, OLDER, GONE]),
-    "/variants/prune": pruned_page(Pruned(removed=[OLDER], failed=[VariantFailure(variant=GONE, why=WHY)])),
+    "/variants": variants_page([NEEDED, LEFT_OVER, GONE]),
+    "/variants/prune": pruned_page(
+        Pruned(removed=[LEFT_OVER], failed=[VariantFailure(variant=GONE, why=WHY)])
+    ),
 }
 LIST: list[str] = []
 PRUNE = ["--prune"]
@@ -52,7 +43,7 @@ def told(variants: list[VariantState], capsys: pytest.CaptureFixture[str]) -> li
 def test_variants_are_listed_with_what_they_are_of_and_whether_a_policy_needs_them(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert told([NEEDED, OLDER, GONE], capsys) == [
+    assert told([NEEDED, LEFT_OVER, GONE], capsys) == [
         "3 variants, 2 needed by no policy: gollamas variants --prune",
         "",
         "VARIANTS",
@@ -96,7 +87,7 @@ def pruned(capsys: pytest.CaptureFixture[str], **said: Any) -> tuple[int, list[s
 
 
 def test_a_prune_says_what_was_removed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert pruned(capsys, removed=[OLDER, GONE], failed=[]) == (
+    assert pruned(capsys, removed=[LEFT_OVER, GONE], failed=[]) == (
         0,
         [
             "2 variants removed",
@@ -113,7 +104,7 @@ def test_a_prune_that_fails_in_part_says_what_and_why_and_exits_1(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     failure = VariantFailure(variant=GONE, why=WHY)
-    assert pruned(capsys, removed=[OLDER], failed=[failure]) == (
+    assert pruned(capsys, removed=[LEFT_OVER], failed=[failure]) == (
         1,
         [
             "1 variant removed, 1 could not be removed",

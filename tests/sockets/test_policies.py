@@ -370,7 +370,7 @@ async def test_reloads_are_counted_with_what_differed_and_what_ends_them() -> No
         ]
         (warned,) = both.proxy.events.of(Warned)  # one a minute
         assert warned.text == (
-            "smol:latest was loaded anew once, the last time on one: its options changed from none to "
+            "smol:latest was reloaded on one: its options changed from none to "
             "num_ctx=8192; --force-num-ctx smol:latest=8192 gives all requests one context, "
             "--num-ctx smol:latest=loaded gives those without num_ctx the one that is loaded"
         )

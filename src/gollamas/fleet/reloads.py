@@ -47,10 +47,10 @@ class Reloads:
         seen.count += 1
         if seen.told_at is None or now - seen.told_at >= _BETWEEN:
             count, seen.count, seen.told_at = seen.count, 0, now
-            times = "once" if count == 1 else f"{count} times"
+            often = f"on {server_id}" if count == 1 else f"{count} times, last on {server_id}"
             self._emit(
                 Warned(
-                    f"{model} was loaded anew {times}, the last time on {server_id}: its options changed "
+                    f"{model} was reloaded {often}: its options changed "
                     f"from {_said(texts[0])} to {_said(texts[1])}; {_advice(model, before, after, differs)}"
                 )
             )

@@ -62,7 +62,7 @@ RELOADS: Final = Described(
     "gollamas_reloads_total",
     "counter",
     ("model", "server", "differs"),
-    "Times that a model was loaded anew though it was there, by the options that differed.",
+    "Times that a loaded model was reloaded, by the options that differed.",
 )
 VARIANTS_REFUSED: Final = Described(
     "gollamas_variants_refused_total",

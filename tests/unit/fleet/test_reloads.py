@@ -63,11 +63,10 @@ def test_the_first_reload_is_warned_of_at_once_and_the_next_ones_once_a_minute()
     reloads.noted("b", "m:latest", LARGE, PLAIN, 400.0)
     first, second, third = warnings(events)
     assert first.startswith(
-        "m:latest was loaded anew once, the last time on a: its options changed from num_ctx=2048"
-        " to num_ctx=8192; "
+        "m:latest was reloaded on a: its options changed from num_ctx=2048 to num_ctx=8192; "
     )
-    assert "loaded anew 4 times, the last time on a" in second
-    assert "loaded anew 3 times, the last time on b: its options changed from num_ctx=8192 to none; " in third
+    assert "reloaded 4 times, last on a" in second
+    assert "reloaded 3 times, last on b: its options changed from num_ctx=8192 to none; " in third
 
 
 def test_each_model_is_warned_of_apart() -> None:

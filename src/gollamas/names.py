@@ -88,6 +88,11 @@ def key_of(text: str) -> str | None:
     return name.key if name else None
 
 
+def is_host(text: str) -> bool:
+    """Whether a name may have this host."""
+    return _HOST.fullmatch(text) is not None
+
+
 def is_ours(key: str) -> bool:
     """Whether the name belongs to the proxy itself: models under `gollamas/` are its own."""
     return key.startswith(_OURS)

@@ -53,11 +53,17 @@ def pod_env(kinds: dict[str, Any], container: Any) -> dict[str, str]:
 
 
 def test_compose_starts_the_program(compose: Any) -> None:
-    """With the file's variables, two servers are served with all that they have, without a warning."""
+    """With the file's variables, two servers are served with all that they have.
+
+    The one warning is that whoever reaches them may change that, and the file says what takes it away.
+    """
     config = load([], image_env() | compose["environment"])
     assert len(config.servers) == 2
     assert config.expose is Expose.INSTALLED
-    assert config.warnings == ()
+    (warning,) = config.warnings
+    assert "`manage: off` to none" in warning
+    assert '# GOLLAMAS_MANAGE: "off"' in text_of("compose.yaml")
+    assert load([], image_env() | compose["environment"] | {"GOLLAMAS_MANAGE": "off"}).warnings == ()
     assert str(config.listen) == "0.0.0.0:11434"
     assert compose["ports"] == [f"11434:{config.listen.port}"]
 

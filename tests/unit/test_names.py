@@ -2,7 +2,7 @@
 
 import pytest
 
-from gollamas.names import Name, is_cloud, key_of, names_both_sources, parse
+from gollamas.names import Name, is_cloud, is_host, key_of, names_both_sources, parse
 
 LLAMA = "registry.ollama.ai/library/llama3:latest"
 
@@ -134,3 +134,15 @@ def test_a_name_can_not_ask_for_this_machine_and_for_the_cloud(text: str) -> Non
 def test_a_name_with_one_source_or_none_is_clear(text: str) -> None:
     assert not names_both_sources(text)
     assert key_of(text) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "is_valid"),
+    [
+        *((text, True) for text in ("hf.co", "Localhost:5000", "_a-b.c", "a" * 350)),
+        *((text, False) for text in ("", "a" * 351, "-a", ".a", ":5000", "[::1]", "a/b", "a b", "caf\u00e9")),
+    ],
+)
+def test_a_host_is_one_that_a_name_may_have(text: str, *, is_valid: bool) -> None:
+    assert is_host(text) is is_valid
+    assert (parse(f"{text}/n/m") == Name(text, "n", "m", "latest")) is is_valid

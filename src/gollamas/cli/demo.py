@@ -15,7 +15,7 @@ from gollamas.cli.simulate import reached, run_until_stopped, until_stopped
 from gollamas.cli.tables import TABLES
 from gollamas.config.faults import Faults
 from gollamas.config.lists import unquoted
-from gollamas.config.model import Address, Alias, Config, Expose, Model, Server
+from gollamas.config.model import Address, Alias, Config, Expose, Manage, Model, Server
 from gollamas.config.own import read_own
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def in_front_of(addresses: Mapping[str, Address], config: Config) -> Config:
     return replace(
         config,
         expose=Expose.INSTALLED,
+        manage=Manage.ALL,
         list_aliases=True,
         servers=servers,
         models={key: Model(name="llama3.2", key=key, servers=holders)},

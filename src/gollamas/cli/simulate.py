@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final
+from typing import Any
 
 from gollamas.cli.say import USAGE, complain, complain_of_each, say
 from gollamas.cli.signals import hear
@@ -11,8 +11,6 @@ from gollamas.cli.tables import TABLES
 from gollamas.config.faults import Faults
 from gollamas.config.model import Address
 from gollamas.config.own import read_own
-
-_LOOPBACK: Final = ("localhost", "::1")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -36,11 +34,6 @@ def run_until_stopped(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
         return 0
 
 
-def is_loopback(address: Address) -> bool:
-    """Whether only this machine can connect."""
-    return address.host in _LOOPBACK or address.host.startswith("127.")
-
-
 async def _serve(listen: Address, keep_alive: float, **said: Any) -> int:
     from gollamas.simulate.server import SimulatedOllama  # noqa: PLC0415 - as above
     from gollamas.simulate.serving import serving  # noqa: PLC0415 - as above
@@ -51,7 +44,7 @@ async def _serve(listen: Address, keep_alive: float, **said: Any) -> int:
     settings = Settings(
         **said,
         keep_alive=keep_alive if keep_alive >= 0 else FOREVER,
-        is_loopback=is_loopback(listen),
+        is_loopback=listen.is_loopback,
         remembered=0,
     )
     try:

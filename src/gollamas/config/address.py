@@ -60,7 +60,7 @@ def parse_listen(text: str) -> Address:
         raise Unusable(f"`{text}` is no HOST:PORT", "Write an IPv6 address in brackets, like `[::1]:11434`")
     if not colon or (text.startswith("[") and text.endswith("]")):
         raise Unusable(f"`{text}` has no port" if text else "the address is empty", _write_with_port(text))
-    number = _port(port)
+    number = port_in(port)
     if number is None:
         raise Unusable(f"`{text}` has no port from 0 to 65535", _OUR_EXAMPLE)
     if host in {"", "*"}:
@@ -107,7 +107,7 @@ def shown(text: str) -> str:
     if at:
         return f"{head}***@{place}"
     host, colon, port = rest.partition(":")
-    if head and colon and not host.startswith("[") and _port(port.partition("/")[0]) is None:
+    if head and colon and not host.startswith("[") and port_in(port.partition("/")[0]) is None:
         return f"{head}{host}:***"
     return text
 
@@ -197,7 +197,7 @@ def _host_and_port(place: str, text: str) -> tuple[str, int | None]:
             "the URL has more than one `:` in its host",
             "Write an IPv6 address in brackets, like `http://[::1]:11434`, and user info percent-encoded",
         )
-    number = _port(port) if port else None
+    number = port_in(port) if port else None
     if port and not number:
         raise Unusable(
             "the URL's port is no number from 1 to 65535",
@@ -206,7 +206,8 @@ def _host_and_port(place: str, text: str) -> tuple[str, int | None]:
     return _host(host, text, _URL_EXAMPLE).lower(), number
 
 
-def _port(text: str) -> int | None:
+def port_in(text: str) -> int | None:
+    """Read the number of a port, 0 included; None where it is none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535 else None
 
 

@@ -12,6 +12,7 @@ from gollamas.config.address import names_in
 from gollamas.config.document import Items, Members, Scalar, Value, read_document
 from gollamas.config.faults import Findings, nearest
 from gollamas.config.given import Gathered, Given, LevelEntry, Pair, ReadFile, ServerEntry
+from gollamas.config.list_values import ListOf
 from gollamas.config.options import (
     CONFIG,
     DEFAULT,
@@ -24,7 +25,6 @@ from gollamas.config.options import (
 )
 from gollamas.config.paths import EXAMPLE
 from gollamas.config.synonyms import meant_by, nearest_to
-from gollamas.config.values import Origins
 
 _KEYS: Final = (*(option.key for option in (*ENTRIES, *VALUES)), *POLICY_KEYS)
 _SERVER_KEYS: Final = ("url", "headers", "tls", *SERVER_POLICY_KEYS)
@@ -124,7 +124,7 @@ class _File:
                 self._levels({key: value}, _ALL, _ALL)
             elif read_entries := lists.get(key):
                 read_entries(value)
-            elif isinstance(options[key].kind, Origins) and isinstance(value, Items):
+            elif isinstance(options[key].kind, ListOf) and isinstance(value, Items):
                 texts = [given.text for item in value.nodes if (given := self._text(item, key))]
                 self._said.values[key] = Given(",".join(texts), value.place)
             elif given := self._text(value, key):

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 ReadFile = Callable[[str], str]  # a path's text; raises OSError, or UnicodeDecodeError
+DEFAULT: Final = "default"  # the place of what nobody said
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,22 +7,20 @@ neighbours.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from gollamas.config.contradictions import Whole
 from gollamas.config.faults import Findings, Unusable
 from gollamas.config.flags import SERVE, Table
-from gollamas.config.given import Gathered, Given, ReadFile
+from gollamas.config.given import DEFAULT, Gathered, Given, ReadFile
 from gollamas.config.levels import Targets, all_levels
+from gollamas.config.manage import look_at_manage, manage_of, managed_servers
 from gollamas.config.model import Config, Expose, Model
 from gollamas.config.options import ALIASES, MODELS, ROUTES, SERVERS, VALUES
 from gollamas.config.paths import paths_of
 from gollamas.config.routes import aliases_of, models_of
 from gollamas.config.servers import Servers
 from gollamas.config.sources import Sources, gather
-
-DEFAULT: Final = "default"
-
 
 Origins = dict[tuple[str, str], str]
 
@@ -87,6 +85,8 @@ def load_with_origins(
     models, model_places = models_of(said.models, servers.find, findings)
     has_models = bool(said.models) or findings.has_lost(MODELS.key)
     values["expose"] = _expose(values, origins, has_models=has_models, findings=findings)
+    values["manage"] = manage_of(values, origins)
+    values["manage_servers"] = managed_servers(values, origins, servers)
     aliases, alias_places = aliases_of(said.aliases, models, values["expose"], findings)
     targets = Targets(servers, models, aliases, values["expose"], findings)
     levels, level_places = all_levels(said, targets)
@@ -94,6 +94,7 @@ def load_with_origins(
     route_places = paths_of(said.routes, findings)
     _look_at_ports(values, origins, findings)
     findings.raise_faults()
+    look_at_manage(values, origins, findings)
     if values["expose"] is Expose.CONFIGURED and models:
         _look_for_idle_servers(servers, models, findings)
     for key, places in (

@@ -3,6 +3,7 @@
 Everything after start reads these values and nothing else. Seconds are floats, sizes are bytes.
 """
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -35,6 +36,14 @@ class Expose(StrEnum):
     CONFIGURED = "configured"
     RUNNING = "running"  # these, and what servers have loaded
     INSTALLED = "installed"  # all that servers have
+
+
+class Manage(StrEnum):
+    """Whose models clients may change: pull, push, create, copy, delete."""
+
+    OFF = "off"
+    CONFIGURED = "configured"
+    ALL = "all"  # also those that are not configured
 
 
 # Where those who listen on every address are reached.
@@ -101,6 +110,17 @@ class Address:
         host = _LOOPBACKS.get(self.host)
         return self if host is None else Address(host=host, port=self.port)
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect, as far as can be told without looking a name up."""
+        name = self.host.lower().removesuffix(".")
+        if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3
+            return True
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return False
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
@@ -150,4 +170,8 @@ class Config:
     preload: Levels[int] = field(default_factory=dict)  # instances that are kept, EVERYWHERE for one on each
     ping: Levels[float] = field(default_factory=dict)  # seconds between two looks at one
     ready: str = "listening"  # or "preloaded": when we are ready
+    manage: Manage = Manage.CONFIGURED
+    manage_servers: tuple[str, ...] = ()  # ids, for models that are not configured; none: all servers
+    registries: tuple[str, ...] = ("registry.ollama.ai", "hf.co", "huggingface.co")  # HOST[:PORT], lower case
+    manage_parallel: int = 4  # pulls and creates at a time, each on one server
     warnings: tuple[str, ...] = ()  # what `check` and the start say beside faults

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gollamas.config import words
 from gollamas.config.kept_values import ALL, TRUE, InstanceCount, PingPause
+from gollamas.config.list_values import ORIGINS, REGISTRIES, SERVER_IDS
 from gollamas.config.model import Config
 from gollamas.config.paths import WRITTEN
 from gollamas.config.policy_values import KeepAlive, NumCtx
@@ -17,11 +18,9 @@ from gollamas.config.secret import Secret
 from gollamas.config.values import (
     Count,
     Duration,
-    ExposeWord,
     FilePath,
     FlagKind,
     Listen,
-    Origins,
     Size,
     Switch,
     ValueKind,
@@ -324,7 +323,21 @@ VALUES: Final = (
         variables=(_PREFIX + "ADMIN_TOKEN",),
     ),
     _option("log_format", words.LOG_FORMAT, "how log lines look"),
-    _option("expose", ExposeWord(), "which models are listed and routed; installed where none is configured"),
+    _option("expose", words.EXPOSE, "which models are listed and routed; installed where none is configured"),
+    _option(
+        "manage",
+        words.MANAGE,
+        "which models clients may pull, push, create, copy and delete; all where expose is installed",
+    ),
+    _option(
+        "manage_servers",
+        SERVER_IDS,
+        "where models that are not configured go under manage: all; else everywhere",
+    ),
+    _option("registries", REGISTRIES, "hosts that clients may have models pulled from and pushed to"),
+    _option(
+        "manage_parallel", Count(1, 1000), "how many pulls and creates may run at once, each on one server"
+    ),
     _option(
         "ready",
         words.READY,
@@ -333,7 +346,7 @@ VALUES: Final = (
     _option("list_aliases", Switch(), "list aliases beside their models", bare=True),
     ValueOption(
         key="origins",
-        kind=Origins(),
+        kind=ORIGINS,
         help="web origins that may call us, beside those of Ollama's defaults",
         flags=("--origins",),
         variables=("GOLLAMAS_ORIGINS", "OLLAMA_ORIGINS"),

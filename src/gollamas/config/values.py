@@ -8,12 +8,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from enum import StrEnum
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from gollamas.config.address import parse_listen, shown, slip_in
+from gollamas.config.address import parse_listen
 from gollamas.config.faults import Unusable, nearest
-from gollamas.config.lists import split_list
-from gollamas.config.model import Address, Expose
+from gollamas.config.model import Address
+
+W = TypeVar("W", bound=StrEnum)
 
 _DURATION_UNITS: Final = {
     "ns": Decimal("1e-9"),
@@ -46,13 +48,6 @@ _FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 _ON: Final = frozenset({"on", "true", "yes", "y", "t", "1", "enabled", "default"})
 _OFF: Final = frozenset({"no", "n", "f", "0", "none", "disabled", "never"})
-_MEANT_BY_EXPOSE: Final = {
-    **dict.fromkeys(("all", "any", "every", "everything", "true", "*"), Expose.INSTALLED.value),
-    **dict.fromkeys(("loaded", "active"), Expose.RUNNING.value),
-    **dict.fromkeys(("none", "off", "false", "only", "default"), Expose.CONFIGURED.value),
-}
-
-_ORIGIN: Final = re.compile(r"[\x21-\x7e]+")
 FILLED_IN: Final = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
 
 
@@ -276,23 +271,33 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
-class ExposeWord:
-    """A word of `Expose`."""
+class MemberOf(Generic[W]):
+    """A member of a `StrEnum`, by its word."""
 
+    members: type[W]
+    meant: Mapping[str, str] = field(default_factory=dict)  # not taken: what to write for it
     placeholder: str = "WORD"
-    accepts: str = ", ".join(Expose)
 
-    def parse(self, text: str) -> Expose:
+    @property
+    def accepts(self) -> str:
+        """The words, for people."""
+        return ", ".join(self.members)
+
+    def parse(self, text: str) -> W:
         """Give the member; raises Unusable where it is none of them."""
-        return Expose(OneOf(tuple(Expose), meant=_MEANT_BY_EXPOSE).parse(text))
+        return self.members(self._words.parse(text))
 
-    def show(self, value: Expose) -> str:
+    def show(self, value: W) -> str:
         """Write the word."""
         return value.value
 
     def schema(self) -> Mapping[str, object]:
         """Describe the words."""
-        return OneOf(tuple(word.value for word in Expose)).schema()
+        return self._words.schema()
+
+    @property
+    def _words(self) -> OneOf:
+        return OneOf(tuple(member.value for member in self.members), meant=self.meant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,47 +334,6 @@ class Listen:
         """Describe a text; `false` is taken for `off`."""
         text = {"type": "string", "examples": ["localhost:11434", ":11434", "0.0.0.0:11434"]}
         return {"anyOf": [text, {"const": False}]} if self.may_be_off else text
-
-
-@dataclass(frozen=True, slots=True)
-class Origins:
-    """Web origins, as `OLLAMA_ORIGINS` has them: `https://chat.example`, `http://192.168.*`, `*`."""
-
-    placeholder: str = "ORIGIN,..."
-    accepts: str = "SCHEME://HOST[:PORT], with one * at most"
-
-    def parse(self, text: str) -> tuple[str, ...]:
-        """Read the origins of a comma list; raises Unusable where one is none."""
-        return tuple(self._parse_one(origin) for origin in split_list(text))
-
-    def _parse_one(self, origin: str) -> str:
-        if url := slip_in(origin):
-            raise Unusable(f"`{shown(origin)}` is no origin", f"Write `{shown(url)}`")
-        scheme, mark, rest = origin.partition("://")
-        if "@" in rest:
-            host = rest.rpartition("@")[2].partition("/")[0]
-            raise Unusable(
-                f"`{shown(origin)}` has user info, and an origin has none", f"Write `{scheme}://{host}`"
-            )
-        if not _ORIGIN.fullmatch(origin):
-            raise Unusable(f"`{origin}` is no origin", "Write it like `https://chat.example`")
-        if origin.count("*") > 1:
-            raise Unusable(f"`{origin}` has more than one `*`", "Write one `*`, like `http://192.168.*`")
-        if not mark and "*" not in origin:
-            raise Unusable(f"`{origin}` has no scheme", f"Write `https://{origin}` or `http://{origin}`")
-        if mark and (not scheme or not rest or "/" in rest):
-            host = rest.partition("/")[0] or "chat.example"
-            instead = f"Write `{scheme or 'https'}://{host}`"
-            raise Unusable(f"`{origin}` is no origin: it has a path, or lacks scheme or host", instead)
-        return origin
-
-    def show(self, value: tuple[str, ...]) -> str:
-        """As a comma list."""
-        return ",".join(value)
-
-    def schema(self) -> Mapping[str, object]:
-        """Describe a list of texts, or one."""
-        return {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": ["string", "null"]}]}
 
 
 @dataclass(frozen=True, slots=True)

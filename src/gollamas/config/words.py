@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from gollamas.config.values import OneOf
+from gollamas.config.model import Expose, Manage
+from gollamas.config.values import MemberOf, OneOf
 
 LEVELS: Final = ("trace", "debug", "info", "warn", "error")
 LOGRUS_LEVELS: Final = {"warning": "warn", "fatal": "error", "panic": "error"}
@@ -18,6 +19,22 @@ LEVEL: Final = OneOf(
 LOG_FORMAT: Final = OneOf(
     ("text", "json"),
     meant={**dict.fromkeys(("logfmt", "plain", "console", "pretty"), "text"), "ndjson": "json"},
+)
+EXPOSE: Final = MemberOf(
+    Expose,
+    {
+        **dict.fromkeys(("all", "any", "every", "everything", "true", "*"), Expose.INSTALLED.value),
+        **dict.fromkeys(("loaded", "active"), Expose.RUNNING.value),
+        **dict.fromkeys(("none", "off", "false", "only", "default"), Expose.CONFIGURED.value),
+    },
+)
+MANAGE: Final = MemberOf(
+    Manage,
+    {
+        **dict.fromkeys(("false", "no", "none", "nothing", "never", "disabled", "0"), Manage.OFF.value),
+        **dict.fromkeys(("true", "on", "yes", "only", "default", "enabled", "1"), Manage.CONFIGURED.value),
+        **dict.fromkeys(("any", "every", "everything", "installed", "*"), Manage.ALL.value),
+    },
 )
 _REFUSED: Final = ("err", "refuse", "reject", "fail", "deny", "400")
 ON_LIMIT: Final = OneOf(

@@ -210,3 +210,18 @@ def test_a_server_has_a_scheme_or_a_port(text: str, is_server: bool) -> None:
 )  # fmt: skip
 def test_clients_on_this_machine_reach_every_address_by_loopback(host: str, clients: str) -> None:
     assert Address(host=host, port=1).for_clients == Address(host=clients, port=1)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_loopback"),
+    [
+        *(
+            (host, True)
+            for host in ("localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.9.9.9", "::1")
+        ),
+        *((host, False) for host in ("", "0.0.0.0", "::", "192.0.2.1", "localhost.lan", "127.lan")),  # noqa: S104
+    ],
+)
+def test_an_address_is_loopback_by_its_words(host: str, *, is_loopback: bool) -> None:
+    """No name is looked up: another one may be any machine's."""
+    assert Address(host=host, port=1).is_loopback is is_loopback

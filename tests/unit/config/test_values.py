@@ -1,4 +1,4 @@
-"""How durations, sizes, switches, words, addresses to listen on and origins are read and shown."""
+"""How durations, sizes, switches, words and addresses to listen on are read and shown."""
 
 import pytest
 from hypothesis import given
@@ -10,15 +10,14 @@ from gollamas.config.model import Address, Expose
 from gollamas.config.values import (
     Count,
     Duration,
-    ExposeWord,
     FilePath,
     Listen,
     OneOf,
-    Origins,
     Size,
     Switch,
     ValueKind,
 )
+from gollamas.config.words import EXPOSE
 
 DURATION = Duration(0.0, 86400.0)
 SIZE = Size(0, 1024**4)
@@ -143,7 +142,7 @@ def test_a_choice_knows_synonyms_and_the_nearest_word() -> None:
     with pytest.raises(Unusable) as far:
         LEVEL.parse("xyz")
     assert far.value.instead == "Write one of: info, warn"
-    assert ExposeWord().parse("Running") is Expose.RUNNING
+    assert EXPOSE.parse("Running") is Expose.RUNNING
     with pytest.raises(Unusable) as meant:
         OneOf(("text", "json"), meant={"logfmt": "text"}).parse("LogFmt")
     assert meant.value.instead == "Write `text`, or another of: text, json"
@@ -204,34 +203,6 @@ def test_administration_may_be_off(text: str) -> None:
     assert Listen(may_be_off=True).show(None) == "off"
 
 
-@pytest.mark.parametrize(
-    "text", ["https://chat.example", "http://192.168.*", "app://*", "*", "http://h:*", "localhost:*"]
-)
-def test_an_origin_is_what_ollama_takes(text: str) -> None:
-    """A scheme and a host, or one `*`."""
-    assert Origins().parse(text) == (text,)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("chat.example", "http://*.a.*", "https://a/b", "https://", "://a", "a b", "x,,y"),
-        *(
-            "https://caf\u00e9.example",
-            "http:/a",
-            "http//a",
-            "http://u:p@a",
-            "http://a;http://b",
-            "http://a http://b",
-        ),
-    ],
-)
-def test_what_is_no_origin_is_refused(text: str) -> None:
-    """What would make Ollama refuse to start is a fault here too."""
-    with pytest.raises(Unusable):
-        Origins().parse(text)
-
-
 def test_a_list_skips_its_empty_end_only() -> None:
     """Blanks and line ends around elements are dropped, a last comma is none, two in a row are refused."""
     assert split_list(" a ,\n b,") == ["a", "b"]
@@ -256,10 +227,9 @@ def test_a_path_is_a_text() -> None:
         COUNT,
         Switch(),
         LEVEL,
-        ExposeWord(),
+        EXPOSE,
         Listen(),
         Listen(may_be_off=True),
-        Origins(),
         FilePath(),
     ],
 )

@@ -51,17 +51,20 @@ class Name(NamedTuple):
 def parse(text: str) -> Name | None:
     """Split a name into its parts, defaults filled in; None where Ollama calls it invalid.
 
-    A `:local` suffix (Ollama 0.18) only says where to look, so it is dropped. `:cloud` stays, as a
-    tag of its own.
+    White space around it is dropped, and so is a `:local` suffix (Ollama 0.18), which only says where to
+    look. `:cloud` stays, as a tag of its own.
     """
     rest = text.strip()
     if rest[-6:].lower() == ":local":
         rest = rest[:-6]
-        if is_cloud(rest):
+        if is_cloud(rest) or rest[-6:].lower() == ":local":
             return None
-    _, scheme, after = rest.partition("://")
-    if scheme:
-        rest = after
+    return parse_bare(rest)
+
+
+def parse_bare(text: str) -> Name | None:
+    """Split a name as create, copy and push do: white space is not ignored, `:local` is a tag."""
+    rest = text
     tag = DEFAULT_TAG
     colon = rest.rfind(":")
     if colon > rest.rfind("/"):
@@ -71,7 +74,8 @@ def parse(text: str) -> Name | None:
     if slash:
         left, slash, namespace = rest.rpartition("/")
         if slash:
-            host = left
+            _, scheme, after = left.partition("://")  # of a name with all its parts alone
+            host = (after or DEFAULT_HOST) if scheme else left
     if (
         _PART.fullmatch(model)
         and _PART.fullmatch(tag)
@@ -105,8 +109,9 @@ def is_cloud(text: str) -> bool:
 
 
 def names_both_sources(text: str) -> bool:
-    """Whether a name asks for this machine and for the cloud at once, which Ollama refuses."""
+    """Whether a name says twice where to look, as `x:cloud:local` does, which Ollama refuses."""
     name = text.strip().lower()
     if name.endswith(":local"):
-        return is_cloud(name.removesuffix(":local"))
+        rest = name.removesuffix(":local")
+        return is_cloud(rest) or rest.endswith(":local")
     return is_cloud(name) and name[: -len(":cloud")].endswith(":local")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gollamas.names import Name, is_cloud, is_host, key_of, names_both_sources, parse
+from gollamas.names import Name, is_cloud, is_host, key_of, names_both_sources, parse, parse_bare
 
 LLAMA = "registry.ollama.ai/library/llama3:latest"
 
@@ -17,7 +17,7 @@ LLAMA = "registry.ollama.ai/library/llama3:latest"
         ("h.example:5000/n/x", Name("h.example:5000", "n", "x", "latest")),
         ("localhost:5000/n/x:t", Name("localhost:5000", "n", "x", "t")),
         ("https://h/n/x:t", Name("h", "n", "x", "t")),
-        ("http://x", Name("registry.ollama.ai", "library", "x", "latest")),
+        ("http:///n/x", Name("registry.ollama.ai", "n", "x", "latest")),
         (
             "hf.co/bartowski/Llama-3.2-1B-GGUF:Q4_K_M",
             Name("hf.co", "bartowski", "Llama-3.2-1B-GGUF", "Q4_K_M"),
@@ -41,7 +41,7 @@ def test_a_name_is_split_from_the_right(text: str, name: Name) -> None:
         "", " ", ":", "/", "x:", ":t", "/x", "n//x", "/n/x", "h//x", "a/b/c/d", "n/x/", "x y", "a b/../c",
         ".x", "-x", "x:.t", "x:-t", "n.s/x", "n:s/x", "x@sha256:abc", "é", "x:é", "x\n:t", "x\x00",
         "x\u202e", "x<y", "h h/n/x", ".h/n/x", "../x", "x/..", "http://", "x::t", ":local", "n/:t", "\u017f",
-        "\u0661",
+        "\u0661", "http://x", "http://n/x", "h/://n/x", "http://h//x", "x:local:local", "x:cloud:local",
     ],
 )  # fmt: skip
 def test_ollama_calls_these_invalid(text: str) -> None:
@@ -84,6 +84,20 @@ def test_these_are_other_models(text: str) -> None:
     assert key_of(text) not in (None, LLAMA)
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("h/n/x:t", Name("h", "n", "x", "t")),
+        ("x:local", Name("registry.ollama.ai", "library", "x", "local")),
+        (" x ", None),
+        ("x:t:local", None),
+    ],
+)
+def test_create_copy_and_push_read_names_barely(text: str, name: Name | None) -> None:
+    """White space is not dropped, and `:local` is a tag."""
+    assert parse_bare(text) == name
+
+
 def test_two_hubs_of_one_company_are_two_hosts() -> None:
     assert key_of("hf.co/n/x") != key_of("huggingface.co/n/x")
 
@@ -122,8 +136,10 @@ def test_the_port_of_a_host_makes_no_cloud_tag() -> None:
     assert not is_cloud("localhost:5000/library/x-cloud")
 
 
-@pytest.mark.parametrize("text", ["x:cloud:local", "x:8b-cloud:LOCAL", " x:local:cloud ", "x:CLOUD:local"])
-def test_a_name_can_not_ask_for_this_machine_and_for_the_cloud(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["x:cloud:local", "x:8b-cloud:LOCAL", " x:local:cloud ", "x:CLOUD:local", "x:local:LOCAL"]
+)
+def test_a_name_can_not_say_twice_where_to_look(text: str) -> None:
     assert names_both_sources(text)
     assert key_of(text) is None
 

@@ -13,15 +13,17 @@ from typing import Any, Final
 
 from gollamas import names
 from gollamas.simulate import text
+from gollamas.simulate.catalog import Catalog
 from gollamas.simulate.clock import Clock
 from gollamas.simulate.fields import think_fault
 from gollamas.simulate.goformat import dump, quote
 from gollamas.simulate.library import Library
 from gollamas.simulate.model import Model
 from gollamas.simulate.prompts import length_of
-from gollamas.simulate.refusal import Refusal
+from gollamas.simulate.refusal import Refusal, check_source
 from gollamas.simulate.sched import Runner, Scheduler
 from gollamas.simulate.settings import Settings
+from gollamas.simulate.transfers import Transfers
 
 _OVERHEAD: Final = 0.0006  # seconds that the way through a real server takes at the least
 _NO_EMBEDDINGS: Final = "This server does not support embeddings. Start it with `--embeddings`"
@@ -97,6 +99,8 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.library = Library(settings.models, clock.now())
+        self.catalog = Catalog()
+        self.transfers = Transfers(self.changed)
         self.sched = Scheduler(settings, clock, self.changed)
         self._overhead = _OVERHEAD if settings.release >= (0, 30) else _OLD_OVERHEAD
         self.running = 0  # requests that hold a slot
@@ -122,6 +126,7 @@ class Engine:
 
     def find(self, name: str, *, is_embed: bool = False) -> Model:
         """Give the model of this name. Raises Refusal: 400 for no name, 404 for an unknown one."""
+        check_source(name)
         if name and names.parse(name) is None:
             raise Refusal(400, "invalid model name")
         model = self.library.find(name)

@@ -79,6 +79,36 @@ class HangsLoading:
     """Loads without an end, and all other loads wait, until the client leaves or `release` is called."""
 
 
+@dataclass(frozen=True, slots=True)
+class FailsToPull:
+    """Ends a pull with this error after so many lines; after 1, which is `pulling manifest`, at once."""
+
+    after: int
+    text: str = "max retries exceeded: unexpected EOF"
+
+
+@dataclass(frozen=True, slots=True)
+class FillsDisk:
+    """Ends a pull after so many lines because the disk is full; the next line is of a layer."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestartsLayer:
+    """Begins the layer that is under way after so many lines anew: `completed` falls back."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class HangsPulling:
+    """Holds a pull after so many lines, until the client leaves or `release` is called."""
+
+    after: int
+
+
+PullFault = FailsToPull | FillsDisk | RestartsLayer | HangsPulling
 LoadFault = FailsToLoad | HangsLoading
 Fault = Fails | Busy | Hangs | Drops | CutsOff | CutsBody | HangsAfter | Slow | Garbled
 

@@ -6,11 +6,11 @@ Owns which names exist and how they are found (Ollama's `server/routes.go`); loa
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from gollamas import names
-from gollamas.simulate.model import Model, weights_named
+from gollamas.simulate.model import Model, original
 from gollamas.simulate.refusal import Refusal
 
 _DIGEST: Final = re.compile(r"sha256[:-][0-9a-f]{64}", re.ASCII)
@@ -38,10 +38,7 @@ class Library:
             name = names.parse(text)
             if name is None:
                 raise ValueError(f"{text!r} is no name of a model")
-            model = Model(name=name, weights=weights_named(name), modified_at=now - 60.0 * (age + 1))
-            if model.weights.is_embedding:
-                model = replace(model, parameters={}, template="{{ .Prompt }}")
-            self.put(model)
+            self.put(original(name, now - 60.0 * (age + 1)))
 
     def all(self) -> list[Model]:
         """Every model, the newest first."""
@@ -51,6 +48,10 @@ class Library:
         """Give the model of this name in any spelling."""
         key = names.key_of(text)
         return self._models.get(key) if key else None
+
+    def named(self, name: names.Name) -> Model | None:
+        """Give the model of this name, which was read already."""
+        return self._models.get(name.key)
 
     def find_exact(self, text: str) -> Model | None:
         """Give the model of this name in its own case: `/api/embeddings` and `from` in a create mind it."""

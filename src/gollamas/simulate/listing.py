@@ -10,7 +10,7 @@ from gollamas.simulate import answers, fields
 from gollamas.simulate.engine import Engine
 from gollamas.simulate.goformat import shortest, timestamp
 from gollamas.simulate.model import Model, digest_of
-from gollamas.simulate.refusal import Refusal
+from gollamas.simulate.refusal import Refusal, check_source
 from gollamas.wire.message import Answer, Head
 
 _KEY_WIDTH: Final = 30
@@ -128,10 +128,11 @@ def show(engine: Engine, body: bytes, head: Head) -> Answer:
 def _known(engine: Engine, text: str) -> Model:
     if not text:
         raise Refusal(400, "model is required")
+    check_source(text)
     name = names.parse(text)
     if name is None:
         raise Refusal(400, "invalid model name")
-    model = engine.library.find(text)
+    model = engine.library.named(name)
     if model is None:
         shown = name.shortest if engine.settings.release >= (0, 30) else text
         raise Refusal(404, f"model '{shown}' not found")

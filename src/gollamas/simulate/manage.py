@@ -14,38 +14,13 @@ from gollamas.simulate.engine import Engine
 from gollamas.simulate.goformat import dump, quote
 from gollamas.simulate.library import Creation
 from gollamas.simulate.model import Model, Weights, weights_named
-from gollamas.simulate.refusal import Refusal
+from gollamas.simulate.refusal import Refusal, check_source
+from gollamas.simulate.transfers import Copy, Progress, Transfer
 from gollamas.wire.message import Answer, Head
 
 _STEPS: Final = 10  # progress lines of a layer
+_MISSING: Final = "!MISSING!"  # stands for an empty part of a name
 _TAKES_FROM: Final = (0, 5, 5)  # the first release whose create has `from` and `files` for a Modelfile
-_CATALOG: Final = frozenset(
-    (
-        "all-minilm",
-        "codellama",
-        "deepseek-r1",
-        "gemma3",
-        "gpt-oss",
-        "llama3",
-        "llama3.1",
-        "llama3.2",
-        "llama3.2-vision",
-        "llama3.3",
-        "llava",
-        "mistral",
-        "mxbai-embed-large",
-        "nomic-embed-text",
-        "phi3",
-        "phi4",
-        "qwen2.5",
-        "qwen2.5-coder",
-        "qwen3",
-        "smollm",
-        "smollm2",
-        "tinyllama",
-    )
-)
-Progress = AsyncGenerator[dict[str, Any], None]
 
 
 async def _reported(progress: Progress, members: dict[str, Any]) -> Answer:
@@ -78,38 +53,28 @@ async def _lines(progress: Progress) -> AsyncGenerator[bytes, None]:
         await progress.aclose()
 
 
-def _unreachable(
-    engine: Engine, name: names.Name, method: str, path: str, *, insecure: bool
-) -> Refusal | None:
-    """Give what a real server says when it can't reach the registry of this name."""
-    host, _, port = name.host.partition(":")
-    if name.host == names.DEFAULT_HOST and engine.settings.registry:
-        return None
-    if host in ("localhost", "127.0.0.1"):
-        why = f"dial tcp 127.0.0.1:{port or 443}: connect: connection refused"
-    else:
-        why = f"dial tcp: lookup {host} on {engine.settings.resolver}: no such host"
-    scheme = "http" if insecure else "https"
-    return Refusal(500, f'{method} "{scheme}://{name.host}/v2/{name.namespace}/{name.model}/{path}": {why}')
-
-
 async def pull(engine: Engine, body: bytes) -> Answer:
     """`POST /api/pull`."""
     members = fields.read("PullRequest", body)
-    name = names.parse(members.get("model") or members.get("name", ""))
+    text = members.get("model") or members.get("name", "")
+    check_source(text)
+    name = names.parse(text)
     if name is None:
         raise Refusal(400, "invalid model name")
-    return await _reported(_pulled(engine, name, insecure=bool(members.get("insecure"))), members)
+    record = Transfer(name.shortest, bool(members.get("insecure")))
+    progress = _pulled(engine, name, insecure=record.insecure)
+    return await _reported(engine.transfers.pulled(record, progress, engine.settings.home), members)
 
 
 async def _pulled(engine: Engine, name: names.Name, *, insecure: bool) -> Progress:
     yield {"status": "pulling manifest"}
-    fault = _unreachable(engine, name, "Get", f"manifests/{name.tag}", insecure=insecure)
+    request = f"Get manifests/{name.tag}"
+    fault = engine.catalog.unreachable(engine.settings, name, request, insecure=insecure)
     if fault is not None:
         raise Refusal(500, f"pull model manifest: {fault.text}")
-    if name.namespace != names.DEFAULT_NAMESPACE or name.model.lower() not in _CATALOG:
+    model = engine.catalog.find(name, engine.clock.now())
+    if model is None:
         raise Refusal(500, "pull model manifest: file does not exist")
-    model = Model(name=name, weights=weights_named(name), modified_at=engine.clock.now())
     for digest, size in model.layers:
         line = {"status": f"pulling {digest[:12]}", "digest": f"sha256:{digest}", "total": size}
         if engine.library.has_layer(digest):
@@ -121,7 +86,10 @@ async def _pulled(engine: Engine, name: names.Name, *, insecure: bool) -> Progre
             yield {**line, "completed": size * step // _STEPS}
     yield {"status": "verifying sha256 digest"}
     yield {"status": "writing manifest"}
+    replaced = engine.library.named(name)
     engine.library.put(replace(model, modified_at=engine.clock.now()))
+    if replaced is not None and replaced.digest != model.digest:
+        yield {"status": "removing unused layers"}
     yield {"status": "success"}
 
 
@@ -131,20 +99,23 @@ async def push(engine: Engine, body: bytes) -> Answer:
     text = members.get("model") or members.get("name", "")
     if not text:
         raise Refusal(400, "model is required")
-    return await _reported(_pushed(engine, text, insecure=bool(members.get("insecure"))), members)
+    name = names.parse_bare(text)
+    record = Transfer(name.shortest if name else text, bool(members.get("insecure")))
+    progress = _pushed(engine, text, name, insecure=record.insecure)
+    return await _reported(engine.transfers.pushed(record, progress), members)
 
 
-async def _pushed(engine: Engine, text: str, *, insecure: bool) -> Progress:
+async def _pushed(engine: Engine, text: str, name: names.Name | None, *, insecure: bool) -> Progress:
     yield {"status": "retrieving manifest"}
-    name = names.parse(text)
-    if name is None:
-        raise Refusal(500, "invalid model name")
-    model = engine.library.find(text)
-    if model is None:
+    model = engine.library.named(name) if name else None
+    if name is None or model is None:
         yield {"status": "couldn't retrieve manifest"}
+        if name is None:
+            raise Refusal(500, f"unqualified name: {_parts(text)}")
         place = f"{name.host}/{name.namespace}/{name.model}/{name.tag}"
         raise Refusal(500, f"open {engine.settings.home}/manifests/{place}: no such file or directory")
-    fault = _unreachable(engine, name, "Head", f"blobs/sha256:{model.weights.digest}", insecure=insecure)
+    request = f"Head blobs/sha256:{model.weights.digest}"
+    fault = engine.catalog.unreachable(engine.settings, name, request, insecure=insecure)
     if fault is not None:
         raise fault
     for digest, size in model.layers:
@@ -156,10 +127,24 @@ async def _pushed(engine: Engine, text: str, *, insecure: bool) -> Progress:
     yield {"status": "success"}
 
 
+def _parts(text: str) -> str:
+    """Spell out a name that is none: what Ollama takes its parts for."""
+    rest, tag = text, names.DEFAULT_TAG
+    if text.rfind(":") > text.rfind("/"):
+        rest, _, tag = text.rpartition(":")
+    host, namespace = names.DEFAULT_HOST, names.DEFAULT_NAMESPACE
+    rest, slash, model = rest.rpartition("/")
+    if slash:
+        left, slash, namespace = (rest or _MISSING).rpartition("/")
+        if slash:
+            host = left.partition("://")[2] or left
+    return f"{host or _MISSING}/{namespace or _MISSING}/{model or _MISSING}:{tag or _MISSING}"
+
+
 async def create(engine: Engine, body: bytes) -> Answer:
     """`POST /api/create`."""
     members = fields.read("CreateRequest", body)
-    name = names.parse(members.get("model") or members.get("name", ""))
+    name = names.parse_bare(members.get("model") or members.get("name", ""))
     if name is None:
         raise Refusal(400, "invalid model name")
     if engine.settings.release < _TAKES_FROM:
@@ -282,16 +267,25 @@ def copy(engine: Engine, body: bytes, _: Head) -> Answer:
     """`POST /api/copy`."""
     members = fields.read("CopyRequest", body)
     source, destination = members.get("source", ""), members.get("destination", "")
-    for word, text in (("source", source), ("destination", destination)):
-        if names.parse(text) is None:
-            raise Refusal(400, f"{word} {quote(text)} is invalid")
-    model = engine.library.find(source)
-    name = names.parse(destination)
-    if model is None or name is None:
+    origin, name = (
+        _valid(f"{word} {quote(text)} is invalid", text)
+        for word, text in (("source", source), ("destination", destination))
+    )
+    model = engine.library.named(origin)
+    if model is None:
+        engine.transfers.copied(Copy(source, destination, "failed"))
         raise Refusal(404, f"model {quote(source)} not found")
     if name.key != model.name.key:
         engine.library.put(model.renamed(name, engine.clock.now()))
+    engine.transfers.copied(Copy(source, destination, "done"))
     return answers.empty(200)
+
+
+def _valid(fault: str, text: str) -> names.Name:
+    name = names.parse_bare(text)
+    if name is None:
+        raise Refusal(400, fault)
+    return name
 
 
 def delete(engine: Engine, body: bytes, _: Head) -> Answer:
@@ -300,6 +294,7 @@ def delete(engine: Engine, body: bytes, _: Head) -> Answer:
     text = members.get("model") or members.get("name", "")
     if not text:
         raise Refusal(400, "model is required")
+    check_source(text)
     if names.parse(text) is None:
         raise Refusal(400, f"name {quote(text)} is invalid")
     model = engine.library.find(text)

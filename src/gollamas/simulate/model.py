@@ -148,6 +148,14 @@ def weights_named(name: names.Name) -> Weights:
     )
 
 
+def original(name: names.Name, now: float) -> Model:
+    """Make the model that a registry has under this name, unless a test published another one."""
+    weights = weights_named(name)
+    if weights.is_embedding:
+        return Model(name=name, weights=weights, modified_at=now, parameters={}, template="{{ .Prompt }}")
+    return Model(name=name, weights=weights, modified_at=now)
+
+
 _FAMILIES: Final = (
     ("deepseek", "qwen2"),
     ("qwen3", "qwen3"),

@@ -3,6 +3,9 @@
 Owns status and text; the shape is the dialect's.
 """
 
+from gollamas import names
+from gollamas.simulate.goformat import quote
+
 
 class Refusal(Exception):
     """Ollama's answer to a request that it does not serve.
@@ -33,3 +36,9 @@ class Refusal(Exception):
 def busy() -> Refusal:
     """Refuse because the queue behind a load is full."""
     return Refusal(503, "server busy, please try again.  maximum pending requests exceeded")
+
+
+def check_source(name: str) -> None:
+    """Refuse (400) a name that says twice where to look; pull, delete and all that runs a model do."""
+    if names.names_both_sources(name):
+        raise Refusal(400, f"use either :local or :cloud, not both: {quote(name)}")

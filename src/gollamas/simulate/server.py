@@ -25,12 +25,14 @@ from gollamas.simulate.faults import (
     HangsAfter,
     LoadFault,
     Part,
+    PullFault,
     Slow,
 )
 from gollamas.simulate.library import Creation
 from gollamas.simulate.refusal import Refusal, busy
 from gollamas.simulate.sched import Load
 from gollamas.simulate.settings import Settings
+from gollamas.simulate.transfers import Copy, Transfer
 from gollamas.simulate.unzip import unzipped
 from gollamas.wire.message import Answer, CutOff, Request
 
@@ -112,8 +114,8 @@ class SimulatedOllama:
     """An Ollama server without a model.
 
     `engine` holds what is installed and loaded and the counters; `seen` is the last requests that came, in
-    order. Both may be read and changed at any time. `loads` and `creates` have all that was begun, `deletes`
-    all that was done, in order; what a fault answered is in `seen` alone.
+    order. Both may be read and changed at any time. `loads`, `creates`, `pulls` and `pushes` have all that
+    was begun, `copies` and `deletes` all that was done, in order; what a fault answered is in `seen` alone.
     """
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
@@ -142,6 +144,29 @@ class SimulatedOllama:
         """Every model that was deleted, by the name that lists showed."""
         return self.engine.library.deletes
 
+    @property
+    def pulls(self) -> list[Transfer]:
+        """Every pull that was asked for and begun: of what, how far it came, how it ended."""
+        return self.engine.transfers.pulls
+
+    @property
+    def pushes(self) -> list[Transfer]:
+        """Every push that was begun: of what, how far it came, how it ended."""
+        return self.engine.transfers.pushes
+
+    @property
+    def copies(self) -> list[Copy]:
+        """Every copy between two valid names: from what, to what, how it ended."""
+        return self.engine.transfers.copies
+
+    def publish(self, model: str, version: int, *, same_weights: bool = False) -> str:
+        """Put a version of a model into the registry that this server pulls from; give its digest.
+
+        Version 0 is what `Settings.models` installs. Each other one has weights of its own, or with
+        `same_weights` another system prompt. One version is the same on every server.
+        """
+        return self.engine.catalog.publish(model, version, same_weights=same_weights)
+
     def fail_next(
         self, fault: Fault, *, model: str | None = None, path: str | None = None, times: int = 1
     ) -> None:
@@ -155,9 +180,14 @@ class SimulatedOllama:
         """Play a fault on the next load that is begun and has none yet."""
         self.engine.sched.faults.append(fault)
 
+    def fail_next_pull(self, *faults: PullFault) -> None:
+        """Play these on the next pull that is begun and has none yet, each at its own line."""
+        self.engine.transfers.faults.append(faults)
+
     def heal(self) -> None:
         """Forget the faults that were not played; what hangs goes on hanging."""
         self._orders.clear()
+        self.engine.transfers.faults.clear()
         self.engine.sched.faults.clear()
 
     def release(self) -> None:
@@ -165,6 +195,7 @@ class SimulatedOllama:
         self._released.set()
         self._released = asyncio.Event()
         self.engine.sched.release()
+        self.engine.transfers.release()
 
     def asked(self, path: str) -> list[Request]:
         """Give the requests that came for this path."""

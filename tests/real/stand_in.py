@@ -13,17 +13,23 @@ from tests.real.fleet import RealFleet
 
 
 def stand_in(
-    fleet: RealFleet, *, load_seconds: float = 0.0, tokens_per_second: float = 0.0
+    fleet: RealFleet, *, version: str = "", load_seconds: float = 0.0, tokens_per_second: float = 0.0
 ) -> SimulatedOllama:
-    """Make a server whose loads take this long and which speaks as fast as it goes, or as said."""
-    if fleet.version not in VERSIONS:
-        pytest.skip(f"only {' and '.join(VERSIONS)} are simulated to the letter, not {fleet.version}")
+    """Make a server whose loads take this long and which speaks as fast as it goes, or as said.
+
+    Its version is that of the first server where none is given.
+    """
+    version = version or fleet.version
+    if version not in VERSIONS:
+        pytest.skip(f"only {' and '.join(VERSIONS)} are simulated to the letter, not {version}")
     settings = Settings(
-        version=fleet.version,
+        version=version,
         models=(fleet.chat, fleet.embed),
         load_seconds=load_seconds,
         tokens_per_second=tokens_per_second,
         prompt_tokens_per_second=0.0,
+        pull_seconds=0.0,
+        registry=False,
     )
     server = SimulatedOllama(settings)
     for name in (fleet.chat, fleet.embed):

@@ -271,12 +271,13 @@ def copy(engine: Engine, body: bytes, _: Head) -> Answer:
         _valid(f"{word} {quote(text)} is invalid", text)
         for word, text in (("source", source), ("destination", destination))
     )
-    model = engine.library.named(origin)
-    if model is None:
-        engine.transfers.copied(Copy(source, destination, "failed"))
-        raise Refusal(404, f"model {quote(source)} not found")
-    if name.key != model.name.key:
-        engine.library.put(model.renamed(name, engine.clock.now()))
+    if name != origin:  # onto the very same name there is nothing to do, not even to find it
+        model = engine.library.named(origin)
+        if model is None:
+            engine.transfers.copied(Copy(source, destination, "failed"))
+            raise Refusal(404, f"model {quote(source)} not found")
+        if name.key != origin.key:
+            engine.library.put(model.renamed(name, engine.clock.now()))
     engine.transfers.copied(Copy(source, destination, "done"))
     return answers.empty(200)
 

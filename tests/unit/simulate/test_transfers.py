@@ -258,6 +258,8 @@ async def test_everything_that_came_or_went_is_recorded() -> None:
         ("/api/push", {"model": ""}),
         ("/api/copy", {"source": "smol", "destination": "Twin"}),
         ("/api/copy", {"source": "none", "destination": "twin"}),
+        ("/api/copy", {"source": "none", "destination": "none"}),
+        ("/api/copy", {"source": "none", "destination": "None"}),
         ("/api/copy", {"source": "a b", "destination": "twin"}),
     ):
         await ask(server, path, body)
@@ -268,7 +270,12 @@ async def test_everything_that_came_or_went_is_recorded() -> None:
         ("none:latest", "failed"),
         ("a b", "failed"),
     ]
-    assert server.copies == [Copy("smol", "Twin", "done"), Copy("none", "twin", "failed")]
+    assert server.copies == [
+        Copy("smol", "Twin", "done"),
+        Copy("none", "twin", "failed"),
+        Copy("none", "none", "done"),  # onto itself, found or not
+        Copy("none", "None", "failed"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -169,11 +169,15 @@ class SimulatedFleet:
 
     def fail_next(self, server: str, fault: Fault, *, path: str | None = None) -> None:
         """Let a server misbehave once."""
+        self.tell(server, lambda simulated: simulated.fail_next(fault, path=path))
 
-        async def fail() -> None:
-            self.servers[server].fail_next(fault, path=path)
+    def tell(self, server: str, order: Callable[[SimulatedOllama], object]) -> None:
+        """Have something done to a server, in its own thread."""
 
-        asyncio.run_coroutine_threadsafe(fail(), self._loop).result(PATIENCE)
+        async def obey() -> None:
+            order(self.servers[server])
+
+        asyncio.run_coroutine_threadsafe(obey(), self._loop).result(PATIENCE)
 
     def until(self, server: str, holds: Callable[[SimulatedOllama], bool]) -> None:
         """Wait until something holds of a server."""

@@ -178,6 +178,25 @@ async def test_a_client_that_leaves_ends_a_load() -> None:
         assert server.engine.sched.running() == []
 
 
+@pytest.mark.parametrize("path", ["/api/pull", "/api/push"])
+@runs
+async def test_a_client_that_leaves_ends_a_pull_or_a_push(path: str) -> None:
+    """Leaving in the middle of a layer leaves nothing installed, and the record says so."""
+    server = fast(HeldClock(), models=("smol",), pull_seconds=9.0)
+    new = server.publish("smol", 1)
+    async with serving(server) as served:
+        _, writer = await asyncio.open_connection(served.address.host, served.address.port)
+        body = b'{"model":"smol"}'
+        writer.write(
+            b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b"
+            % (path.encode(), len(body), body)
+        )
+        await server.until(lambda: [one.lines for one in (*server.pulls, *server.pushes)] == [2])
+        writer.close()
+        await server.until(lambda: [one.ended for one in (*server.pulls, *server.pushes)] == ["aborted"])
+        assert [model.digest for model in server.engine.library.all()] != [new]
+
+
 @pytest.mark.parametrize(
     ("fault", "error"), [(Drops(), httpx.ReadError), (CutsOff(1), httpx.ReadError)], ids=["dropped", "cut"]
 )

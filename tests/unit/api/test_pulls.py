@@ -141,11 +141,14 @@ def test_very_many_servers_are_not_all_named() -> None:
     assert "s21" not in got
 
 
-@pytest.mark.parametrize("name", ["$(reboot)://typo", "`reboot`://typo", " typo ", "';reboot;'://typo"])
+@pytest.mark.parametrize(
+    "name", ["$(reboot):///n/typo", "`reboot`:///n/typo", " n/typo ", "';reboot;':///n/typo"]
+)
 def test_no_byte_of_the_command_is_the_clients_beside_a_models_name(name: str) -> None:
     """What stands before `://` is dropped by Ollama unread."""
     command = said(name, config(), BOTH).rpartition(": ")[2]
-    assert command.startswith("OLLAMA_HOST=http://192.168.1.10:11434 ollama pull typo")
+    assert command.startswith("OLLAMA_HOST=http://192.168.1.10:11434 ollama pull ")
+    assert shlex.split(command)[3] in ("n/typo", "n/typo:latest")
     assert len(shlex.split(command)) == 4
     assert "reboot" not in said(name, config(), BOTH)
 

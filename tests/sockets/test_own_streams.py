@@ -59,8 +59,8 @@ class Streams(Own):
         super().__init__(own._view, own._listings)
         self._make = make
 
-    async def _of_route(self, route: Route, config: Config) -> Answer:
-        del route, config
+    async def _of_route(self, route: Route, config: Config, only: str | None) -> Answer:
+        del route, config, only
         return self._make()
 
 

@@ -16,7 +16,7 @@ from gollamas.background.touches import Touches
 from gollamas.errors import BadRequest, ModelNotFound, NoServerLeft, ProxyError, ServerNotFound
 from gollamas.events import LoadCause, LoadEnd
 from gollamas.fleet.judging import PS
-from gollamas.fleet.routing import Found, Invalid, Routing, cannot_tell
+from gollamas.fleet.routing import Found, Invalid, Routing
 from gollamas.fleet.runner_options import PLAIN
 from gollamas.fleet.server_view import ServerView
 from gollamas.fleet.view import NOT_YET
@@ -112,7 +112,7 @@ class HandLoads:
         if isinstance(found, Invalid):
             raise BadRequest(f"'{cut(model)}' is no name of a model")
         if not isinstance(found, Found):
-            raise (cannot_tell(self._view) if found.may_look_up else None) or ModelNotFound(
+            raise (self._routing().cannot_tell(self._view) if found.may_look_up else None) or ModelNotFound(
                 f"model '{cut(model)}' not found"
             )
         if names.is_cloud(found.key):

@@ -25,7 +25,7 @@ from gollamas.fleet.admit import Admission, Lease
 from gollamas.fleet.choose import choose
 from gollamas.fleet.planning import PassedOver
 from gollamas.fleet.policy import Asked
-from gollamas.fleet.routing import Found, Routing, Unknown, cannot_tell
+from gollamas.fleet.routing import Finding, Found, Unknown
 from gollamas.fleet.runner_options import RunnerOptions
 from gollamas.fleet.view import View
 
@@ -146,7 +146,7 @@ class Attempts:
 
     def __init__(
         self,
-        routing: Routing,
+        routing: Finding,
         view: View,
         admission: Admission,
         model: str,
@@ -191,7 +191,7 @@ class Attempts:
             if isinstance(found, Found):
                 self.found = found
                 return self._next(found)
-        error = cannot_tell(self._view)
+        error = self._routing.cannot_tell(self._view)
         return self._unknown() if error is None else Fail(error)
 
     def refused(self, why: str, now: float) -> Step:

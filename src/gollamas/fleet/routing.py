@@ -4,12 +4,13 @@ Owns aliases, equal spellings and what `expose` opens. Pure: the configured name
 servers list is read from the view. Refuses to choose among the servers.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Final
 
 from gollamas import names
 from gollamas.config.model import Alias, Config, Expose
-from gollamas.errors import NoServerLeft
+from gollamas.errors import BadRequest, NoServerLeft
 from gollamas.fleet.policy import Policies, Policy
 from gollamas.fleet.view import View
 
@@ -70,17 +71,22 @@ class Invalid:
 INVALID: Final = Invalid()
 
 
-def cannot_tell(view: View) -> NoServerLeft | None:
-    """Return the error for a name that is unknown because no server can be asked; None when one is up.
+class Finding:
+    """Where the requests go that a routing is for."""
 
-    Where models are not configured but found, a 404 would say that a model is missing which is only away.
-    """
-    if view.any_up:
-        return None
-    return NoServerLeft(f"no server can be reached ({view.troubles})")
+    @abstractmethod
+    def find(self, text: str, view: View) -> Found | Unknown | Invalid:
+        """Say where a request for the model `text` goes, as far as the view knows now."""
+
+    @abstractmethod
+    def cannot_tell(self, view: View) -> NoServerLeft | None:
+        """Return the error for a name that is unknown because no server can be asked; None when one is up.
+
+        Where models are not configured but found, a 404 would say that a model is missing which is only away.
+        """
 
 
-class Routing:
+class Routing(Finding):
     """The names of one configuration."""
 
     def __init__(self, config: Config) -> None:
@@ -100,6 +106,14 @@ class Routing:
                 policies = self.policies.of(target.key)
                 found = Found(target.key, alias.model, target.servers, alias.name, policies)
                 self._exact.update(dict.fromkeys(_spellings(alias.name, alias.key), found))
+
+    def is_configured(self, key: str) -> bool:
+        """Whether the configuration says which servers are to run this model."""
+        return key in self._models
+
+    def cannot_tell(self, view: View) -> NoServerLeft | None:
+        """Return an error where no server is up."""
+        return None if view.any_up else NoServerLeft(f"no server can be reached ({view.troubles})")
 
     def find(self, text: str, view: View) -> Found | Unknown | Invalid:
         """Say where a request for the model `text` goes, as far as the view knows now."""
@@ -131,6 +145,38 @@ class Routing:
         if not servers:
             return Unknown(key, may_look_up=True)
         return Found(key, text, servers, policies=self.policies.of(key))
+
+
+class OneServer(Finding):
+    """Where a request goes that is limited to one server: of those that `whole` finds, to this one."""
+
+    def __init__(self, whole: Routing, server_id: str) -> None:
+        self._whole = whole
+        self._server_id = server_id
+
+    def cannot_tell(self, view: View) -> NoServerLeft | None:
+        """Return an error where this server is not up."""
+        server = view.servers.get(self._server_id)
+        if server is not None and server.is_up:
+            return None
+        trouble = view.trouble_of(self._server_id)
+        return NoServerLeft(f"the server that was asked for can't be reached ({trouble})")
+
+    def find(self, text: str, view: View) -> Found | Unknown | Invalid:
+        """Say the same as `whole`, of this server alone; raises BadRequest where the model is on others only.
+
+        What the server has may not be known yet; then that is said, and the client may ask again.
+        """
+        found, server_id = self._whole.find(text, view), self._server_id
+        if not isinstance(found, Found):
+            return found
+        if server_id in found.candidates:
+            return Found(found.key, found.model, (server_id,), found.alias, found.policies)
+        server = view.servers.get(server_id)
+        if not self._whole.is_configured(found.key) and (server is None or not server.has_listed):
+            trouble = view.trouble_of(server_id)
+            raise NoServerLeft(f"model '{text}' is not available: no server can be reached ({trouble})")
+        raise BadRequest(f"model '{text}' does not run on server '{server_id}'")
 
 
 def _spellings(name: str, key: str) -> set[str]:

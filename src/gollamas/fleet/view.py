@@ -191,8 +191,12 @@ class View:
     @property
     def troubles(self) -> str:
         """What is wrong with each server, in one text."""
-        servers = self.servers.values()
-        return "; ".join(f"{server.id}: {server.why_down or NOT_YET}" for server in servers)
+        return "; ".join(map(self.trouble_of, self.servers))
+
+    def trouble_of(self, server_id: str) -> str:
+        """Say what is wrong with one server."""
+        server = self.servers.get(server_id)
+        return f"{server_id}: {(server.why_down if server is not None else '') or NOT_YET}"
 
     def explain_empty(self) -> None:
         """Say once why a list of models is empty, where no server has been reached yet."""

@@ -64,7 +64,7 @@ class Exchange(Sender):
                 else:
                     self.runs_model, wanted = True, named.runner_options
             attempts = self.attempts = Attempts(
-                snapshot.routing,
+                snapshot.routing_for(self.head),
                 context.view,
                 context.admission,
                 named.name,

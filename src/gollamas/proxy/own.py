@@ -12,6 +12,7 @@ from typing import Final
 
 from gollamas.api import dialects, inference, listing, pulls, routes
 from gollamas.api.gate import Verdict
+from gollamas.api.one_server import asked_server
 from gollamas.api.routes import Kind, Route
 from gollamas.config.model import Config
 from gollamas.errors import NotYetSupported, ProxyError
@@ -51,7 +52,8 @@ class Own:
                 if route.kind is Kind.PULL:
                     turn.answer_error(await self._why_not_pulled(turn, route, body))
                     return
-                answer = await self._of_route(route, turn.snapshot.config)
+                config = turn.snapshot.config
+                answer = await self._of_route(route, config, asked_server(turn.head, config))
             await _send(turn, answer)
         except asyncio.CancelledError:
             turn.note_client_left()
@@ -61,8 +63,8 @@ class Own:
         finally:
             turn.conclude()
 
-    async def _of_route(self, route: Route, config: Config) -> Answer:
-        """Answer what no single server is asked for."""
+    async def _of_route(self, route: Route, config: Config, only: str | None) -> Answer:
+        """Answer what is known of all servers, or `only` of the one that the request is limited to."""
         view = self._view
         match route.kind:
             case Kind.ROOT:
@@ -71,16 +73,16 @@ class Own:
                 return Answer(200, [dialects.JSON], _STATUS)
             case Kind.TAGS:
                 await self._fresh(self._listings.tags)
-                return listing.tags(config, view)
+                return listing.tags(config, view, only)
             case Kind.MODELS:
                 await self._fresh(self._listings.tags)
-                return listing.openai_models(config, view)
+                return listing.openai_models(config, view, only)
             case Kind.PS:
                 await self._fresh(self._listings.ps)
-                return listing.ps(config, view)
+                return listing.ps(config, view, only)
             case Kind.VERSION:
                 await self._listings.version()
-                return listing.version(view)
+                return listing.version(view, only)
             case _:
                 raise not_yet(route)
 

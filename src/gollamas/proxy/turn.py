@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 from gollamas.api import dialects, routes
 from gollamas.api.dialects import Dialect
 from gollamas.api.inference import MiddlewareRefused, PassthroughRefused
+from gollamas.api.one_server import asked_server
 from gollamas.api.outbound import Target
 from gollamas.api.routes import Route
 from gollamas.config.model import Config
@@ -17,7 +18,7 @@ from gollamas.errors import ProxyError, ServerBroke, ServerTooSlow, ShuttingDown
 from gollamas.events import AttemptFailed, Cause, Crashed, Emit, End, Event, LoadCause, RequestEnded
 from gollamas.fleet.admit import Admission, Lease
 from gollamas.fleet.loading import Waiter
-from gollamas.fleet.routing import Found, Routing
+from gollamas.fleet.routing import Finding, Found, OneServer, Routing
 from gollamas.fleet.runner_options import RunnerOptions
 from gollamas.fleet.view import View
 from gollamas.net.downstream import ClientConnection
@@ -47,6 +48,13 @@ class Snapshot:
         self.replays = config.replay_inference
         self.by_path = routes.table(config.routes)
         self.has_policies = routing.policies.are_any
+
+    def routing_for(self, head: Head) -> Finding:
+        """The routing of a request, which may be limited to one server; raises as `asked_server`."""
+        if head.is_plain:
+            return self.routing
+        server_id = asked_server(head, self.config)
+        return self.routing if server_id is None else OneServer(self.routing, server_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,10 +22,11 @@ _HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-# What a server is told anew, or never: it sees our Host, no Origin, no coding but identity.
+# What a server is told anew, or never: it sees our Host, no Origin, no coding but identity, and not which
+# server a client asked for.
 _NOT_FOR_SERVERS: Final = _HOP_BY_HOP | {
     b"host", b"origin", b"content-length", b"content-encoding", b"accept-encoding", b"expect",
-    b"via", b"x-request-id", b"x-forwarded-for", b"forwarded",
+    b"via", b"x-request-id", b"x-forwarded-for", b"forwarded", b"x-gollamas-server",
 }  # fmt: skip
 # What a client is told anew: the answer is framed by us, CORS is answered by us, and two names are ours.
 _NOT_FOR_CLIENTS: Final = (
@@ -46,7 +47,7 @@ _NOT_FOR_CLIENTS: Final = (
 # What a proxy itself looks at; all else only passes through, or does not.
 _FOR_US: Final = frozenset(
     {b"authorization", b"connection", b"content-encoding", b"content-length", b"expect", b"host", b"origin"}
-    | {b"proxy-connection", b"transfer-encoding", b"upgrade", b"via", b"x-request-id"}
+    | {b"proxy-connection", b"transfer-encoding", b"upgrade", b"via", b"x-request-id", b"x-gollamas-server"}
 )
 # What servers often write, beside those above.
 _USUAL: Final = frozenset({b"content-type", b"date", b"server"})

@@ -218,3 +218,61 @@ def test_the_version_is_the_lowest_of_those_up() -> None:
     assert listing.version(view).body == b'{"version":"0.10.0"}'
     view.connect_failed("b", "refused", 1.0)
     assert listing.version(view).body == b'{"version":"0.9.6"}'
+
+
+# -- one server ----------------------------------------------------------------------------------------
+
+TIMES = [f"2026-11-24T07:05:0{second}Z" for second in range(10)]
+
+
+@pytest.mark.parametrize("expose", list(Expose))
+def test_the_part_of_one_server_is_what_a_request_could_reach_there(expose: Expose) -> None:
+    """Its own entry of a model that another server stands for; never one that only others are to run."""
+    made = config(
+        {"both": ["a", "b"], "first": ["a"], "cloud:cloud": ["b"]},
+        {"alias": "both", "other": "first"},
+        expose=expose,
+        list_aliases=True,
+    )
+    view = view_of(made)
+    tags = [
+        tags_body(*((name, TIMES[1], letter * 64) for name in ("both", "first", "found"))) for letter in "ab"
+    ]
+    for server_id, body in zip("ab", tags, strict=True):
+        see(view, server_id, body, body.replace(b"modified_at", b"expires_at"))
+    found = [] if expose is Expose.CONFIGURED else ["found"]
+    names = ["both", "alias:latest", *found]
+    answer = listing.tags(made, view, "b")
+    assert shown(answer) == names
+    assert isinstance(answer.body, bytes)
+    assert {one["digest"] for one in json.loads(answer.body)["models"]} == {"b" * 64}
+    assert shown(listing.openai_models(made, view, "b")) == names
+    assert "other:latest" in shown(listing.tags(made, view, "a"))
+    assert sorted({*shown(listing.tags(made, view, "a")), *names}) == sorted(shown(listing.tags(made, view)))
+    running = listing.ps(made, view, "b")
+    assert isinstance(running.body, bytes)
+    assert {one["digest"] for one in json.loads(running.body)["models"]} == {"b" * 64}
+
+
+def test_the_part_of_a_server_that_is_configured_no_more_is_empty() -> None:
+    made = config({"m": ["a"]}, servers=["b"])
+    view = view_of(config({"m": ["a"]}))
+    see(view, "a", tags_body(("m", TIMES[1], "a" * 64)), tags_body(("m", TIMES[1], "a" * 64)))
+    for answer in (
+        listing.tags(made, view, "b"),
+        listing.openai_models(made, view, "b"),
+        listing.ps(made, view, "b"),
+    ):
+        assert shown(answer) == []
+
+
+def test_the_version_of_one_server_is_its_own() -> None:
+    """Where it has never answered, that is said of no other."""
+    view = view_of(config({}, servers=["a", "b", "c"]))
+    view.answered("a", "0.24.0", 1.0)
+    view.answered("b", "0.34.3", 1.0)
+    view.silent("c", "no route to host", 1.0)
+    assert listing.version(view, "b").body == b'{"version":"0.34.3"}'
+    with pytest.raises(NoServerLeft) as error:
+        listing.version(view, "c")
+    assert error.value.text == "the server that was asked for has not answered yet (c: no route to host)"

@@ -36,7 +36,7 @@ from gollamas.fleet.attempts import (
 )
 from gollamas.fleet.entries import Entry
 from gollamas.fleet.policy import Asked
-from gollamas.fleet.routing import Routing
+from gollamas.fleet.routing import OneServer, Routing
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions
 from gollamas.fleet.variants import name_of
 from gollamas.fleet.view import View
@@ -598,3 +598,86 @@ def test_any_sequence_ends_holds_no_lease_and_tries_no_server_twice(
     assert len(played.loaded) - played.remade <= len(set(played.loaded)) <= len(IDS)
     assert len(played.made) - played.remade <= len(set(played.made)) <= len(IDS)
     assert played.awaited <= len(IDS)
+
+
+# -- one server ----------------------------------------------------------------------------------------
+
+
+def attempts_on(server_id: str, made: Config, wanted: RunnerOptions | None = None) -> tuple[Attempts, View]:
+    """Begin a request that is limited to one server, with all servers seen up."""
+    _, view = attempts_of(made)
+    routing = OneServer(Routing(made), server_id)
+    return Attempts(routing, view, Admission(view), MODEL, wanted, replays=True), view
+
+
+def test_a_request_for_one_server_is_tried_there_whatever_speaks_for_another() -> None:
+    attempts, view = attempts_on("b", on("a", "b", "c"))
+    view.listed("a", [entry(MODEL)])
+    view.ran("a", [entry(MODEL)])
+    step = attempts.first()
+    assert server_of(step) == "b"
+    assert isinstance(step, Try)
+    assert step.lease.why == "only server"
+    assert not attempts.is_another_left()
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNANSWERED, Outcome.BROKE_EARLY, Outcome.TOO_SLOW])
+def test_a_request_for_one_server_fails_with_it(outcome: Outcome) -> None:
+    """A connection that was kept is made anew, as always; no other server is asked."""
+    attempts, view = attempts_on("b", on("a", "b"))
+    attempts.first()
+    if outcome is Outcome.UNANSWERED:
+        assert server_of(after(attempts, outcome, is_kept=True)) == "b"
+    error = error_of(after(attempts, outcome))
+    assert isinstance(error, ServerBroke | ServerTooSlow)
+    assert error.text == "server b gave no answer: it closed"
+    assert in_flight(view) == 0
+
+
+def test_a_request_for_one_server_that_is_down_is_told_of_that_one_only() -> None:
+    attempts, view = attempts_on("b", on("a", "b"))
+    view.connect_failed("a", "broken", 1.0)
+    assert server_of(attempts.first()) == "b"
+    for step in (attempts.refused("connection refused", 1.0), attempts.first()):
+        error = error_of(step)
+        assert isinstance(error, NoServerLeft)
+        assert error.text.endswith("no server can be reached (b: connection refused)")
+
+
+def test_a_busy_answer_of_the_one_server_that_was_asked_for_passes() -> None:
+    attempts, _ = attempts_on("b", on("a", "b"))
+    attempts.first()
+    attempts.has_held = True
+    assert isinstance(after(attempts, Outcome.BUSY), PassHeld)
+
+
+def test_a_load_that_fails_on_the_one_server_that_was_asked_for_is_the_answer() -> None:
+    attempts, view = attempts_on("b", on("a", "b"), PLAIN)
+    for server_id in ("a", "b"):
+        view.listed(server_id, [entry(MODEL)])
+    step = attempts.first()
+    assert isinstance(step, Load)
+    assert step.lease.server == "b"
+    error = LoadFailed(500, "out of memory")
+    assert error_of(attempts.loaded(error, 1.0)) is error
+
+
+def test_a_look_up_for_one_server_is_of_all_and_counts_for_that_one() -> None:
+    """Found there, found elsewhere, found nowhere: the last is a 503 where it could not be asked."""
+    made = config({}, servers=["a", "b"], expose=Expose.INSTALLED)
+    attempts, view = attempts_on("b", made)
+    assert isinstance(attempts.first(), LookUp)
+    assert isinstance(error_of(attempts.looked_up(is_known=False)), UnknownModel)
+    view.listed("b", [])
+    view.listed("a", [entry(MODEL)])
+    with pytest.raises(BadRequest):
+        attempts.looked_up(is_known=True)
+    view.listed("b", [entry(MODEL)])
+    assert server_of(attempts.looked_up(is_known=True)) == "b"
+    other, view = attempts_on("b", made)
+    other.first()
+    view.connect_failed("b", "refused", 1.0)
+    error = error_of(other.looked_up(is_known=False))
+    assert isinstance(error, NoServerLeft)
+    assert "b: refused" in error.text
+    assert "a:" not in error.text

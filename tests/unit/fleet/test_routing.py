@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from gollamas.config.model import Expose
-from gollamas.fleet.routing import Found, Invalid, Routing, Unknown, cannot_tell
+from gollamas.errors import BadRequest, NoServerLeft
+from gollamas.fleet.routing import Found, Invalid, OneServer, Routing, Unknown
 from gollamas.fleet.variants import name_of
-from tests.unit.fleet.fleets import config, entry, key_of, view_of
+from tests.unit.fleet.fleets import config, entry, key_of, server, view_of
 
 MADE = config(
     {"llama3.2": ["a", "b"], "gpt-oss:120b-cloud": ["b"]},
@@ -121,11 +122,11 @@ def test_nothing_is_called_unknown_while_nobody_can_be_asked() -> None:
     """With every server away there is an error that names them; with one up there is none."""
     view = view_of(MADE)
     view.connect_failed("a", "connection refused", 1.0)
-    error = cannot_tell(view)
+    error = Routing(MADE).cannot_tell(view)
     assert error is not None
     assert "a: connection refused" in error.text
     view.answered("b", "0.1.0", 1.0)
-    assert cannot_tell(view) is None
+    assert Routing(MADE).cannot_tell(view) is None
 
 
 @pytest.mark.parametrize("expose", list(Expose))
@@ -171,3 +172,77 @@ def test_without_a_policy_a_route_has_none() -> None:
     found = Routing(MADE).find("llama3.2", view_of(MADE))
     assert isinstance(found, Found)
     assert found.policies is None
+
+
+# -- one server ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("expose", list(Expose))
+@pytest.mark.parametrize("server_id", ["a", "b", "c"])
+@pytest.mark.parametrize(
+    "text", ["llama3.2", "LLAMA3.2:latest", "gpt-4o", "gpt-oss:120b-cloud", "n", "", "x:cloud"]
+)
+def test_a_request_for_one_server_reaches_that_one_or_none(text: str, server_id: str, expose: Expose) -> None:
+    """It is told the same of the model as any other request, and reaches no server that others would not."""
+    made = replace(MADE, servers={**MADE.servers, "c": server("c")}, expose=expose, num_ctx={("", "a"): 2048})
+    view, routing = view_of(made), Routing(made)
+    for each in view.servers:
+        view.answered(each, "0.34.3", 1.0)
+        view.listed(each, [entry("llama3.2"), entry("x:cloud"), *([entry("n")] if each != "a" else [])])
+        view.ran(each, [entry("n")] if each == "c" else [])
+    whole = routing.find(text, view)
+    if isinstance(whole, Found) and server_id not in whole.candidates:
+        with pytest.raises(BadRequest) as why:
+            OneServer(routing, server_id).find(text, view)
+        assert why.value.text == f"model '{text}' does not run on server '{server_id}'"
+        return
+    one = OneServer(routing, server_id).find(text, view)
+    assert type(one) is type(whole)
+    if isinstance(one, Found) and isinstance(whole, Found):
+        assert one.candidates == (server_id,)
+        assert (one.key, one.model, one.alias) == (whole.key, whole.model, whole.alias)
+        assert one.policies is whole.policies
+    if isinstance(one, Unknown) and isinstance(whole, Unknown):
+        assert (one.key, one.may_look_up) == (whole.key, whole.may_look_up)
+
+
+def test_whether_one_server_has_a_model_may_not_be_known_yet() -> None:
+    """Then nobody is told that it runs elsewhere, unless the configuration says so."""
+    made = config({"m": ["a"]}, servers=["b"], expose=Expose.INSTALLED)
+    view, one = view_of(made), OneServer(Routing(made), "b")
+    view.listed("a", [entry("n"), entry("m")])
+    for why in ("no answer yet", "connection refused"):
+        with pytest.raises(NoServerLeft) as error:
+            one.find("n", view)
+        assert error.value.text == f"model 'n' is not available: no server can be reached (b: {why})"
+        with pytest.raises(BadRequest):
+            one.find("m", view)
+        view.connect_failed("b", "connection refused", 1.0)
+    view.listed("b", [])
+    with pytest.raises(BadRequest):
+        one.find("n", view)
+
+
+def test_a_server_that_is_configured_no_more_is_no_other_one() -> None:
+    """A request that began before reaches nobody else."""
+    made = config({}, servers=["a", "b"], expose=Expose.INSTALLED)
+    view, one = view_of(made), OneServer(Routing(made), "b")
+    view.apply(config({}, servers=["a"], expose=Expose.INSTALLED))
+    view.answered("a", "0.34.3", 1.0)
+    view.listed("a", [entry("n")])
+    with pytest.raises(NoServerLeft):
+        one.find("n", view)
+    assert one.cannot_tell(view) is not None
+
+
+def test_a_name_that_one_server_can_t_be_asked_for_names_no_other_server() -> None:
+    view = view_of(MADE)
+    one = OneServer(Routing(MADE), "b")
+    view.answered("a", "0.34.3", 1.0)
+    view.connect_failed("b", "connection refused", 1.0)
+    error = one.cannot_tell(view)
+    assert error is not None
+    assert error.text == "the server that was asked for can't be reached (b: connection refused)"
+    view.answered("b", "0.34.3", 1.0)
+    view.connect_failed("a", "connection refused", 1.0)
+    assert one.cannot_tell(view) is None

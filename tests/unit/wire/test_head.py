@@ -225,7 +225,7 @@ def test_what_is_meant_for_this_hop_is_not_passed_on(spelt: Callable[[bytes], by
     ours = [
         b"Connection", b"Keep-Alive", b"Proxy-Authenticate", b"Proxy-Authorization", b"Proxy-Connection",
         b"TE", b"Trailer", b"Upgrade", b"Origin", b"Accept-Encoding", b"Content-Encoding", b"Via",
-        b"X-Request-Id", b"X-Forwarded-For", b"EXPECT",
+        b"X-Request-Id", b"X-Forwarded-For", b"X-Gollamas-Server", b"EXPECT",
     ]  # fmt: skip
     fields = [(spelt(name), b"100-continue") for name in ours]
     assert lines_of(*fields, (spelt(b"Content-Length"), b"0"), (b"X-Kept", b"1")) == [b"X-Kept: 1\r\n"]

@@ -23,6 +23,9 @@ __all__ = [
     "Emit",
     "End",
     "Event",
+    "JobEnd",
+    "JobEnded",
+    "JobKind",
     "LoadCause",
     "LoadEnd",
     "LoadEnded",
@@ -70,6 +73,25 @@ class LoadEnd(StrEnum):
     STOPPED = "stopped"  # we stopped, and nobody waited for it any more
 
 
+class JobKind(StrEnum):
+    """What a job changes."""
+
+    PULL = "pull"
+    PUSH = "push"
+    COPY = "copy"
+    DELETE = "delete"
+
+
+class JobEnd(StrEnum):
+    """How a job ended on one of its targets."""
+
+    DONE = "done"
+    MISSING = "missing"  # the server did not have the model: there was nothing to do
+    FAILED = "failed"
+    DOWN = "down"  # the server was down before it was asked
+    STOPPED = "stopped"  # nobody waited for it any more, or we stopped
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed:
     """One try on one server that failed by the server, whether another one follows or not."""
@@ -93,6 +115,20 @@ class LoadEnded:
     end: LoadEnd
     took_s: float  # from the question to the answer, None of the time that it waited for other loads
     waited: int  # requests that waited for it when it ended
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnded:
+    """A job's part on one server, however it ended."""
+
+    kind: JobKind
+    server: str
+    model: str  # as it was asked for; of a copy its destination
+    end: JobEnd
+    took_s: float  # from its turn on, none of the time that it waited for other jobs
+    was_owed: bool  # the server had missed it while it was down
+    is_owed: bool  # it is done when the server is back
     error: str | None
 
 
@@ -252,6 +288,7 @@ Event = (
     RequestEnded
     | AttemptFailed
     | LoadEnded
+    | JobEnded
     | Reloaded
     | VariantMade
     | VariantRefused

@@ -64,6 +64,12 @@ RELOADS: Final = Described(
     ("model", "server", "differs"),
     "Times that a loaded model was reloaded, by the options that differed.",
 )
+JOBS: Final = Described(
+    "gollamas_jobs_total",
+    "counter",
+    ("kind", "end"),
+    "Parts of jobs (pulls, pushes, copies, deletes) that have ended, one for each server of a job.",
+)
 VARIANTS_REFUSED: Final = Described(
     "gollamas_variants_refused_total",
     "counter",
@@ -134,6 +140,7 @@ DESCRIBED: Final = (  # as the page has them
     FAILED,
     LOADS,
     RELOADS,
+    JOBS,
     VARIANTS_REFUSED,
     TOKENS,
     TRUNCATED,
@@ -222,6 +229,7 @@ class Exposition:
         yield FAILED, list(counts.failed.items())
         yield LOADS, list(counts.loads.items())
         yield RELOADS, list(counts.reloads.items())
+        yield JOBS, list(counts.jobs.items())
         yield VARIANTS_REFUSED, [((server,), count) for server, count in counts.variants_refused.items()]
         yield (
             TOKENS,

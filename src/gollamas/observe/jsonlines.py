@@ -41,6 +41,10 @@ _OTHERWISE: Final[Mapping[type, Mapping[str, _Write]]] = {
         "error": lambda text: cut(without_user_info(text), LONGEST_ERROR),
         "path": lambda text: cut(without_user_info(text), LONGEST_PATH),
     },
+    events.JobEnded: {
+        "model": lambda text: cut(without_user_info(text)),
+        "error": lambda text: cut(without_user_info(text), LONGEST_ERROR),
+    },
     events.Started: {
         "servers": lambda pairs: {id_: without_user_info(url) for id_, url in pairs},
         "models": dict,

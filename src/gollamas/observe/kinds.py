@@ -45,6 +45,7 @@ _ROWS: Final[Mapping[type, tuple[str, Level]]] = {
     events.RequestEnded: ("request", Level.INFO),
     events.AttemptFailed: ("attempt_failed", Level.INFO),
     events.LoadEnded: ("load", Level.INFO),
+    events.JobEnded: ("job", Level.INFO),
     events.Reloaded: ("reload", Level.INFO),
     events.VariantMade: ("variant_made", Level.INFO),
     events.VariantRefused: ("variant_refused", Level.INFO),

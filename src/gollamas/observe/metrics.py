@@ -1,4 +1,4 @@
-"""What the metrics count: requests, failed attempts, loads, tokens and spans, from events.
+"""What the metrics count: requests, failed attempts, loads, jobs, tokens and spans, from events.
 
 Owns the sums, the buckets and the rule that no label holds what a client made up, so that configuration
 bounds the number of series. It is compiled, so it knows nothing of Prometheus: `exposition` tells the sums.
@@ -83,7 +83,7 @@ _MOST_PENDING: Final = 128
 
 
 class Metrics:
-    """Counts ended requests, failed attempts and loads. An `events.Emit`.
+    """Counts ended requests, failed attempts, loads and jobs. An `events.Emit`.
 
     In: `label` gives the one spelling under which a model is counted, None for a model that is not ours to
     know. Whoever reads the sums brings them up to date by `add_up`.
@@ -99,6 +99,7 @@ class Metrics:
         self.loads: dict[tuple[str, str, str, str], int] = {}  # by model, server, cause, end
         self.load_times: dict[tuple[str, str], Spans] = {}  # by model, server; of those that loaded it
         self.reloads: dict[tuple[str, str, str], int] = {}  # by model, server, the options that differ
+        self.jobs: dict[tuple[str, str], int] = {}  # parts of jobs on one server, by kind, end
         self.variants_refused: dict[str, int] = {}  # by server
         self.truncated: dict[str, int] = {}  # prompts by model
         self._pending: list[
@@ -106,7 +107,7 @@ class Metrics:
         ] = []
 
     def __call__(self, event: events.Event) -> None:
-        """Count a request or a load that has ended, or an attempt that failed: no other event counts."""
+        """Count a request, a load or a job that has ended, or an attempt that failed: few others count."""
         if type(event) is not events.RequestEnded:
             if type(event) is events.AttemptFailed:
                 cause = (event.server, event.cause.value)
@@ -116,6 +117,9 @@ class Metrics:
             elif type(event) is events.Reloaded:
                 reload = (self._label(event.model) or OTHER, event.server, event.differs)
                 self.reloads[reload] = self.reloads.get(reload, 0) + 1
+            elif type(event) is events.JobEnded:
+                job = (event.kind.value, event.end.value)
+                self.jobs[job] = self.jobs.get(job, 0) + 1
             elif type(event) is events.VariantRefused:
                 self.variants_refused[event.server] = self.variants_refused.get(event.server, 0) + 1
             return

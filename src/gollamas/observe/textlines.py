@@ -181,18 +181,30 @@ def _rest(event: events.Event) -> str:
             return _life(event)
 
 
-def _load(event: events.LoadEnded) -> str:
-    said = f"{event.server} {word(event.model)} {event.end} in {seconds(event.took_s)} why={event.why}"
-    said += f" options={event.options} waited={event.waited}"
+def _work(event: events.LoadEnded | events.JobEnded) -> str:
+    said = _load(event) if isinstance(event, events.LoadEnded) else _job(event)
     error = event.error
     return said if error is None else f"{said} error={word(without_user_info(error), LONGEST_ERROR)}"
+
+
+def _load(event: events.LoadEnded) -> str:
+    said = f"{event.server} {word(event.model)} {event.end} in {seconds(event.took_s)} why={event.why}"
+    return f"{said} options={event.options} waited={event.waited}"
+
+
+def _job(event: events.JobEnded) -> str:
+    said = f"{event.server} {event.kind} {word(without_user_info(event.model))} {event.end}"
+    said += f" in {seconds(event.took_s)}"
+    if event.was_owed:
+        said += " was_owed"
+    return f"{said} is_owed" if event.is_owed else said
 
 
 def _life(event: events.Event) -> str:
     """Say what the proxy itself did, or what became of it."""
     match event:
-        case events.LoadEnded():
-            return _load(event)
+        case events.LoadEnded() | events.JobEnded():
+            return _work(event)
         case events.Started():
             return _started(event)
         case events.Crashed():

@@ -89,6 +89,16 @@ LOAD = events.LoadEnded(
 RELOAD = events.Reloaded(
     server="gpu-1", model="m", differs="num_ctx", before="num_ctx=2048", after="num_ctx=8192"
 )
+JOB = events.JobEnded(
+    kind=events.JobKind.PULL,
+    server="gpu-1",
+    model="llama3.2",
+    end=events.JobEnd.DONE,
+    took_s=74.2,
+    was_owed=False,
+    is_owed=False,
+    error=None,
+)
 CRASH = events.Crashed("prober", ValueError("bad\nhttp://u:secret@x/"))
 STARTED = events.Started(
     listen=("127.0.0.1:11434",),
@@ -103,6 +113,7 @@ OTHERS: list[events.Event] = [
     ),
     LOAD,
     RELOAD,
+    JOB,
     events.VariantMade("gpu-1", "m", 4096, 0.0123),
     events.VariantRefused("gpu-1", "m", 4096, "no: http://user:secret@gpu-1:11434/"),
     events.VariantRemoved("gpu-1", None, 4096, "its model is gone"),
@@ -250,8 +261,44 @@ def test_a_load_reads_well() -> None:
     }
 
 
+def test_a_job_reads_well() -> None:
+    """One line for each server: what, which model, how long, how it ended, why it failed, what is owed."""
+    missed = replace(JOB, server="gpu-2", end=events.JobEnd.DOWN, took_s=0.0, is_owed=True)
+    late = replace(JOB, kind=events.JobKind.DELETE, end=events.JobEnd.MISSING, was_owed=True)
+    failed = replace(JOB, end=events.JobEnd.FAILED, error="http://u:secret@gpu-1 has\nno space")
+    assert [line.partition("Z ")[2] for line in lines(JOB, missed, late, failed)] == [
+        "info  job gpu-1 pull llama3.2 done in 74.20s\n",
+        "info  job gpu-2 pull llama3.2 down in 0.0ms is_owed\n",
+        "info  job gpu-1 delete llama3.2 missing in 74.20s was_owed\n",
+        'info  job gpu-1 pull llama3.2 failed in 74.20s error="http://gpu-1 has\\nno space"\n',
+    ]
+    assert said(failed) | {"time": ""} == {
+        "time": "",
+        "level": "info",
+        "event": "job",
+        "kind": "pull",
+        "server": "gpu-1",
+        "model": "llama3.2",
+        "end": "failed",
+        "took_s": 74.2,
+        "was_owed": False,
+        "is_owed": False,
+        "error": "http://gpu-1 has\nno space",
+    }
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_what_a_client_and_a_server_wrote_of_a_job_is_cut_and_tells_no_password(is_json: bool) -> None:
+    odd = replace(JOB, model="http://u:secret@x/" + "m" * 5000, error="\x1b[31m" + "e" * 5000)
+    (text,) = lines(odd, is_json=is_json)
+    assert text[:-1].isprintable()
+    assert "secret" not in text
+    assert "http://x/m" in text
+    assert len(text) < 700
+
+
 def test_a_reload_and_a_variant_read_well() -> None:
-    made, refused, removed = OTHERS[3:6]
+    made, refused, removed = OTHERS[4:7]
     assert [line.partition("Z ")[2] for line in lines(RELOAD, made, refused, removed)] == [
         'info  reload server=gpu-1 model=m differs=num_ctx before="num_ctx=2048" after="num_ctx=8192"\n',
         "info  variant_made server=gpu-1 model=m num_ctx=4096 took=12ms\n",

@@ -125,6 +125,27 @@ def test_reloads_are_counted_by_model_server_and_what_differed() -> None:
     assert value(found, name, model="other", server="gpu-1", differs="num_ctx") == 1
 
 
+def job(kind: events.JobKind, end: events.JobEnd, server: str = "gpu-1") -> events.JobEnded:
+    return events.JobEnded(
+        kind=kind, server=server, model="m", end=end, took_s=1.0, was_owed=False, is_owed=False, error=None
+    )
+
+
+def test_jobs_are_counted_by_kind_and_end_once_for_each_server() -> None:
+    kind, end = events.JobKind, events.JobEnd
+    found = counted(
+        job(kind.PULL, end.DONE),
+        job(kind.PULL, end.DONE, "gpu-2"),
+        job(kind.PULL, end.FAILED, "gpu-3"),
+        job(kind.DELETE, end.DONE),
+    )
+    assert {labels: count for (name, labels), count in samples(found).items() if "jobs" in name} == {
+        (("end", "done"), ("kind", "pull")): 2,
+        (("end", "failed"), ("kind", "pull")): 1,
+        (("end", "done"), ("kind", "delete")): 1,
+    }
+
+
 def test_variants_that_are_refused_are_counted_by_server() -> None:
     refused = [events.VariantRefused(name, "m", 4096, "read-only") for name in ("gpu-1", "gpu-1", "gpu-2")]
     found = counted(*refused, events.VariantMade("gpu-1", "m", 4096, 0.01))
@@ -394,7 +415,8 @@ def test_what_is_scraped_is_what_is_described() -> None:
     )
     asked = request(tokens_in=1, tokens_cached=1, truncated=True, wait_s=1.0, first_byte_s=1.0)
     refused = events.VariantRefused("s", "m", 4096, "read-only")
-    found = counted(asked, failed, load(), reload(), refused)
+    pulled = job(events.JobKind.PULL, events.JobEnd.DONE)
+    found = counted(asked, failed, load(), reload(), pulled, refused)
     families = [
         family
         for family in text_string_to_metric_families(page(found))
@@ -417,9 +439,10 @@ def test_the_document_names_every_end_cause_and_direction() -> None:
         ("cause", list(events.Cause)),
         ("direction", ["in", "cached", "out"]),
         ("cause` and the `end", [*events.LoadCause, *events.LoadEnd]),
+        ("kind` and the `end", [*events.JobKind, *events.JobEnd]),
     ):
         text = re.search(
-            rf"^- (?:The )?`{start}`(?: of a load)? (?:is|are) (.+?)(?=^- |^$)",
+            rf"^- (?:The )?`{start}`(?: of a load| of a job)? (?:is|are) (.+?)(?=^- |^$)",
             DOCUMENT,
             re.MULTILINE | re.DOTALL,
         )

@@ -98,7 +98,7 @@ class App:
             self.view,
             self._moment,
             lambda: self._config,
-            UnderWay(self._requests, self._loads.under_way),
+            UnderWay(self._requests, self._loads.under_way, lambda: (), lambda: ()),
             self._why_not_ready,
         )
         self._round = Round()

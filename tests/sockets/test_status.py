@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -90,6 +91,42 @@ async def test_status_on_a_terminal_is_drawn_in_colours_unless_there_are_to_be_n
         for text in (coloured, plain):
             for word in ("SERVERS", "INSTALLED", "LOADED", "REQUESTS", "mine-1", "8192", "0.32.15"):
                 assert word in text
+
+
+@runs
+async def test_jobs_and_what_is_owed_are_shown_in_a_pipe_and_on_a_terminal() -> None:
+    """Where there are some: the state of an idle proxy has no such tables."""
+    idle: dict[str, Any] = {
+        "gollamas": "1.1.0",
+        "time": "2026-11-30T12:00:00.000Z",
+        "started_at": "2026-11-30T11:00:00.000Z",
+        "not_ready": None,
+        **{key: [] for key in ("servers", "requests", "jobs", "owed")},
+    }
+    targets = [
+        {"server": "gpu-1", "status": "pulling 1234", "completed": 1_000_000_000, "total": 4_000_000_000},
+        {"server": "gpu-2", "status": "verifying", "completed": None, "total": None},
+    ]
+    job = {"kind": "pull", "model": "smol", "age_s": 75.0, "is_waiting": False, "watchers": 2}
+    owed = {"kind": "delete", "model": "gemma3", "server": "gpu-3", "age_s": 60.0}
+    busy = {**idle, "jobs": [{**job, "targets": targets}], "owed": [owed]}
+    async with RawServer(handler=says(answer(json.dumps(busy).encode()))) as server:
+        done = await run_verb("status", server.port)
+        drawn, on_terminal = await draw_verb("status", server.port)
+    assert (done.code, done.error, on_terminal.code, on_terminal.error) == (0, "", 0, "")
+    for line in (
+        r"^pull +smol +gpu-1 +pulling 1234 +25% of 4\.0 GB +1m15s +2$",
+        r"^pull +smol +gpu-2 +verifying +- +1m15s +2$",
+        r"^delete +gemma3 +gpu-3 +1m$",
+    ):
+        assert re.search(line, done.out.decode(), re.MULTILINE), line
+    for word in ("JOBS", "OWED", "─", "gpu-1", "25%", "verifying", "gemma3"):
+        assert word in drawn
+    async with RawServer(handler=says(answer(json.dumps(idle).encode()))) as server:
+        done = await run_verb("status", server.port)
+        drawn, on_terminal = await draw_verb("status", server.port)
+    assert (done.code, on_terminal.code) == (0, 0)
+    assert not {"JOBS", "OWED"} & {*done.out.decode().split(), *drawn.split()}
 
 
 @runs

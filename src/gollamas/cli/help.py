@@ -46,9 +46,10 @@ address for clients is asked instead. The other flags of serve are taken, and ch
     "status": """Usage: gollamas status [--json] [--admin ADDRESS] [--config FILE]
 
 Shows what a running proxy says at http://ADMIN/state: its servers with their health and models,
-what is loaded where, and the requests that are being answered. Tables on a terminal, plain text
-elsewhere. ADMIN is found as by `health`. Exits 1 where no gollamas answers, or where administration
-is off, 2 when the address is faulty. The other flags of serve are taken, and change nothing.
+what is loaded where, pulls, pushes, copies and deletes that go on or are owed to a server that is
+down, and the requests that are being answered. Tables on a terminal, plain text elsewhere. ADMIN is
+found as by `health`. Exits 1 where no gollamas answers, or where administration is off, 2 when the
+address is faulty. The other flags of serve are taken, and change nothing.
 """,
     "variants": """Usage: gollamas variants [--prune] [--json] [--admin ADDRESS] [--config FILE]
 

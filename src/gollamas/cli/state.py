@@ -9,7 +9,16 @@ from typing import Final, NamedTuple
 
 from gollamas import names
 from gollamas.observe.safe import escaped
-from gollamas.observe.state import FleetState, LoadedModel, LoadingModel, RequestState, ServerState
+from gollamas.observe.state import (
+    FleetState,
+    JobState,
+    LoadedModel,
+    LoadingModel,
+    OwedState,
+    RequestState,
+    ServerState,
+    TargetState,
+)
 
 _UNITS: Final = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
 _FOREVER: Final = 20 * 365 * 86400  # what `ollama ps` calls so
@@ -27,7 +36,10 @@ class StateTable(NamedTuple):
 
 
 def tables_of(state: FleetState) -> list[StateTable]:
-    """Say in tables how servers are, who has which model, what is loaded and what is being answered."""
+    """Say in tables how servers are, who has which model, what is loaded, what goes on.
+
+    Jobs, and what servers are owed, are rare: where there are none they have no table.
+    """
     on: dict[str, list[str]] = {}
     for server in state.servers:
         for model in dict.fromkeys(server.models or ()):
@@ -57,6 +69,7 @@ def tables_of(state: FleetState) -> list[StateTable]:
             [cells(_loading(server.id, one)) for server in state.servers for one in server.loading],
             "no model is being loaded",
         ),
+        *(table for table in (_jobs(state.jobs), _owed(state.owed)) if table.rows),
         StateTable(
             "REQUESTS",
             ("AGE", "MODEL", "SERVER", "ROUTE", "STATUS", "CLIENT", "ID"),
@@ -129,6 +142,28 @@ def _loading(server: str, one: LoadingModel) -> Sequence[object]:
     waiting = ", ".join(one.waiting[:_MOST_IDS]) + (f" and {more} more" if more > 0 else "")
     why = one.why if one.has_begun else f"{one.why}, not sent yet"
     return one.model, server, _options(one.runner_options), why, span(one.age_s), waiting
+
+
+def _jobs(jobs: Iterable[JobState]) -> StateTable:
+    columns = ("JOB", "MODEL", "SERVER", "STATUS", "DONE", "AGE", "CLIENTS")
+    rows = [cells(_target(job, target)) for job in jobs for target in job.targets]
+    return StateTable("JOBS", columns, rows, "")
+
+
+def _target(job: JobState, target: TargetState) -> Sequence[object]:
+    status = "waits for another job of this model" if job.is_waiting else target.status
+    return job.kind, job.model, target.server, status, _share(target), span(job.age_s), job.watchers
+
+
+def _share(target: TargetState) -> str | None:
+    if not target.total:
+        return None
+    return f"{100 * (target.completed or 0) // target.total}% of {size_text(target.total)}"
+
+
+def _owed(owed: Iterable[OwedState]) -> StateTable:
+    rows = [cells((one.kind, one.model, one.server, span(one.age_s))) for one in owed]
+    return StateTable("OWED", ("JOB", "MODEL", "SERVER", "AGE"), rows, "")
 
 
 def _options(options: dict[str, object]) -> str:

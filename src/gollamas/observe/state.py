@@ -1,4 +1,4 @@
-"""What `/state` tells: the servers and the requests as they are now, for people and their programs.
+"""What `/state` tells: the servers, the requests and the jobs as they are now, for people and their programs.
 
 Owns the keys, which docs/state.md describes one by one, and what is left out: no secret, nothing of what was
 asked or answered. It changes nothing and asks no server; `gollamas status` reads what is written here.
@@ -19,11 +19,12 @@ from gollamas.fleet.instances import Memory
 from gollamas.fleet.loading import ModelLoad
 from gollamas.fleet.server_view import ServerView
 from gollamas.fleet.view import View
+from gollamas.observe.jobs import OpenJob, OwedJob
 from gollamas.observe.jsonlines import encoded
 from gollamas.observe.safe import cut, without_user_info
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_IN_A_PART: Final = 64  # requests that are written before others are served
+_IN_A_PART: Final = 64  # requests or jobs that are written before others are served
 
 
 class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +81,35 @@ class RequestState(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None
 
 
+class TargetState(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a job is on one server."""
+
+    server: str
+    status: str | None
+    completed: int | None
+    total: int | None
+
+
+class JobState(msgspec.Struct, frozen=True, kw_only=True):
+    """One pull, push, copy or delete that has not ended."""
+
+    kind: str
+    model: str
+    age_s: float
+    is_waiting: bool
+    watchers: int
+    targets: list[TargetState]
+
+
+class OwedState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server missed while it was down."""
+
+    kind: str
+    model: str
+    server: str
+    age_s: float
+
+
 class FleetState(msgspec.Struct, frozen=True, kw_only=True):
     """The whole page."""
 
@@ -89,6 +119,8 @@ class FleetState(msgspec.Struct, frozen=True, kw_only=True):
     not_ready: str | None
     servers: list[ServerState]
     requests: list[RequestState]
+    jobs: list[JobState]
+    owed: list[OwedState]
 
 
 class OpenRequest(NamedTuple):
@@ -107,10 +139,12 @@ class OpenLoad(NamedTuple):
 
 
 class UnderWay(NamedTuple):
-    """What gives the requests that are being answered, and the loads that have not ended."""
+    """What gives the requests that are being answered, loads and jobs that have not ended, what is owed."""
 
     requests: Callable[[], Iterable[OpenRequest]]
     loads: Callable[[], Iterable[OpenLoad]]
+    jobs: Callable[[], Iterable[OpenJob]]
+    owed: Callable[[], Iterable[OwedJob]]
 
 
 class Moment(NamedTuple):
@@ -149,7 +183,7 @@ class StatePage:
         self._began_at = now().monotonic
 
     def parts(self) -> Iterator[bytes]:
-        """Write the page, a part for each server and for some requests each; they are as they are then."""
+        """Write the page, a part for each server and for some requests or jobs; each is as it is then."""
         now, config = self._now(), self._config()
         began = FleetState(
             gollamas=self._version,
@@ -158,17 +192,20 @@ class StatePage:
             not_ready=self._not_ready(),
             servers=[],
             requests=[],
+            jobs=[],
+            owed=[],
         )
-        yield encoded(began).removesuffix(b'[],"requests":[]}') + b"["
-        loads = list(self._under_way.loads())
+        yield encoded(began).removesuffix(b'[],"requests":[],"jobs":[],"owed":[]}') + b"["
+        under_way = self._under_way
+        loads = list(under_way.loads())
         for number, server in enumerate(tuple(self._view.servers.values())):
             yield (b"," if number else b"") + encoded(_server(server, config, now, loads))
         yield b'],"requests":['
-        requests = iter(self._under_way.requests())
-        comma = b""
-        while some := [encoded(_request(one)) for one in islice(requests, _IN_A_PART)]:
-            yield comma + b",".join(some)
-            comma = b","
+        yield from _in_parts(_request(one) for one in under_way.requests())
+        yield b'],"jobs":['
+        yield from _in_parts(_job(one) for one in under_way.jobs())
+        yield b'],"owed":['
+        yield from _in_parts(_owed(one) for one in under_way.owed())
         yield b"]}\n"
 
 
@@ -179,6 +216,14 @@ def written(milliseconds: int) -> str | None:
     except OverflowError:
         return None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _in_parts(states: Iterator[msgspec.Struct]) -> Iterator[bytes]:
+    """Write what stands in a list, some at once."""
+    comma = b""
+    while some := [encoded(one) for one in islice(states, _IN_A_PART)]:
+        yield comma + b",".join(some)
+        comma = b","
 
 
 def _server(server: ServerView, config: Config, now: Moment, loads: Iterable[OpenLoad]) -> ServerState:
@@ -244,4 +289,32 @@ def _request(request: OpenRequest) -> RequestState:
         model_used=event.model_used,
         server=request.server,
         status=event.status,
+    )
+
+
+def _job(job: OpenJob) -> JobState:
+    return JobState(
+        kind=job.kind.value,
+        model=cut(without_user_info(job.model)),
+        age_s=round(job.age_s, 3),
+        is_waiting=job.is_waiting,
+        watchers=job.watchers,
+        targets=[
+            TargetState(
+                server=one.server,
+                status=cut(without_user_info(one.status)) or None,
+                completed=one.completed,
+                total=one.total,
+            )
+            for one in job.targets
+        ],
+    )
+
+
+def _owed(owed: OwedJob) -> OwedState:
+    return OwedState(
+        kind=owed.kind.value,
+        model=cut(without_user_info(owed.model)),
+        server=owed.server,
+        age_s=round(owed.age_s, 3),
     )

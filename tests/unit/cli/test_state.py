@@ -9,7 +9,16 @@ import pytest
 
 from gollamas.cli.state import as_text, heading_of, span, tables_of
 from gollamas.cli.terminal import drawn
-from gollamas.observe.state import FleetState, LoadedModel, LoadingModel, RequestState, ServerState
+from gollamas.observe.state import (
+    FleetState,
+    JobState,
+    LoadedModel,
+    LoadingModel,
+    OwedState,
+    RequestState,
+    ServerState,
+    TargetState,
+)
 
 NOW = "2026-11-30T12:00:00.000Z"
 SERVERS = [
@@ -104,6 +113,8 @@ def state(**changed: Any) -> FleetState:
         "not_ready": None,
         "servers": SERVERS,
         "requests": [REQUEST],
+        "jobs": [],
+        "owed": [],
         **changed,
     }
     return FleetState(**members)
@@ -225,12 +236,75 @@ def test_a_server_that_cuts_prompts_is_told_of() -> None:
     )
 
 
+def target(
+    server: str, status: str | None = None, completed: int | None = None, total: int | None = None
+) -> TargetState:
+    return TargetState(server=server, status=status, completed=completed, total=total)
+
+
+def job(*targets: TargetState, **changed: Any) -> JobState:
+    members = {
+        "kind": "pull",
+        "model": "llama3.2",
+        "age_s": 75.0,
+        "is_waiting": False,
+        "watchers": 2,
+        **changed,
+    }
+    return JobState(**members, targets=list(targets))
+
+
+def test_a_job_has_a_row_for_each_server_and_what_is_owed_has_its_own() -> None:
+    pull = job(
+        target("gpu-1", "pulling 1234", 3_990_000_000, 4_000_000_000),
+        target("gpu-2", "pulling manifest"),
+        target("gpu-3", "pulling 1234", None, 4_000_000_000),
+        target("gpu-4", "success", 5_000_000, 5_000_000),
+    )
+    waits = job(target("gpu-1"), kind="delete", is_waiting=True, age_s=2.0, watchers=1)
+    owed = OwedState(kind="delete", model="qwen3:4b", server="gpu-5", age_s=7260.0)
+    lines = text_of(state(servers=[], requests=[], jobs=[pull, waits], owed=[owed])).splitlines()
+    assert lines[lines.index("JOBS") : lines.index("REQUESTS")] == [
+        "JOBS",
+        "JOB     MODEL     SERVER  STATUS                               DONE           AGE    CLIENTS",
+        "pull    llama3.2  gpu-1   pulling 1234                         99% of 4.0 GB  1m15s  2",
+        "pull    llama3.2  gpu-2   pulling manifest                     -              1m15s  2",
+        "pull    llama3.2  gpu-3   pulling 1234                         0% of 4.0 GB   1m15s  2",
+        "pull    llama3.2  gpu-4   success                              100% of 5 MB   1m15s  2",
+        "delete  llama3.2  gpu-1   waits for another job of this model  -              2.0s   1",
+        "",
+        "OWED",
+        "JOB     MODEL     SERVER  AGE",
+        "delete  qwen3:4b  gpu-5   2h1m",
+        "",
+    ]
+
+
+def test_where_there_is_no_job_and_nothing_owed_nothing_is_said_of_them() -> None:
+    def titles(**changed: Any) -> list[str]:
+        return [table.title for table in tables_of(state(**changed))]
+
+    usual = ["SERVERS", "INSTALLED", "LOADED", "LOADING", "REQUESTS"]
+    owed = OwedState(kind="pull", model="m", server="a", age_s=1.0)
+    assert titles() == usual
+    assert titles(jobs=[job(target("a"))]) == [*usual[:4], "JOBS", "REQUESTS"]
+    assert titles(owed=[owed]) == [*usual[:4], "OWED", "REQUESTS"]
+
+
 HOSTILE = "\x1b[31m[bold]m\u202e"
 
 
 def with_a_hostile_name() -> FleetState:
     members = {name: getattr(REQUEST, name) for name in RequestState.__struct_fields__}
     return state(servers=[], requests=[RequestState(**members | {"model": HOSTILE})])
+
+
+def test_what_a_server_says_of_a_job_commands_no_terminal() -> None:
+    made = state(jobs=[job(target("gpu-1", "\x1b[2Jpulling"), model=HOSTILE)])
+    text = text_of(made)
+    assert r"\x1b[2Jpulling" in text
+    assert r"\x1b[31m[bold]m\u202e" in text
+    assert "\x1b" not in text
 
 
 def test_a_name_that_a_client_made_up_commands_no_terminal() -> None:
@@ -256,7 +330,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def test_a_terminal_gets_the_same_cells_drawn_in_colours(terminal: Terminal) -> None:
-    made = state()
+    owed = OwedState(kind="pull", model="m", server="a", age_s=1.0)
+    made = state(jobs=[job(target("a", "pulling 1234", 1, 2))], owed=[owed])
     text = drawn(heading_of(made), tables_of(made), terminal)
     for table in tables_of(made):
         assert table.title in text

@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from gollamas.config.model import Config
-from gollamas.events import LoadCause, RequestEnded
+from gollamas.events import JobKind, LoadCause, RequestEnded
 from gollamas.fleet.entries import Entry
 from gollamas.fleet.loading import Loading, ModelLoad
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions
 from gollamas.fleet.view import View
+from gollamas.observe.jobs import OpenJob, OpenTarget, OwedJob
 from gollamas.observe.state import FleetState, Moment, OpenLoad, OpenRequest, StatePage, UnderWay, written
 from tests.unit.fleet.fleets import config, entry, key_of, view_of
 
@@ -22,10 +23,13 @@ KEY = key_of("m")
 SMALL = RunnerOptions((2048, *PLAIN.values[1:-1], False))
 
 
+GoesOn = OpenRequest | OpenLoad | OpenJob | OwedJob
+
+
 def page_of(
     view: View,
     made: Config,
-    *under_way: OpenRequest | OpenLoad,
+    *under_way: GoesOn,
     at: float = 100.0,
     not_ready: str | None = None,
 ) -> StatePage:
@@ -33,13 +37,15 @@ def page_of(
     times = iter((40.0, at, at))
     requests = [one for one in under_way if isinstance(one, OpenRequest)]
     loads = [one for one in under_way if isinstance(one, OpenLoad)]
-    goes_on = UnderWay(lambda: requests, lambda: loads)
+    jobs = [one for one in under_way if isinstance(one, OpenJob)]
+    owed = [one for one in under_way if isinstance(one, OwedJob)]
+    goes_on = UnderWay(lambda: requests, lambda: loads, lambda: jobs, lambda: owed)
     return StatePage(
         "9.9.9", view, lambda: Moment(next(times), NOON), lambda: made, goes_on, lambda: not_ready
     )
 
 
-def told(view: View, made: Config, *under_way: OpenRequest | OpenLoad, at: float = 100.0) -> dict[str, Any]:
+def told(view: View, made: Config, *under_way: GoesOn, at: float = 100.0) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(b"".join(page_of(view, made, *under_way, at=at).parts()))
     return found
 
@@ -68,6 +74,8 @@ def test_a_fleet_without_anything_is_told_of() -> None:
         "not_ready": "no Ollama server is up",
         "servers": [],
         "requests": [],
+        "jobs": [],
+        "owed": [],
     }
 
 
@@ -295,7 +303,66 @@ def test_many_requests_are_written_in_parts_and_none_is_lost(number: int) -> Non
     parts = list(page_of(view_of(made), made, *requests).parts())
     found = msgspec.json.decode(b"".join(parts), type=FleetState)
     assert [one.id for one in found.requests] == [f"id-{one}" for one in range(number)]
-    assert len(parts) == 5 + -(-number // 64)
+    assert len(parts) == 7 + -(-number // 64)
+
+
+def job(
+    *targets: OpenTarget, kind: JobKind = JobKind.PULL, model: str = "m", is_waiting: bool = False
+) -> OpenJob:
+    return OpenJob(kind, model, 12.34567, is_waiting, 2, targets)
+
+
+def test_a_job_says_how_far_each_of_its_servers_is() -> None:
+    made = config({"m": ["a", "b"]})
+    targets = OpenTarget("a", "pulling 1234", 7, 10), OpenTarget("b", "", None, None)
+    waits = job(OpenTarget("a", "", None, None), kind=JobKind.DELETE, is_waiting=True)
+    first, second = told(view_of(made), made, job(*targets), waits)["jobs"]
+    assert first == {
+        "kind": "pull",
+        "model": "m",
+        "age_s": 12.346,
+        "is_waiting": False,
+        "watchers": 2,
+        "targets": [
+            {"server": "a", "status": "pulling 1234", "completed": 7, "total": 10},
+            {"server": "b", "status": None, "completed": None, "total": None},
+        ],
+    }
+    assert (second["kind"], second["is_waiting"]) == ("delete", True)
+
+
+def test_what_is_owed_says_to_whom_and_since_when() -> None:
+    made = config({"m": ["a"]})
+    found = told(view_of(made), made, OwedJob(JobKind.DELETE, "m", "a", 61.23456))
+    assert found["owed"] == [{"kind": "delete", "model": "m", "server": "a", "age_s": 61.235}]
+    assert (found["jobs"], found["requests"]) == ([], [])
+
+
+@pytest.mark.parametrize("number", [1, 64, 65, 130])
+def test_many_jobs_are_written_in_parts_and_none_is_lost(number: int) -> None:
+    made = config({})
+    jobs = [job(model=f"m{one}") for one in range(number)]
+    owed = [OwedJob(JobKind.PULL, f"m{one}", "a", 1.0) for one in range(number)]
+    parts = list(page_of(view_of(made), made, *jobs, *owed).parts())
+    found = msgspec.json.decode(b"".join(parts), type=FleetState)
+    names = [f"m{one}" for one in range(number)]
+    assert ([one.model for one in found.jobs], [one.model for one in found.owed]) == (names, names)
+    assert len(parts) == 5 + 2 * -(-number // 64)
+
+
+def test_what_a_server_says_of_a_job_is_cut_and_tells_no_password() -> None:
+    """The name that a client wrote, too; in what is owed as in what goes on."""
+    made = config({"m": ["a"]})
+    name = "http://me:secret@x/" + "m" * 5000
+    odd = job(OpenTarget("a", "\x1b[31m http://me:secret@x " + "s" * 5000, 1, 2), model=name)
+    text = b"".join(page_of(view_of(made), made, odd, OwedJob(JobKind.PULL, name, "a", 1.0)).parts())
+    assert text.decode().removesuffix("\n").isprintable()
+    assert b"secret" not in text
+    found = json.loads(text)
+    assert found["jobs"][0]["targets"][0]["status"].startswith("\x1b[31m http://x ss")
+    lengths = [len(found["jobs"][0]["targets"][0]["status"])]
+    lengths += [len(found[where][0]["model"]) for where in ("jobs", "owed")]
+    assert lengths == [256, 256, 256]
 
 
 def test_each_part_tells_of_the_moment_when_it_is_written() -> None:

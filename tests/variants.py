@@ -1,4 +1,4 @@
-"""Variants as the admin port tells of them: one that a policy needs, and one that none does."""
+"""Variants as the admin port tells of them: one that a policy needs, one that none does, a hidden copy."""
 
 import msgspec
 
@@ -16,3 +16,6 @@ NEEDED = VariantState(
 LEFT_OVER = msgspec.structs.replace(
     NEEDED, num_ctx=512, is_needed=False, is_current=False, name="gollamas/llama3.2-1b:ctx512"
 )
+COPY = msgspec.structs.replace(
+    NEEDED, num_ctx=None, is_needed=False, name="gollamas/llama3.2-1c:old"
+)  # that a pull left

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gollamas import names
 from gollamas.fleet.entries import Entry
-from gollamas.fleet.variants import Variants, name_of
+from gollamas.fleet.variants import Variants, copy_name_of, name_of
 from tests.unit.fleet.fleets import entry, key_of
 
 MODELS = ("m", "other:8b")
@@ -19,13 +19,16 @@ models = st.dictionaries(st.sampled_from(MODELS), st.sampled_from(DIGESTS), max_
 variants = st.tuples(st.sampled_from(MODELS), st.sampled_from(DIGESTS), st.sampled_from(CONTEXTS)).map(
     lambda said: name_of(key_of(said[0]), said[1], said[2])
 )
+copies = st.tuples(st.sampled_from(MODELS), st.sampled_from(DIGESTS)).map(
+    lambda said: copy_name_of(key_of(said[0]), said[1])
+)
 foreign = st.sampled_from(["gollamas/x", "gollamas/x-0123:ctx1", "gollamas/m:latest"])
-lists = st.tuples(models, st.lists(st.one_of(variants, foreign), max_size=5), st.integers(0, 6))
+lists = st.tuples(models, st.lists(st.one_of(variants, copies, foreign), max_size=5), st.integers(0, 6))
 happenings = st.lists(
     st.one_of(
         st.tuples(st.just("list"), lists),
         st.tuples(st.just("made"), variants),
-        st.tuples(st.just("removed"), variants),
+        st.tuples(st.just("removed"), st.one_of(variants, copies)),
     ),
     max_size=12,
 )
@@ -77,6 +80,14 @@ def check(held: Variants, listed: dict[str, str], there: dict[str, bool]) -> Non
     for one in held.all():
         assert names.is_ours(key_of(one.name))
         assert (one.model is None) <= (one.name in left_over)
+    hidden = {one.name for one in held.copies()}
+    assert hidden == {name for name in map(spelt, there) if name.endswith(":old") and there[key_of(name)]}
+    assert not hidden & {one.name for one in held.all()}
+
+
+def spelt(key: str) -> str:
+    """Give a key of ours as the server lists it."""
+    return key.removeprefix(f"{names.DEFAULT_HOST}/")
 
 
 parts = st.text("abcXYZ019_.-", min_size=1, max_size=80).filter(lambda part: part[0] not in ".-")
@@ -102,6 +113,18 @@ def test_every_name_is_valid_and_two_never_collide(
         keys.append(parsed.key)
     is_same = (key_of(one[0]), *one[1:]) == (key_of(other[0]), *other[1:])
     assert (keys[0] == keys[1]) is is_same
+
+
+@given(made_of, made_of)
+def test_every_copy_s_name_is_valid_and_two_never_collide(
+    one: tuple[str, str, int], other: tuple[str, str, int]
+) -> None:
+    """Neither with one another nor with a variant's."""
+    keys = [names.key_of(copy_name_of(key_of(name), digest)) for name, digest, _ in (one, other)]
+    assert all(key is not None and names.is_ours(key) for key in keys)
+    assert (keys[0] == keys[1]) is ((key_of(one[0]), one[1]) == (key_of(other[0]), other[1]))
+    made = {names.key_of(name_of(key_of(name), digest, num_ctx)) for name, digest, num_ctx in (one, other)}
+    assert made.isdisjoint(keys)
 
 
 @given(made_of)

@@ -25,7 +25,7 @@ if sys.platform == "win32":
     pytest.skip("Windows has no pty", allow_module_level=True)
 
 from tests.sockets.verbs import draw_verb, run_verb
-from tests.variants import LEFT_OVER, NEEDED
+from tests.variants import COPY, LEFT_OVER, NEEDED
 
 TOKEN = "s3cret"
 BEARER = b"Authorization: Bearer s3cret"
@@ -249,6 +249,25 @@ async def test_the_verb_draws_tables_on_a_terminal() -> None:
         for word in ("0 variants removed, 1 could not be removed", "FAILED", "connection refused"):
             assert word in failed
         assert "REMOVED" not in failed
+
+
+@runs
+async def test_a_hidden_copy_is_shown_and_pruned_in_a_pipe_and_on_a_terminal() -> None:
+    async with admin_port() as variants:
+        variants.found = [NEEDED, COPY]
+        drawn, on_terminal = await draw_verb("variants", variants.port)
+        done = await run_verb("variants", variants.port)
+        assert (on_terminal.code, done.code, done.error) == (0, 0, "")
+        heading = "1 variant and 1 hidden copy, 1 needed by no policy or pull"
+        for text in (drawn, done.out.decode()):
+            assert heading in " ".join(text.split())
+            assert ":old" in text
+        assert done.out.rstrip().endswith(
+            b"gpu-1   -        2.0 GB  current   gollamas/llama3.2-1c:old      no"
+        )
+        done = await run_verb("variants", variants.port, "--prune")
+        assert (done.code, done.out.splitlines()[0]) == (0, b"1 hidden copy removed")
+        assert variants.found == [NEEDED]
 
 
 @runs

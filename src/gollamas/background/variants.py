@@ -1,5 +1,7 @@
 """Makes variants of models on servers, for all who need one, and removes those that nobody can need any more.
 
+Hidden copies are made by whoever pulls, and only removed here when an operator asks for it.
+
 Owns the requests; names, and which are left over, are `fleet/variants`. By itself it removes only what was
 made of a model that is gone, or of contents that the model has no more, once their successor is there: other
 proxies may use the rest.
@@ -9,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from gollamas import names
 from gollamas.background.duty import Duty
 from gollamas.background.prober import ASK_TIMEOUT
 from gollamas.config.model import Server
@@ -21,7 +24,7 @@ from gollamas.fleet.judging import TAGS, NotOllama
 from gollamas.fleet.load_requests import CREATE, DELETE, create_body, delete_body, failure, is_well
 from gollamas.fleet.policy import Policies
 from gollamas.fleet.server_view import ServerView
-from gollamas.fleet.variants import Variant, name_of
+from gollamas.fleet.variants import HiddenCopy, Variant, name_of
 from gollamas.observe.variants import Pruned, VariantFailure, VariantState
 
 _CREATE_TIMEOUT: Final = 30.0  # seconds; it takes some milliseconds, no weights are copied
@@ -38,10 +41,10 @@ class _Making:
 
 
 class HeldVariant(NamedTuple):
-    """A variant, the server that has it, and whether a policy asks for it."""
+    """A variant or a hidden copy, the server that has it, and whether a policy or a pull needs it."""
 
     server_id: str
-    variant: Variant
+    variant: Variant | HiddenCopy
     is_needed: bool
 
 
@@ -60,6 +63,7 @@ class VariantMaker:
         self._making: dict[tuple[Server, str, int], _Making] = {}
         self._removing: set[tuple[Server, str]] = set()
         self._failed_at: dict[tuple[Server, str], float] = {}
+        self._copies_in_use: set[tuple[str, str]] = set()  # by server and key
         self._ask_again_at: dict[tuple[Server, str], float] = {}  # by server and digest
 
     # -- what requests call --------------------------------------------------------------------------
@@ -83,6 +87,32 @@ class VariantMaker:
         if making.task is not None:
             await asyncio.wait([making.task])
         return making.error
+
+    # -- what jobs call ------------------------------------------------------------------------------
+
+    def hold_copy(self, server_id: str, name: str) -> None:
+        """Note that a pull needs a hidden copy, from before it is made on."""
+        self._copies_in_use.add(_place(server_id, name))
+
+    def let_copy_go(self, server_id: str, name: str) -> None:
+        """Note that no pull needs it any more: if it is still there, it was left."""
+        self._copies_in_use.discard(_place(server_id, name))
+
+    async def remove_of(self, server: ServerView, key: str) -> list[str]:
+        """Remove all variants of a model that was deleted on a server; why some could not be removed."""
+        failed: list[str] = []
+        for variant in server.variants.of(key):
+            place = server.server, variant.name
+            if place in self._removing:
+                continue  # a list that lacks the model came first
+            self._removing.add(place)
+            try:
+                why = await self._remove(server, variant, "its model was deleted")
+            finally:
+                self._removing.discard(place)
+            if why is not None:
+                failed.append(f"its variant with num_ctx {variant.num_ctx} can't be removed: {why}")
+        return failed
 
     # -- what the application calls ------------------------------------------------------------------
 
@@ -113,19 +143,19 @@ class VariantMaker:
             self._tasks.create_task(run, name=f"delete a variant {server.id} {variant.num_ctx}")
 
     def all(self) -> Sequence[HeldVariant]:
-        """Give the variants of all servers, as they were listed last."""
-        return [
-            HeldVariant(server.id, variant, self._is_needed(server, variant))
-            for server in self._view.servers.values()
-            for variant in server.variants.all()
-        ]
+        """Give the variants and hidden copies of all servers, as they were listed last."""
+        held: list[HeldVariant] = []
+        for server in self._view.servers.values():
+            there: list[Variant | HiddenCopy] = [*server.variants.all(), *server.variants.copies()]
+            held += [HeldVariant(server.id, one, self._is_needed(server, one)) for one in there]
+        return held
 
     def states(self) -> list[VariantState]:
         """Give them for the admin port."""
         return [_state(held) for held in self.all()]
 
     async def prune(self) -> Pruned:
-        """Remove those that no policy needs, whether whoever asked for it waits or not."""
+        """Remove those that no policy and no pull needs, whether whoever asked for it waits or not."""
         removed: list[VariantState] = []
         failed: list[VariantFailure] = []
         run = self._prune(removed, failed)
@@ -135,9 +165,10 @@ class VariantMaker:
     async def _prune(self, removed: list[VariantState], failed: list[VariantFailure]) -> None:
         for held in self.all():
             server = self._view.servers.get(held.server_id)
-            if held.is_needed or server is None:
+            if server is None or self._is_needed(server, held.variant):  # now: a pull may have begun
                 continue
-            why = await self._remove(server, held.variant, "no policy needs it")
+            needs = "pull" if held.variant.num_ctx is None else "policy"
+            why = await self._remove(server, held.variant, f"no {needs} needs it")
             if why is None:
                 removed.append(_state(held))
             else:
@@ -145,7 +176,9 @@ class VariantMaker:
 
     # ------------------------------------------------------------------------------------------------
 
-    def _is_needed(self, server: ServerView, variant: Variant) -> bool:
+    def _is_needed(self, server: ServerView, variant: Variant | HiddenCopy) -> bool:
+        if variant.num_ctx is None:
+            return _place(server.id, variant.name) in self._copies_in_use
         if variant.model is None or not variant.is_current:
             return False
         policies = self._policies().of(variant.model.key)
@@ -236,14 +269,15 @@ class VariantMaker:
             )
         self._failed_at[place] = _now()
 
-    async def _remove(self, server: ServerView, variant: Variant, why: str) -> str | None:
+    async def _remove(self, server: ServerView, variant: Variant | HiddenCopy, why: str) -> str | None:
         try:
             body = delete_body(variant.name)
             reply = await self._ask(server.server, "DELETE", DELETE, body, timeout=_DELETE_TIMEOUT)
         except ProxyError as error:
             return error.text
         if not is_well(reply) and reply.status != 404:
-            return failure(server.id, reply).text.replace(variant.name, "the variant")
+            told_as = "the hidden copy" if variant.num_ctx is None else "the variant"
+            return failure(server.id, reply).text.replace(variant.name, told_as)
         server.variants.removed(variant.name, server.memory.changed())
         model = None if variant.model is None else variant.model.name
         self._emit(VariantRemoved(server.id, model, variant.num_ctx, why))
@@ -263,6 +297,10 @@ def _state(held: HeldVariant) -> VariantState:
         size=size,
         name=variant.name,
     )
+
+
+def _place(server_id: str, name: str) -> tuple[str, str]:
+    return server_id, names.key_of(name) or name
 
 
 def _now() -> float:

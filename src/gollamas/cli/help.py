@@ -56,11 +56,12 @@ address is faulty. The other flags of serve are taken, and change nothing.
 Lists the variants on the servers of a running proxy, with model, server, num_ctx, size, whether
 they are made of the model's current contents and whether a policy needs them. A variant is a model
 under gollamas/ that the proxy made for a num_ctx of requests to /v1; it keeps its model's weights
-on disk. --prune removes those that no policy of this proxy needs; another proxy in front of the
-same servers may use them. Where an admin token is set, --prune sends the one of
-GOLLAMAS_ADMIN_TOKEN, or admin_token of the file. ADMIN is found as by `health`. Exits 1 where no
-gollamas answers, the token is wrong, administration is off or a variant could not be removed, 2
-when the address is faulty. The other flags of serve are taken, and change nothing.
+on disk. Hidden copies, which a pull makes and removes again, are listed too, without a num_ctx.
+--prune removes what no policy and no pull of this proxy needs; another proxy in front of the same
+servers may use it. Where an admin token is set, --prune sends the one of GOLLAMAS_ADMIN_TOKEN, or
+admin_token of the file. ADMIN is found as by `health`. Exits 1 where no gollamas answers, the token
+is wrong, administration is off or a variant could not be removed, 2 when the address is faulty. The
+other flags of serve are taken, and change nothing.
 """,
     "load": """Usage: gollamas load [--json] [--admin ADDRESS] [--config FILE] MODEL[@SERVER]...
 

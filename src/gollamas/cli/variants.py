@@ -1,6 +1,7 @@
 """`gollamas variants [--prune] [--json]`: the variants on the servers of a running proxy, or their removal.
 
-Owns what a person reads of them. The admin token, which a prune may need, is that of the configuration.
+Owns what a person reads of them, and of hidden copies. The admin token, which a prune may need, is that of
+the configuration.
 """
 
 from collections.abc import Sequence
@@ -34,10 +35,11 @@ def _listed(body: bytes) -> PageRead:
     if not variants:
         return PageRead("no server has a variant of a model", [])
     left_over = sum(not one.is_needed for one in variants)
+    who = "policy or pull" if any(one.num_ctx is None for one in variants) else "policy"
     if left_over:
-        heading = f"{_count(variants)}, {left_over} needed by no policy: gollamas variants --prune"
+        heading = f"{_count(variants)}, {left_over} needed by no {who}: gollamas variants --prune"
     else:
-        heading = f"{_count(variants)}, {'each ' if len(variants) > 1 else ''}needed by a policy"
+        heading = f"{_count(variants)}, {'each ' if len(variants) > 1 else ''}needed by a {who}"
     rows = [cells((*_cells(one), "yes" if one.is_needed else "no")) for one in variants]
     return PageRead(heading, [StateTable("VARIANTS", (*_COLUMNS, "NEEDED"), rows, "")])
 
@@ -59,7 +61,12 @@ def _pruned(body: bytes) -> PageRead:
 
 
 def _count(variants: Sequence[VariantState]) -> str:
-    return f"{len(variants)} {'variant' if len(variants) == 1 else 'variants'}"
+    copies = sum(one.num_ctx is None for one in variants)
+    others = len(variants) - copies
+    counts = [f"{others} {'variant' if others == 1 else 'variants'}"] if others or not copies else []
+    if copies:
+        counts.append(f"{copies} hidden {'copy' if copies == 1 else 'copies'}")
+    return " and ".join(counts)
 
 
 def _cells(one: VariantState) -> Sequence[object]:

@@ -165,11 +165,11 @@ class VariantRefused:
 
 @dataclass(frozen=True, slots=True)
 class VariantRemoved:
-    """A variant is on a server no more."""
+    """A variant, or a hidden copy that a pull left, is on a server no more."""
 
     server: str
     model: str | None  # None where it is gone
-    num_ctx: int
+    num_ctx: int | None  # None of a hidden copy
     why: str
 
 

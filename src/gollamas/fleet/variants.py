@@ -5,6 +5,9 @@ Owns their names, and which of those that a server lists are whose, are to be us
 holds a hash of its model's name, so that it is known whose it is when the model is gone, and one of the name,
 the digest and the context, so that a variant of that name is right wherever it comes from: two proxies make
 and use the same ones. Pure.
+
+Beside them stand hidden copies: a pull copies a model that it may change, so that the weights in memory can
+still be unloaded by a name. One is there as long as its pull goes on, or longer where that crashed.
 """
 
 import hashlib
@@ -21,16 +24,22 @@ _OF_MODEL: Final = 8  # hex digits
 _OF_CONTENTS: Final = 12
 _LONGEST_PART: Final = 80  # characters, of a part of a name
 _READABLE: Final = _LONGEST_PART - 1 - _OF_MODEL - _OF_CONTENTS
-_KEY: Final = re.compile(
-    rf"{re.escape(_PREFIX)}.+-([0-9a-f]{{{_OF_MODEL}}})[0-9a-f]{{{_OF_CONTENTS}}}:ctx(\d{{1,18}})"
-)
+_BASE: Final = rf"{re.escape(_PREFIX)}.+-([0-9a-f]{{{_OF_MODEL}}})[0-9a-f]{{{_OF_CONTENTS}}}"
+_KEY: Final = re.compile(rf"{_BASE}:ctx(\d{{1,18}})")
+_COPY_TAG: Final = "old"
+_COPY_KEY: Final = re.compile(f"{_BASE}:{_COPY_TAG}")
 
 
 def name_of(key: str, digest: str, num_ctx: int) -> str:
     """Name the variant of a model with these contents that has this context."""
-    model = key.rpartition("/")[2].removesuffix(f":{names.DEFAULT_TAG}").replace(":", "-")
-    contents = _hash(f"{key}\n{digest}\n{num_ctx}", _OF_CONTENTS)
-    return f"{NAMESPACE}/{model[:_READABLE]}-{_hash(key, _OF_MODEL)}{contents}:ctx{num_ctx}"
+    base = _base(key, f"{key}\n{digest}\n{num_ctx}")
+    return f"{base}:ctx{num_ctx}"
+
+
+def copy_name_of(key: str, digest: str) -> str:
+    """Name the hidden copy of a model with these contents."""
+    base = _base(key, f"{key}\n{digest}")
+    return f"{base}:{_COPY_TAG}"
 
 
 class Variant(NamedTuple):
@@ -47,8 +56,18 @@ class Variant(NamedTuple):
     entry: Entry | None
 
 
+class HiddenCopy(NamedTuple):
+    """A hidden copy on a server, with the members of a variant; it has no context of its own."""
+
+    name: str
+    model: Entry | None
+    is_current: bool
+    entry: Entry | None
+    num_ctx: None = None
+
+
 class Variants:
-    """Those on one server."""
+    """Those on one server, and its hidden copies, which are found and removed as none of them."""
 
     def __init__(self) -> None:
         self._listed: dict[str, Entry] = {}  # by key
@@ -115,20 +134,35 @@ class Variants:
         return digest in self._refused
 
     def model_of(self, key: str) -> Entry | None:
-        """The model of a variant whose contents are those that the model has now."""
-        return self._models.get(key)
+        """The model of a variant, or of a hidden copy, whose contents are those that the model has now."""
+        known = self._models.get(key)
+        if known is not None:
+            return known
+        copy = _copy(key, key, None, self._by_hash())
+        return copy.model if copy is not None and copy.is_current else None
 
     def all(self) -> Sequence[Variant]:
         """Give those that are there."""
         if not self._listed and not self._made:
             return ()
-        models = {_hash(key, _OF_MODEL): entry for key, entry in self._installed.items()}
+        models = self._by_hash()
         found = [_variant(key, entry.name, entry, models) for key, entry in self._listed.items()]
         found += [
             _variant(key, name, None, models)
             for key, (name, _) in self._made.items()
             if key not in self._listed
         ]
+        return [one for one in found if one is not None]
+
+    def of(self, key: str) -> Sequence[Variant]:
+        """Give those of a model, whatever contents they were made of, and whether it is there or not."""
+        owner = _hash(key, _OF_MODEL)
+        return [one for one in self.all() if _owner(one.name) == owner]
+
+    def copies(self) -> Sequence[HiddenCopy]:
+        """Give the hidden copies that the server lists."""
+        models = self._by_hash()
+        found = [_copy(key, entry.name, entry, models) for key, entry in self._listed.items()]
         return [one for one in found if one is not None]
 
     def left_over(self) -> Sequence[Variant]:
@@ -139,6 +173,10 @@ class Variants:
             for one in self.all()
             if one.model is None or (not one.is_current and one.model.key in renewed)
         ]
+
+    def _by_hash(self) -> Mapping[str, Entry]:
+        """The models by what the names of theirs hold of them."""
+        return {_hash(key, _OF_MODEL): entry for key, entry in self._installed.items()}
 
     def _index(self) -> None:
         self._names, self._models = {}, {}
@@ -156,6 +194,27 @@ def _variant(key: str, name: str, entry: Entry | None, models: Mapping[str, Entr
     model, num_ctx = models.get(found[1]), int(found[2])
     is_current = model is not None and names.key_of(name_of(model.key, _digest(model), num_ctx)) == key
     return Variant(name, num_ctx, model, is_current, entry)
+
+
+def _copy(key: str, name: str, entry: Entry | None, models: Mapping[str, Entry]) -> HiddenCopy | None:
+    """Read a hidden copy's name; None where it is none."""
+    found = _COPY_KEY.fullmatch(key)
+    if found is None:
+        return None
+    model = models.get(found[1])
+    is_current = model is not None and names.key_of(copy_name_of(model.key, _digest(model))) == key
+    return HiddenCopy(name, model, is_current, entry)
+
+
+def _base(key: str, contents: str) -> str:
+    """The name of what is made of a model, without its tag."""
+    model = key.rpartition("/")[2].removesuffix(f":{names.DEFAULT_TAG}").replace(":", "-")
+    return f"{NAMESPACE}/{model[:_READABLE]}-{_hash(key, _OF_MODEL)}{_hash(contents, _OF_CONTENTS)}"
+
+
+def _owner(name: str) -> str:
+    """What a variant's name holds of its model."""
+    return name.rpartition(":")[0][-_OF_MODEL - _OF_CONTENTS : -_OF_CONTENTS].lower()
 
 
 def _digest(entry: Entry) -> str:

@@ -1,4 +1,4 @@
-"""What the admin port tells of variants: which there are, whether they are needed, what a prune removed.
+"""What the admin port tells of variants and hidden copies: whether they are needed, what a prune removed.
 
 Owns the keys, which docs/admin.md describes. This is the one place that shows their names, so that they can
 be found on a server; `gollamas variants` reads what is written here.
@@ -13,12 +13,12 @@ from gollamas.observe.safe import cut, without_user_info
 
 
 class VariantState(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant on a server."""
+    """A variant, or a hidden copy, on a server."""
 
     server: str
     model: str | None  # as the server names it; None where it is gone
-    num_ctx: int
-    is_needed: bool  # a policy asks for it
+    num_ctx: int | None  # None of a hidden copy
+    is_needed: bool  # a policy asks for it; of a hidden copy: a pull that goes on does
     is_current: bool  # made of what the model has now
     size: int | None  # as the server lists it; most often the weights are the model's
     name: str
@@ -32,13 +32,13 @@ class VariantFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VariantList(msgspec.Struct, frozen=True, kw_only=True):
-    """All variants."""
+    """All variants and hidden copies."""
 
     variants: Sequence[VariantState]
 
 
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the variants that no policy needs."""
+    """What became of the variants that no policy needs, and of the copies that pulls left."""
 
     removed: Sequence[VariantState]
     failed: Sequence[VariantFailure]

@@ -12,8 +12,9 @@ import pytest
 from gollamas.cli.main import main
 from gollamas.observe.variants import Pruned, VariantFailure, VariantState, pruned_page, variants_page
 from tests.unit.cli.servers import Answers, serving
-from tests.variants import LEFT_OVER, NEEDED
+from tests.variants import COPY, LEFT_OVER, NEEDED
 
+IN_USE = msgspec.structs.replace(COPY, is_needed=True)
 GONE = msgspec.structs.replace(LEFT_OVER, server="gpu-2", model=None, size=None, name="gollamas/x-2:ctx512")
 WHY = "connection refused"
 PAGES = {
@@ -61,6 +62,13 @@ def test_variants_are_listed_with_what_they_are_of_and_whether_a_policy_needs_th
         ([NEEDED], "1 variant, needed by a policy"),
         ([NEEDED, NEEDED], "2 variants, each needed by a policy"),
         ([GONE], "1 variant, 1 needed by no policy: gollamas variants --prune"),
+        ([COPY], "1 hidden copy, 1 needed by no policy or pull: gollamas variants --prune"),
+        ([IN_USE], "1 hidden copy, needed by a policy or pull"),
+        ([NEEDED, IN_USE, IN_USE], "1 variant and 2 hidden copies, each needed by a policy or pull"),
+        (
+            [NEEDED, LEFT_OVER, COPY],
+            "2 variants and 1 hidden copy, 2 needed by no policy or pull: gollamas variants --prune",
+        ),
     ],
 )
 def test_the_first_line_says_whether_there_is_something_to_prune(
@@ -69,6 +77,17 @@ def test_the_first_line_says_whether_there_is_something_to_prune(
     lines = told(variants, capsys)
     assert lines[0] == heading
     assert bool(lines[1:]) == bool(variants)
+
+
+def test_a_hidden_copy_that_a_pull_left_is_listed_without_a_context_and_one_in_use_as_needed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert told([NEEDED, COPY, IN_USE], capsys)[3:] == [
+        "MODEL            SERVER  NUM_CTX  SIZE    CONTENTS  NAME                          NEEDED",
+        "llama3.2:latest  gpu-1   4096     2.0 GB  current   gollamas/llama3.2-1a:ctx4096  yes",
+        "llama3.2:latest  gpu-1   -        2.0 GB  current   gollamas/llama3.2-1c:old      no",
+        "llama3.2:latest  gpu-1   -        2.0 GB  current   gollamas/llama3.2-1c:old      yes",
+    ]
 
 
 def test_a_name_on_a_server_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,6 +117,13 @@ def test_a_prune_says_what_was_removed(capsys: pytest.CaptureFixture[str]) -> No
             "-                gpu-2   512      -       gone      gollamas/x-2:ctx512",
         ],
     )
+
+
+def test_a_prune_counts_hidden_copies_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    code, lines = pruned(capsys, removed=[COPY], failed=[VariantFailure(variant=COPY, why=WHY)])
+    assert (code, lines[0]) == (1, "1 hidden copy removed, 1 could not be removed")
+    code, lines = pruned(capsys, removed=[LEFT_OVER, COPY], failed=[])
+    assert (code, lines[0]) == (0, "1 variant and 1 hidden copy removed")
 
 
 def test_a_prune_that_fails_in_part_says_what_and_why_and_exits_1(

@@ -6,7 +6,7 @@ import pytest
 
 from gollamas import names
 from gollamas.fleet.entries import Entry
-from gollamas.fleet.variants import Variant, Variants, name_of
+from gollamas.fleet.variants import HiddenCopy, Variant, Variants, copy_name_of, name_of
 from tests.unit.fleet.fleets import entry, key_of
 
 KEY, OTHER = key_of("m"), key_of("other:8b")
@@ -255,6 +255,84 @@ def test_names_that_nobody_could_read_are_kept_as_they_are() -> None:
     made.removed("a b", 2)
     made.removed("c d", 3)
     assert made.all() == ()
+
+
+def test_all_of_a_model_are_found_by_its_name_whether_it_is_there_or_not() -> None:
+    mine = (variant(), variant(num_ctx=8192), variant("m", NEW).upper())
+    made = server_with(M_OLD, variants=(*mine, variant("other:8b"), copy("m")))
+    made.made(variant(num_ctx=1024), 1)
+    found = [*mine, variant(num_ctx=1024)]
+    assert [one.name for one in made.of(KEY)] == found
+    list_(made, variants=(*mine, variant("other:8b")))
+    assert [one.name for one in made.of(KEY)] == found
+    assert [one.name for one in made.of(OTHER)] == [variant("other:8b")]
+    assert made.of(key_of("m:8b")) == []
+
+
+# -- hidden copies -----------------------------------------------------------------------------------
+
+
+def copy(name: str = "m", digest: str = OLD) -> str:
+    """Name the hidden copy of a model."""
+    return copy_name_of(key_of(name), digest)
+
+
+@pytest.mark.parametrize(
+    "model", ["m", "M:Latest", f"{'h' * 350}/{LONGEST}/{LONGEST}:{LONGEST}", "hf.co/u/m.gguf:Q8_0"]
+)
+def test_a_copy_s_name_is_one_that_ollama_takes_and_no_variant_s(model: str) -> None:
+    parsed = names.parse(copy(model))
+    assert parsed is not None
+    assert (parsed.host, parsed.namespace, parsed.tag) == (names.DEFAULT_HOST, "gollamas", "old")
+    readable, _, hashes = parsed.model.rpartition("-")
+    assert readable == variant(model).rpartition("/")[2].rpartition("-")[0]
+    assert re.fullmatch("[0-9a-f]{20}", hashes)
+    assert len(parsed.model) <= 80
+    assert parsed.shortest == copy(model)  # as the server lists it
+    assert names.is_ours(parsed.key)
+
+
+def test_a_copy_s_name_says_of_which_model_and_contents() -> None:
+    made = [copy(), copy("m", NEW), copy("m:8b"), copy("m-8b"), copy("other/m"), copy("hf.co/library/m")]
+    assert len({names.key_of(name) for name in made}) == len(made)
+    assert copy("M:latest") == copy("registry.ollama.ai/library/m") == copy("m")
+
+
+def test_copies_are_told_apart_from_variants() -> None:
+    """None is found, or left over: it may be that of a pull that goes on, of another proxy's, too."""
+    made = server_with(M_OLD, variants=(variant(), copy(), copy("m", NEW), copy("gone"), "gollamas/m:old"))
+    assert told(made) == [(variant(), 4096, "m", True)]
+    assert [(one.name, one.model, one.is_current, one.num_ctx) for one in made.copies()] == [
+        (copy(), M_OLD, True, None),
+        (copy("m", NEW), M_OLD, False, None),
+        (copy("gone"), None, False, None),
+    ]
+    assert all(isinstance(one, HiddenCopy) and one.entry is not None for one in made.copies())
+    assert names_left_over(made) == []
+    list_(made, variants=(copy(),))
+    assert (names_left_over(made), made.all()) == ([], [])
+
+
+def test_a_runner_that_a_copy_loaded_is_the_model_s_as_long_as_that_has_the_same_contents() -> None:
+    """Whether or not the server has listed the copy since it was made."""
+    for listed in ((), (copy(), copy("m", NEW), copy("gone"))):
+        made = server_with(M_OLD, variants=listed)
+        assert made.model_of(key_of(copy())) is M_OLD
+        assert made.model_of(key_of(copy("m", NEW))) is None
+        assert made.model_of(key_of(copy("gone"))) is None
+        assert made.model_of(key_of("gollamas/m:old")) is None
+    nameless = server_with(entry("m", ""))
+    assert nameless.model_of(key_of(copy("m", KEY))) is not None
+
+
+def test_a_copy_that_was_removed_is_gone_at_once_and_until_a_later_list_has_it() -> None:
+    made = server_with(M_OLD, variants=(copy(),))
+    made.removed(copy(), 5)
+    assert made.copies() == []
+    list_(made, M_OLD, variants=(copy(),), asked=4)
+    assert made.copies() == []
+    list_(made, M_OLD, variants=(copy(),), asked=5)
+    assert [one.name for one in made.copies()] == [copy()]
 
 
 # -- refusals ----------------------------------------------------------------------------------------

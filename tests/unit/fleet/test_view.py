@@ -21,7 +21,7 @@ from gollamas.fleet.entries import Entry
 from gollamas.fleet.facts import Facts
 from gollamas.fleet.health import Health
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions
-from gollamas.fleet.variants import name_of
+from gollamas.fleet.variants import copy_name_of, name_of
 from gollamas.fleet.view import View
 from tests.unit.fleet.fleets import config, entry, key_of, view_of
 
@@ -525,6 +525,20 @@ def test_a_runner_that_a_variant_loaded_is_the_model_s() -> None:
     assert view.running_on(KEY) == view.offered_on(KEY) == ("a",)
     assert (a.instances[KEY].num_ctx, a.memory.shown_as(shown)) == (4096, a.instances[KEY])
     assert b"gollamas" not in shown.json
+
+
+def test_a_hidden_copy_is_shown_nowhere_and_its_runner_is_the_model_s() -> None:
+    mine, older = copy_name_of(KEY, DIGEST), copy_name_of(KEY, "9" * 64)
+    view = with_variants(mine, older, expose=Expose.RUNNING)
+    a = view.servers["a"]
+    assert list(a.installed) == [KEY]
+    view.ran("a", [running(older, "9" * 64), running(mine, DIGEST, context_length=4096)])
+    assert [(shown.name, shown.key, shown.digest) for shown in a.loaded] == [("m", KEY, DIGEST)]
+    assert b"gollamas" not in a.loaded[0].json
+    assert (view.offered_on(KEY), view.offered_on(key_of(mine))) == (("a",), ())
+    view.listed("a", [entry("m", "9" * 64), entry(mine), entry(older)])
+    view.ran("a", [running(mine, DIGEST)])
+    assert (a.loaded, a.running) == ((), {})
 
 
 def test_a_variant_is_known_that_was_made_since_the_list_was_asked_for() -> None:

@@ -43,6 +43,9 @@ def test_a_variant_is_told_of_with_all_its_members() -> None:
 
 
 def test_what_is_written_can_be_read() -> None:
+    copy = msgspec.structs.replace(ONE, num_ctx=None, name="gollamas/a-1:old")
+    assert msgspec.json.decode(variants_page((copy,)), type=VariantList).variants == [copy]
+    assert b'"num_ctx":null' in variants_page((copy,))
     assert msgspec.json.decode(variants_page((ONE, ONE)), type=VariantList).variants == [ONE, ONE]
     failure = VariantFailure(variant=ONE, why="it is down")
     read = msgspec.json.decode(pruned_page(Pruned(removed=(ONE,), failed=(failure,))), type=Pruned)

@@ -118,7 +118,7 @@ class _Look:
             self._emit(Crashed(self._name, defect))
 
 
-class _Watch:
+class _Watched:
     """The looks at one server."""
 
     def __init__(self, server: Server, prober: "Prober") -> None:
@@ -187,7 +187,7 @@ class Prober:
         self._ask = ask
         self._tasks = tasks
         self.emit = emit
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[str, _Watched] = {}
         self._began_at = float("inf")
         self.on_found: Callable[[str, str], object] = _nothing  # hears of each list that a server gave
         self._misses: dict[str, float] = {}  # key of an unknown name -> until when that is believed
@@ -196,7 +196,7 @@ class Prober:
         """Watch a server that the view has; one of the same id is let go first."""
         self.stop(server.id)
         self._began_at = min(self._began_at, _now())
-        watch = self._watches[server.id] = _Watch(server, self)
+        watch = self._watches[server.id] = _Watched(server, self)
         for look in watch.all():
             look.anew()  # whoever comes before the task's first step waits for it
         watch.task = self._tasks.create_task(self._run(watch), name=f"prober {server.id}")
@@ -341,7 +341,7 @@ class Prober:
         watch = self._watches.get(server.id)
         return watch is not None and watch.server is server
 
-    async def _run(self, watch: _Watch) -> None:
+    async def _run(self, watch: _Watched) -> None:
         """Look at one server, round after round, until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
@@ -352,7 +352,7 @@ class Prober:
         finally:
             watch.close()  # nobody asks in a group that has ended
 
-    async def _look_around(self, watch: _Watch) -> None:
+    async def _look_around(self, watch: _Watched) -> None:
         """Take one round, and wait for the next."""
         began = _now()
         was_down = self._is_down(watch)
@@ -362,7 +362,7 @@ class Prober:
         period = self.interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
         await self._sleep(max(began + period - _now(), self.interval * _JITTER))
 
-    def _is_down(self, watch: _Watch) -> bool:
+    def _is_down(self, watch: _Watched) -> bool:
         server = self.view.servers.get(watch.server.id)
         return server is None or server.is_down
 

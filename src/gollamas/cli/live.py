@@ -25,7 +25,7 @@ MISSING: Final = "MISSING on"
 
 
 @dataclass(slots=True)
-class Seen:
+class Sighting:
     """What one server said; there is a `problem` until it has said everything."""
 
     problem: str | None
@@ -47,7 +47,7 @@ def look(config: Config, timeout: float = TIMEOUT) -> Report:
     return report(config, asyncio.run(_look(config, timeout)))
 
 
-def report(config: Config, seen: Mapping[str, Seen]) -> Report:
+def report(config: Config, seen: Mapping[str, Sighting]) -> Report:
     """Say what was seen: each server with its models, then where each configured model is."""
     lines: list[str] = []
     is_complete = True
@@ -72,12 +72,12 @@ def report(config: Config, seen: Mapping[str, Seen]) -> Report:
     return Report(lines, is_complete)
 
 
-def _models(seen: Seen) -> Iterator[str]:
+def _models(seen: Sighting) -> Iterator[str]:
     for key, name in seen.models.items():
         yield f"  {on_one_line(name)}{' (loaded)' if key in seen.loaded else ''}"
 
 
-def _state(name: str, key: str, seen: Seen) -> str:
+def _state(name: str, key: str, seen: Sighting) -> str:
     if seen.problem:
         return "not known of"
     if key in seen.models:
@@ -85,9 +85,9 @@ def _state(name: str, key: str, seen: Seen) -> str:
     return "perhaps (cloud models are not listed) on" if is_cloud(name) else MISSING
 
 
-async def _look(config: Config, timeout: float) -> dict[str, Seen]:  # noqa: ASYNC109 - each question has its own
+async def _look(config: Config, timeout: float) -> dict[str, Sighting]:  # noqa: ASYNC109 - each question has its own
     asyncio.get_running_loop().set_default_executor(_Unawaited())
-    seen = {name: Seen(_silence(timeout)) for name in config.servers}
+    seen = {name: Sighting(_silence(timeout)) for name in config.servers}
     ask = Ask(min(config.connect_timeout, timeout), f"gollamas/{__version__}")
     async with asyncio.TaskGroup() as tasks:
         for name, server in config.servers.items():
@@ -96,7 +96,7 @@ async def _look(config: Config, timeout: float) -> dict[str, Seen]:  # noqa: ASY
     return seen
 
 
-async def _ask(ask: Ask, server: Server, seen: Seen, timeout: float) -> None:  # noqa: ASYNC109 - as above
+async def _ask(ask: Ask, server: Server, seen: Sighting, timeout: float) -> None:  # noqa: ASYNC109 - as above
     """Fill in what a server says; the problem goes last, so that half an answer never looks whole."""
     clock = asyncio.get_running_loop().time
     until = clock() + timeout

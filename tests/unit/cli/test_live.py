@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gollamas.cli.live import Seen, _Unawaited, look, report
+from gollamas.cli.live import Sighting, _Unawaited, look, report
 from gollamas.cli.main import main
 from gollamas.config.load import load
 from tests.unit.cli.servers import Answers, serving
@@ -167,7 +167,7 @@ def test_a_look_up_of_a_name_that_takes_long_keeps_nobody() -> None:
 
 def test_nothing_seen_is_a_problem() -> None:
     """A server that said nothing is not complete."""
-    assert not report(config_of("http://a"), {"a:80": Seen("not asked")}).is_complete
+    assert not report(config_of("http://a"), {"a:80": Sighting("not asked")}).is_complete
 
 
 @pytest.mark.parametrize(("names", "code"), [(("m",), 0), ((), 1)])

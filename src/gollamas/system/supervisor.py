@@ -32,10 +32,12 @@ class Supervisor:
     async def close(self) -> None:
         """End every task and wait for it."""
         while self._tasks:
+            await asyncio.sleep(0)  # one that is cancelled before its first step leaves coroutines unawaited
             tasks = tuple(self._tasks)
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            if tasks:
+                await asyncio.wait(tasks)
 
 
 class Cancellable:

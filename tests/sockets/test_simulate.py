@@ -1,6 +1,7 @@
 """The simulated server on a socket: recorded framing, real clients, clients that leave."""
 
 import asyncio
+import gc
 from typing import Any
 
 import anthropic
@@ -141,6 +142,21 @@ async def test_the_anthropic_client() -> None:
             final = await stream.get_final_message()
         assert text == final.content[0].text  # type: ignore[union-attr]
         assert final.stop_reason == "end_turn"
+
+
+@runs
+async def test_a_request_that_comes_as_the_server_ends_is_begun_and_ended() -> None:
+    """Its task has not run yet; nothing is left that nobody waits for, which a warning would tell."""
+    server = fast(models=("smol",))
+    async with serving(server) as served:
+        _, writer = await asyncio.open_connection(served.address.host, served.address.port)
+        while not served.connections:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
+        (client,) = served.listener.clients.live
+        client.data_received(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    gc.collect()  # where it would be told
+    assert len(server.seen) == 1
+    writer.close()
 
 
 @runs

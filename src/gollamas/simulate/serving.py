@@ -3,6 +3,7 @@
 Owns its listener and its tasks; what it answers is `server`'s. Like Ollama it has no time-outs of its own.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -69,6 +70,7 @@ async def serving(simulated: SimulatedOllama, address: Address = LOCAL) -> Async
     finally:
         listener.stop_accepting()
         listener.clients.abort()
+        await asyncio.sleep(0)  # a request that came just now begins, so that its task has what to cancel
         await tasks.close()
     if crashes:
         raise crashes[0]

@@ -145,7 +145,8 @@ def name_key(given: Given, what: str, findings: Findings, entry: str = "") -> st
     where = f" (in the entry `{entry}`)" if entry else ""
     names = names_in(given.text, entry)
     if key is None:
-        findings.fault(given.place, f"`{given.text}` is no {what}'s name{where}", _NAME_RULE, names)
+        said = shown(given.text) if "://" in given.text else given.text
+        findings.fault(given.place, f"`{said}` is no {what}'s name{where}", _NAME_RULE, names)
     elif is_ours(key):
         findings.fault(
             given.place,

@@ -35,7 +35,7 @@ COMPILED = {
         "variants",
         "view",
     ),
-    "net": ("downstream", "pool", "rounds", "states", "upstream"),
+    "net": ("answering", "downstream", "pool", "rounds", "states", "upstream"),
     "observe": ("accesslog", "gathered", "metrics", "observers", "safe", "textlines"),
     "proxy": ("effects", "exchange", "relay", "sending", "service", "turn"),
     "wire": (

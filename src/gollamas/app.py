@@ -17,23 +17,15 @@ from gollamas.admin.permission import Permission
 from gollamas.admin.service import MAX_BODY_BYTES, Admin, Changes, Reads, refuse
 from gollamas.api.gate import Gate
 from gollamas.api.outbound import Target
-from gollamas.background.by_hand import HandLoads
+from gollamas.background.duties import Duties, Served
 from gollamas.background.duty import Duty
-from gollamas.background.keeper import Keeper, Means
-from gollamas.background.loads import Loads
 from gollamas.background.prober import Prober
-from gollamas.background.touches import Touches
-from gollamas.background.variants import VariantMaker
 from gollamas.config.model import PRELOADED, Address, Config, Expose
 from gollamas.events import Crashed, Draining, Event, Started, Stopped, Warned
-from gollamas.fleet.admit import Admission, Lease
+from gollamas.fleet.admit import Admission
 from gollamas.fleet.judging import PS, TAGS
-from gollamas.fleet.keeping import Keeping
-from gollamas.fleet.reloads import Reloads
 from gollamas.fleet.routing import Routing
-from gollamas.fleet.runner_options import PLAIN
 from gollamas.fleet.view import View
-from gollamas.fleet.wishes import wishes_of
 from gollamas.net.ask import Ask
 from gollamas.net.crowd import Crowd
 from gollamas.net.listener import Listener
@@ -45,9 +37,11 @@ from gollamas.observe.metrics import Metrics
 from gollamas.observe.observers import Observers
 from gollamas.observe.state import Moment, OpenRequest, StatePage, UnderWay
 from gollamas.proxy.inflight import open_requests
-from gollamas.proxy.own import Listings
+from gollamas.proxy.manage import JobAnswers
+from gollamas.proxy.own import Listings, Own
 from gollamas.proxy.service import Proxy
 from gollamas.proxy.turn import Context, Snapshot
+from gollamas.proxy.upload import Uploads
 from gollamas.responder import Responder
 from gollamas.system import descriptors
 from gollamas.system.descriptors import Descriptors
@@ -82,7 +76,8 @@ class App:
         self.view = View(self._emit)
         self.gauges = Gauges(self.view, config, self._connections)
         self._exposition = Exposition(metrics, self.gauges, __version__)
-        self._ask = Ask(config.connect_timeout, f"gollamas/{__version__}")
+        agent = f"gollamas/{__version__}"
+        self._ask, self._ask_jobs = Ask(config.connect_timeout, agent), Ask(config.connect_timeout, agent)
         self._timers = Timers()
         self._prober = Prober(
             self.view,
@@ -92,38 +87,30 @@ class App:
             interval=config.probe_interval,
             sleep=self._timers.sleep,
         )
-        self._make_duties()
+        duty = Duty(self.view, self._ask, self._tasks, self._emit)
+        served = Served(lambda: self._config, lambda: self._routing)
+        self._duties = Duties(duty, self._prober, self._ask_jobs, self._timers.call_later, served)
         self._state = StatePage(
             __version__,
             self.view,
             self._moment,
             lambda: self._config,
-            UnderWay(self._requests, self._loads.under_way, lambda: (), lambda: ()),
+            UnderWay(
+                self._requests,
+                self._duties.loads.under_way,
+                self._duties.jobs.under_way,
+                self._duties.jobs.owed,
+            ),
             self._why_not_ready,
         )
         self._round = Round()
         self._pool = Pool(config.connect_timeout, self._round)
+        self._pools = (self._pool, self._ask.pool, self._ask_jobs.pool)  # of requests, probes and loads, jobs
         self._files = Descriptors(descriptors.limit(), self._count_connections, self._close_idle_to_servers)
         self._listener: Listener | None = None
         self._admin: Listener | None = None
         self.address = config.listen  # with the port that was bound
         self.admin_address: Address | None = None
-
-    def _make_duties(self) -> None:
-        """Make what acts on servers beside the prober: loads, touches, variants, and who keeps models."""
-        self._reloads = Reloads(self._emit)
-        duty = Duty(self.view, self._ask, self._tasks, self._emit)
-        look = self._prober.ask_soon
-        self._loads = Loads(
-            duty, reloads=self._reloads, changed=look, timeout=lambda: self._config.load_timeout
-        )
-        self._touches = Touches(duty, changed=look)
-        self._hand_loads = HandLoads(
-            duty, loads=self._loads, touches=self._touches, prober=self._prober, routing=lambda: self._routing
-        )
-        self._variants = VariantMaker(duty, changed=look, policies=lambda: self._routing.policies)
-        self._keeper = Keeper(duty, Means(self._loads, self._touches, look, self._timers.call_later))
-        self._prober.on_found = self._found
 
     def _on_defect(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Tell of an exception in a callback, which has no task to end."""
@@ -140,6 +127,7 @@ class App:
         self.address = Address(host=config.listen.host, port=sockets[0].getsockname()[1])
         admin_sockets = self._bind_admin(sockets)
         self._is_loopback = is_loopback(sockets)
+        duties = self._duties
         context = Context(
             view=self.view,
             admission=Admission(self.view),
@@ -150,12 +138,12 @@ class App:
             look_up=self._prober.look_up,
             await_list=self._prober.first_list,
             changed=self._prober.ask_soon,
-            load=self._loads.load,
-            release=self._loads.release,
-            unload=self._touches.unload,
-            make_variant=self._variants.make,
-            keep=self._touches.keep,
-            reloaded=self._note_reload,
+            load=duties.loads.load,
+            release=duties.loads.release,
+            unload=duties.touches.unload,
+            make_variant=duties.variants.make,
+            keep=duties.touches.keep,
+            reloaded=duties.note_reload,
             unix=time.time,
         )
         listings = Listings(
@@ -163,15 +151,18 @@ class App:
             ps=lambda: self._prober.fresh(PS),
             version=self._prober.first_version,
         )
-        self._proxy = Proxy(context, self._snapshot(config), self._gate(config), listings)
+        changes = JobAnswers(self.view, duties.jobs.begin, self._prober.look_up)
+        uploads = Uploads(self.view, self._ask_jobs, self._prober.first_list)
+        own = Own(self.view, listings, changes, uploads)
+        self._proxy = Proxy(context, self._snapshot(config), self._gate(config), own)
         self._watch(config)
         crowd = Crowd(self._files.most_clients(config.max_connections), self._emit, self._files)
         self._listener = Listener(self._proxy, config, self._tasks, self._clock, self._round, crowd)
         await self._listener.start(sockets)
         if admin_sockets:
             admin = Admin(
-                Reads(self._exposition.page, self._state.parts, self._why_not_ready, self._variants.states),
-                Changes(self._variants.prune, self._hand_loads.load, self._hand_loads.unload),
+                Reads(self._exposition.page, self._state.parts, self._why_not_ready, duties.variants.states),
+                Changes(duties.variants.prune, duties.by_hand.load, duties.by_hand.unload),
                 self._admin_gate(admin_sockets).why_not_host,
                 Permission(config.admin_token, is_loopback=is_loopback(admin_sockets)),
             )
@@ -194,12 +185,12 @@ class App:
 
     def _watch(self, config: Config) -> None:
         self.gauges.config = config
-        self._keeper.apply(Keeping(wishes_of(config), self.view, self._emit), self._routing.policies)
         started, stopped = self.view.apply(config)
         for server in stopped:
             self._prober.stop(server.id)
-            self._pool.forget(server)
-            self._ask.pool.forget(server)
+            for pool in self._pools:
+                pool.forget(server)
+        self._duties.apply(config, self._routing)
         for server in started:
             self._prober.start(server)
 
@@ -210,8 +201,7 @@ class App:
         self._is_draining = True
         assert self._listener is not None  # noqa: S101 - it is started before it is stopped
         self._listener.stop_accepting()
-        self._keeper.drain()
-        self._loads.drain()
+        self._duties.drain()
         self._emit(Draining(self._listener.clients.busy, self._config.grace))
 
     def hung_up(self) -> None:
@@ -223,14 +213,15 @@ class App:
         self.drain()
         assert self._listener is not None  # noqa: S101 - as in `drain`
         cut = await self._listener.wait_closed(self._config.grace if grace is None else grace)
+        await self._duties.jobs.close()
         self._timers.close()
         if self._admin is not None:
             self._admin.stop_accepting()
             self._admin.clients.abort()
         self._prober.close()
         await self._tasks.close()
-        self._pool.close()
-        self._ask.pool.close()
+        for pool in self._pools:
+            pool.close()
         self._emit(Stopped(cut))
         return cut
 
@@ -321,8 +312,8 @@ class App:
         for listener in (self._listener, self._admin):
             if listener is not None:
                 listener.clients.check(now)
-        self._pool.check(now)
-        self._ask.pool.check(now)
+        for pool in self._pools:
+            pool.check(now)
 
     # -- what metrics and the admin port ask ---------------------------------------------------------
 
@@ -338,22 +329,9 @@ class App:
     def _moment(self) -> Moment:
         return Moment(self._clock(), time.time())
 
-    def _found(self, server_id: str, path: str) -> None:
-        """Go on with what waits for a server's lists."""
-        if path == TAGS:
-            self._variants.listed(server_id)
-        self._keeper.wake()
-
-    def _note_reload(self, lease: Lease) -> None:
-        """Tell of a model that a server loaded anew by itself, for a request."""
-        server = self.view.servers.get(lease.server)
-        entry = None if server is None else server.installed.get(lease.key)
-        name = lease.key if entry is None else entry.name
-        self._reloads.noted(lease.server, name, None, lease.wanted or PLAIN, self._clock())
-
     def _count_connections(self) -> int:
         """How many descriptors are connections, of clients, operators, requests and probes."""
-        count = len(self._pool.open) + len(self._ask.pool.open)
+        count = sum(len(pool.open) for pool in self._pools)
         if self._listener is not None:
             count += len(self._listener.clients.live)
         if self._admin is not None:
@@ -361,7 +339,7 @@ class App:
         return count
 
     def _close_idle_to_servers(self) -> bool:
-        return self._pool.close_all_idle() | self._ask.pool.close_all_idle()
+        return sum(pool.close_all_idle() for pool in self._pools) > 0
 
     def _label(self, name: str) -> str | None:
         return self.gauges.label(name)
@@ -371,7 +349,7 @@ class App:
             return "gollamas is shutting down"
         if not self.view.any_up:
             return "no Ollama server is up"
-        untried = self._keeper.not_tried() if self._config.ready == PRELOADED else ()
+        untried = self._duties.keeper.not_tried() if self._config.ready == PRELOADED else ()
         return f"models are still being loaded: {', '.join(untried)}" if untried else None
 
 

@@ -50,6 +50,18 @@ class NotServed(ProxyError):
     status = 404
 
 
+class Forbidden(ProxyError):
+    """The configuration does not let clients do this."""
+
+    status = 403
+
+
+class ModelBusy(ProxyError):
+    """Another job of the same model takes too long to wait for."""
+
+    status, retry_after = 503, 30
+
+
 class ModelNotFound(ProxyError):
     """No server of ours is to run this model. 404, since `ollama run` pulls on nothing else."""
 
@@ -66,12 +78,6 @@ class LoopDetected(ProxyError):
     """The request has passed through this proxy before (RFC 9110, section 7.6.3)."""
 
     status = 508
-
-
-class NotYetSupported(ProxyError):
-    """A route of Ollama's that this version does not serve."""
-
-    status = 501
 
 
 class NoServerLeft(ProxyError):

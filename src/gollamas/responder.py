@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from gollamas.errors import ProxyError, ShuttingDown
-from gollamas.net.contracts import Later
+from gollamas.net.answering import break_off, send_answer
+from gollamas.net.contracts import Judged, Later
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.sources import TaskSource
 from gollamas.wire.framing import Room
@@ -74,17 +75,17 @@ async def send(client: ClientConnection, answer: Answer) -> None:
     """Send an answer, whole or piece by piece as its iterator gives them."""
     pieces = answer.body
     if isinstance(pieces, bytes):
-        client.answer(answer.status, answer.fields, pieces)
+        send_answer(client, answer.status, answer.fields, pieces)
         return
-    writer = client.answer(answer.status, answer.fields, None)
+    writer = send_answer(client, answer.status, answer.fields, None)
     try:
         await Stream(client, writer, pieces).run()
     except CutOff:
         client.reset()
     except ShuttingDown:
-        client.break_off(writer, b"")
+        break_off(client, writer, b"")
     except BaseException:
-        client.break_off(writer, b"")
+        break_off(client, writer, b"")
         raise
 
 
@@ -101,7 +102,7 @@ class Responder:
         self._refusal = refusal
         self.room = Room(max_body)
 
-    def on_head(self, client: ClientConnection, head: Head) -> "_ByValue":
+    def on_head(self, client: ClientConnection, head: Head) -> Judged:
         """Name who answers: whoever asks, bodies have the same room."""
         return _ByValue(self, client, head)
 
@@ -123,7 +124,9 @@ class Responder:
     def refuse(self, client: ClientConnection, error: ProxyError, _: tuple[str, str] | None = None) -> None:
         """Say why a request was not read to its end."""
         answer = self._refusal(error)
-        client.answer(answer.status, answer.fields, answer.body if isinstance(answer.body, bytes) else b"")
+        send_answer(
+            client, answer.status, answer.fields, answer.body if isinstance(answer.body, bytes) else b""
+        )
 
 
 class _ByValue:

@@ -13,17 +13,17 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import pytest
 
 from gollamas.app import loop_factory
 from gollamas.simulate.faults import Fault
 from gollamas.simulate.server import SimulatedOllama
-from gollamas.simulate.serving import serving
+from gollamas.simulate.serving import Served, serving
 
 PATIENCE: Final = 20.0  # seconds; what takes longer hangs
 LISTENING: Final = re.compile(r"started listening on (\S+:\d+);")
@@ -141,8 +141,9 @@ class SimulatedFleet:
         self._thread = threading.Thread(target=self._run)
         self._is_ready = threading.Event()
         self._end = asyncio.Event()
+        self._places: dict[str, Served] = {}
+        self._sockets = {name: AsyncExitStack() for name in servers}
         self.servers = servers
-        self.urls: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -163,9 +164,15 @@ class SimulatedFleet:
     async def _serve(self) -> None:
         async with AsyncExitStack() as stack:
             for name, server in self.servers.items():
-                self.urls[name] = (await stack.enter_async_context(serving(server))).url
+                await stack.enter_async_context(self._sockets[name])
+                self._places[name] = await self._sockets[name].enter_async_context(serving(server))
             self._is_ready.set()
             await self._end.wait()
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Where each server is."""
+        return {name: place.url for name, place in self._places.items()}
 
     def fail_next(self, server: str, fault: Fault, *, path: str | None = None) -> None:
         """Let a server misbehave once."""
@@ -177,14 +184,24 @@ class SimulatedFleet:
         async def obey() -> None:
             order(self.servers[server])
 
-        asyncio.run_coroutine_threadsafe(obey(), self._loop).result(PATIENCE)
+        self._do(obey())
+
+    def take_down(self, server: str) -> None:
+        """Have a server refuse connections and end those that it has; its models stay."""
+        self._do(self._sockets[server].aclose())
+
+    def bring_back(self, server: str) -> None:
+        """Have a server listen again, on the port that it had."""
+        place = serving(self.servers[server], self._places[server].address)
+        self._do(self._sockets[server].enter_async_context(place))
 
     def until(self, server: str, holds: Callable[[SimulatedOllama], bool]) -> None:
         """Wait until something holds of a server."""
         simulated = self.servers[server]
-        asyncio.run_coroutine_threadsafe(simulated.until(lambda: holds(simulated)), self._loop).result(
-            PATIENCE
-        )
+        self._do(simulated.until(lambda: holds(simulated)))
+
+    def _do(self, order: Coroutine[Any, Any, object]) -> None:
+        asyncio.run_coroutine_threadsafe(order, self._loop).result(PATIENCE)
 
     def flags(self) -> list[str]:
         """Give the words that configure a proxy: these servers, and each model with all that have it."""

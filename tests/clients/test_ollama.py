@@ -169,11 +169,11 @@ def test_a_server_s_own_error_arrives(client: ollama.Client) -> None:
     assert failed.value.status_code == 400
 
 
-def test_managing_models_is_not_there_yet(client: ollama.Client) -> None:
-    """Pulling says so with a 501."""
-    with pytest.raises(ollama.ResponseError) as failed:
-        client.pull("llama3.2")
-    assert failed.value.status_code == 501
+def test_a_model_that_is_not_configured_can_not_be_pulled(client: ollama.Client) -> None:
+    """By default; the error names the option."""
+    with pytest.raises(ollama.ResponseError, match=r"'typo' can't be pulled.*set `manage: all`") as failed:
+        client.pull("typo")
+    assert failed.value.status_code == 403
 
 
 def test_a_stream_that_breaks_off_raises(fleet: Fleet, client: ollama.Client) -> None:

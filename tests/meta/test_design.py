@@ -19,6 +19,8 @@ _WALKS: Final = (
     "A load",
     "A policy",
     "A model that is kept",
+    "A model is pulled",
+    "A blob is uploaded",
     "A configuration",
     "An event",
 )

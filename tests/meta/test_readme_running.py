@@ -65,7 +65,7 @@ def test_the_curl_lines_are_answered(addresses: dict[str, str]) -> None:
     """With the second start command, each `curl` line of README gets an answer and no error."""
     with proxy(lines("sh", "gollamas --connection")[0], addresses) as address:
         answers = {line: ask(line.replace("localhost:11434", address)) for line in lines("sh", "curl ")}
-    assert len(answers) == 3
+    assert len(answers) == 4
     assert not [line for line, answer in answers.items() if "error" in answer]
     assert sum("gpt-4o" in line and answer["model"] == "gpt-4o" for line, answer in answers.items()) == 1
 

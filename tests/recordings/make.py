@@ -6,6 +6,7 @@ with them where they are. Run `python -m tests.recordings.make` in the repositor
 
 import asyncio
 import gzip
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +28,11 @@ _TWO_KEYS: Final = (
     b'{"MODEL":"nope","model":"smol","prompt":"Hello","stream":false,"options":{"num_predict":3}}'
 )
 _TRAILING: Final = _TWO_KEYS.replace(b'"MODEL":"nope",', b"") + b' {"model":"nope"}'
+_NOWHERE: Final = {"model": "localhost:9/library/none", "insecure": True}
 _FUNCTION: Final = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+_NO_MODEL: Final = b"not a model"
+_DIGEST: Final = f"sha256:{hashlib.sha256(_NO_MODEL).hexdigest()}"
+_IN_CONTEXT: Final = {"model": "smol-ctx", "from": "smol", "parameters": {"num_ctx": 2048}}
 _LOCAL: Final = ("Origin: http://localhost:3000",)
 _FOREIGN: Final = ("Origin: https://example.com",)
 _PREFLIGHT: Final = "Access-Control-Request-Method: POST"
@@ -117,6 +122,20 @@ REQUESTS: Final[dict[str, Asked]] = {
     "preflight-foreign": ("OPTIONS", "/api/chat", b""),
     "host-foreign": ("GET", "/api/tags", b""),
     "encoding-gzip-body": ("POST", "/api/generate", gzip.compress(b'{"model":"smol"}', mtime=0)),
+    "copy-unknown-model": ("POST", "/api/copy", {"source": "nope", "destination": "other"}),
+    "delete": ("DELETE", "/api/delete", {"model": "smol-copy"}),
+    "delete-unknown-model": ("DELETE", "/api/delete", {"model": "smol-copy"}),
+    "pull-unreachable": ("POST", "/api/pull", _NOWHERE),
+    "pull-unreachable-whole": ("POST", "/api/pull", {**_NOWHERE, "stream": False}),
+    "create-context-stream": ("POST", "/api/create", _IN_CONTEXT),
+    "create-context-whole": ("POST", "/api/create", {**_IN_CONTEXT, "stream": False}),
+    "blob-post-wrong": ("POST", f"/api/blobs/sha256:{'0' * 64}", _NO_MODEL),  # keeps it under its own digest
+    "blob-head": ("HEAD", f"/api/blobs/{_DIGEST}", b""),
+    "blob-post-again": ("POST", f"/api/blobs/{_DIGEST}", _NO_MODEL),
+    "blob-post-bad-digest": ("POST", "/api/blobs/sha256:xyz", _NO_MODEL),
+    "create-files-bad": (
+        "POST", "/api/create", {"model": "x", "files": {"x.gguf": _DIGEST}, "stream": False},
+    ),
 }  # fmt: skip
 # Lines beside the usual ones.
 _LINES: Final = {
@@ -135,7 +154,11 @@ def _bytes_of(name: str) -> bytes:
         f"{method} {path} HTTP/1.1",
         "Host: example.com" if name == "host-foreign" else "Host: localhost:11434",
         "User-Agent: recorder",
-        *(("Content-Type: application/json", f"Content-Length: {len(body)}") if method == "POST" else ()),
+        *(
+            ("Content-Type: application/json", f"Content-Length: {len(body)}")
+            if method in ("POST", "DELETE")
+            else ()
+        ),
         *_LINES.get(name, ()),
     ]
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode() + body

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gollamas.events import RequestEnded
+from gollamas.events import RequestEnded, ServerWentDown, ServerWentUp
 from gollamas.names import key_of
 from gollamas.simulate.server import SimulatedOllama
 from gollamas.simulate.serving import Served, serving
@@ -49,6 +49,7 @@ class Fleet:
     proxy: Running
     ollamas: dict[str, SimulatedOllama]
     places: dict[str, Served]
+    sockets: dict[str, AsyncExitStack]
 
     @property
     def ollama(self) -> SimulatedOllama:
@@ -104,6 +105,18 @@ class Fleet:
         paths = [*self.ollama.asked("/api/generate"), *self.ollama.asked("/api/embed")]
         return [one for one in paths if not {"prompt", "input"} & json.loads(one.body).keys()]
 
+    async def take_down(self, name: str) -> None:
+        """Have a server refuse connections, and wait until the proxy has found out; its models stay."""
+        count = len(self.proxy.events.of(ServerWentDown))
+        await self.sockets[name].aclose()
+        await self.proxy.events.until(lambda: len(self.proxy.events.of(ServerWentDown)) > count)
+
+    async def bring_back(self, name: str) -> None:
+        """Have it listen again, on the port that it had, and wait until the proxy has seen it."""
+        count = len(self.proxy.events.of(ServerWentUp))
+        await self.sockets[name].enter_async_context(serving(self.ollamas[name], self.places[name].address))
+        await self.proxy.events.until(lambda: len(self.proxy.events.of(ServerWentUp)) > count)
+
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds that no event tells."""
         while not holds():  # noqa: ASYNC110 - no event tells
@@ -121,17 +134,19 @@ async def fleet(
     """Run servers (one by default) whose work takes no time, and a proxy that has heard of all they have."""
     async with AsyncExitStack() as stack:
         ollamas, places = dict[str, SimulatedOllama](), dict[str, Served]()
+        sockets = dict[str, AsyncExitStack]()
         for name in names or ("one",):
             quick = {"load_seconds": 0.0, "tokens_per_second": 0.0, "prompt_tokens_per_second": 0.0}
             told = {**quick, "models": models, "version": version, **(settings or {})}
             ollamas[name] = SimulatedOllama(Settings(**told))
-            places[name] = await stack.enter_async_context(serving(ollamas[name]))
+            sockets[name] = await stack.enter_async_context(AsyncExitStack())
+            places[name] = await sockets[name].enter_async_context(serving(ollamas[name]))
         ends = [RawServer(name=name, port=place.address.port) for name, place in places.items()]
         # Probes far between: what is known comes of what the proxy did, and of looks that it asked for.
         told = {"probe_interval": 60.0, **options}
         config = a_config(ends, dict.fromkeys(models, ends), told.pop("aliases", None), **told)
         proxy = await stack.enter_async_context(running(config))
-        both = Fleet(proxy, ollamas, places)
+        both = Fleet(proxy, ollamas, places, sockets)
         await proxy.events.up(*ends)
         views = proxy.app.view.servers
         await both.until(lambda: all(views[name].has_listed for name in ollamas))

@@ -164,7 +164,7 @@ async def test_a_load_that_is_under_way_for_a_client_is_shared() -> None:
         client = asyncio.ensure_future(both.ask("/api/chat"))
         await both.until(lambda: len(both.ollama.loads) == 1)
         hand = asyncio.ensure_future(done(both, "/load", model=CHAT))
-        (load,) = both.proxy.app._loads.under_way()
+        (load,) = both.proxy.app._duties.loads.under_way()
         await both.until(lambda: len(load.load.waiters) == 2)
         both.ollama.release()
         assert await hand == [("one", "smol:latest", "loaded")]
@@ -179,7 +179,7 @@ async def test_a_client_that_comes_meanwhile_waits_for_the_load_by_hand() -> Non
         hand = asyncio.ensure_future(done(both, "/load", model=CHAT))
         await both.until(lambda: len(both.ollama.loads) == 1)
         client = asyncio.ensure_future(both.ask("/api/chat"))
-        (load,) = both.proxy.app._loads.under_way()
+        (load,) = both.proxy.app._duties.loads.under_way()
         await both.until(lambda: len(load.load.waiters) == 2)
         both.ollama.release()
         assert await hand == [("one", "smol:latest", "loaded")]
@@ -195,7 +195,7 @@ async def test_whoever_asks_and_leaves_ends_no_load() -> None:
         await both.until(lambda: len(both.ollama.loads) == 1)
         client = await to_admin(both)
         await client.send(post("/load", json.dumps({"model": CHAT}).encode()))
-        await both.until(lambda: len(both.proxy.app._loads.under_way()) == 2)
+        await both.until(lambda: len(both.proxy.app._duties.loads.under_way()) == 2)
         client.reset()
         admin = both.proxy.app._admin
         assert admin is not None
@@ -481,9 +481,9 @@ async def test_loads_go_on_behind_an_unload_that_hangs() -> None:
         hand = asyncio.ensure_future(done(both, "/unload", model=CHAT))
         await both.until(lambda: both.ollama.hanging == 1)
         other = asyncio.ensure_future(both.ask("/api/chat", options={"num_ctx": 1024}))
-        await both.until(lambda: len(both.proxy.app._loads.under_way()) == 1)
+        await both.until(lambda: len(both.proxy.app._duties.loads.under_way()) == 1)
         assert await done(both, "/load", model=EMBEDDER) == [("one", "minilm:latest", "loaded")]
-        assert len(both.proxy.app._loads.under_way()) == 1
+        assert len(both.proxy.app._duties.loads.under_way()) == 1
         both.ollama.release()
         assert await hand == [("one", "smol:latest", "unloaded")]
         assert (await other).status == 200

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import pytest
 
 from gollamas.api.gate import Gate
+from gollamas.api.manage import Change
 from gollamas.api.outbound import Target
 from gollamas.config.model import Expose
 from gollamas.errors import BadRequest, ProxyError
@@ -25,13 +26,17 @@ from gollamas.events import (
 from gollamas.fleet.admit import Admission
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.view import View
+from gollamas.net.answering import send_answer
+from gollamas.net.ask import Ask
 from gollamas.net.contracts import Later
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.pool import Pool
 from gollamas.net.rounds import Round
-from gollamas.proxy.own import Listings
+from gollamas.proxy.manage import JobAnswers, Watching
+from gollamas.proxy.own import Listings, Own
 from gollamas.proxy.service import Proxy
 from gollamas.proxy.turn import Context, Snapshot
+from gollamas.proxy.upload import Uploads
 from gollamas.wire.message import Head
 from gollamas.wire.response import ResponseReader
 from tests.sockets.proxying import Events, a_config, a_server, opened, running, runs
@@ -59,7 +64,7 @@ class Breaks:
 
     def refuse(self, client: ClientConnection, error: ProxyError, asked: tuple[str, str] | None) -> None:
         del asked
-        client.answer(error.status, [], b"")
+        send_answer(client, error.status, [], b"")
 
     def _serve(self, client: ClientConnection, head: Head) -> Later | None:
         if head.path == b"/serve":
@@ -69,7 +74,7 @@ class Breaks:
         if head.path == b"/check":
             client.source = Unsound()
             return None
-        client.answer(200, [], b"whole")
+        send_answer(client, 200, [], b"whole")
         client.request_done()
         return None
 
@@ -358,7 +363,12 @@ class Main:
                 connections={server.id: self.pool.of(server) for server in known},
             ),
             Gate((), is_loopback=True, port=0, hostnames=("here",), is_own=lambda _: True),
-            Listings(tags=breaks_at_once, ps=breaks_at_once, version=breaks_at_once),
+            Own(
+                parts["view"],
+                Listings(tags=breaks_at_once, ps=breaks_at_once, version=breaks_at_once),
+                JobAnswers(parts["view"], never_begun, breaks_later),
+                Uploads(parts["view"], Ask(1.0, "nobody"), has_said_nothing),
+            ),
         )
 
     def _telling(self, deaf: tuple[type[Event], ...]) -> Callable[[Event], None]:
@@ -388,6 +398,10 @@ async def breaks_later(_: str) -> bool:
 
 async def has_said_nothing(_: str) -> None:
     """Wait for no list."""
+
+
+async def never_begun(_: Change) -> Watching:
+    raise AssertionError("no job is asked for")
 
 
 async def breaks_at_once() -> None:

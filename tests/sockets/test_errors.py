@@ -222,18 +222,6 @@ async def test_only_configured_models_are_routed_by_default() -> None:
 
 
 @runs
-async def test_what_is_served_later_says_so() -> None:
-    async with one_server() as (server, proxy):
-        client = await proxy.connect()
-        for path in ("/api/pull", "/api/push", "/api/create", "/api/copy"):
-            got = await client.ask(post(path, BODY))
-            assert (got.status, path in error_of(got)) == (501, True)
-        assert (await client.ask(get("/api/delete", method=b"DELETE"))).status == 501
-        assert (await client.ask(post("/api/blobs/sha256:12", b"raw"))).status == 501
-        assert server.hits == 0
-
-
-@runs
 async def test_a_wrong_method_names_the_right_ones() -> None:
     async with one_server() as (server, proxy):
         client = await proxy.connect()

@@ -10,6 +10,7 @@ import pytest
 
 from gollamas.config.model import Server
 from gollamas.errors import ProxyError, ServerBroke
+from gollamas.net.answering import send_answer
 from gollamas.net.ask import MAX_REPLY_BYTES, Ask
 from gollamas.net.downstream import MAX_HELD_BYTES, ClientConnection
 from gollamas.net.pool import Pool
@@ -204,7 +205,7 @@ class Notes:
 
     def _serve(self, client: ClientConnection, body: Body) -> None:
         self.bodies.append(body)
-        client.answer(200, [], b"")
+        send_answer(client, 200, [], b"")
         client.request_done()
 
 

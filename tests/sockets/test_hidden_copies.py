@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gollamas.config.model import Address, Expose
+from gollamas.config.model import Address, Expose, Manage
 from gollamas.events import VariantRemoved, Warned
 from gollamas.fleet.variants import copy_name_of, name_of
 from gollamas.names import key_of
@@ -135,7 +135,7 @@ async def test_a_copy_is_never_removed_without_being_asked_for() -> None:
 async def test_the_copy_of_a_pull_that_goes_on_is_needed_and_stays() -> None:
     async with fleet("one", "two", admin=ADMIN) as both:
         name = await copied(both)
-        maker = both.proxy.app._variants
+        maker = both.proxy.app._duties.variants
         maker.hold_copy("two", name)  # of another server, so this one is not held
         assert [one[3] for one in await listed(both)] == [False]
         maker.hold_copy("one", name.upper())
@@ -156,7 +156,7 @@ async def test_a_pull_that_begins_during_a_prune_keeps_its_copy() -> None:
         async with asyncio.TaskGroup() as tasks:
             pruning = tasks.create_task(prune(both))
             await both.until(lambda: bool(both.ollama.asked("/api/delete")))
-            both.proxy.app._variants.hold_copy("one", needed)
+            both.proxy.app._duties.variants.hold_copy("one", needed)
             both.ollama.release()
         assert [one["name"] for one in pruning.result()["removed"]] == [left]
         assert variants(both) == [needed]
@@ -171,6 +171,21 @@ async def test_a_copy_that_can_t_be_removed_is_said_without_its_name_in_the_reas
         assert (failed["variant"]["name"], failed["variant"]["num_ctx"]) == (name, None)
         assert name not in failed["why"]
         assert variants(both) == [name]
+
+
+@pytest.mark.parametrize("loaded_as", [CHAT, "another"])
+@runs
+async def test_a_pull_unloads_what_it_replaced_and_not_what_another_name_has_loaded(loaded_as: str) -> None:
+    """Both run the same weights: who asks for another name goes on with them."""
+    async with fleet(manage=Manage.ALL, settings={"pull_seconds": 0.0}) as both:
+        await both.ask_directly("/api/copy", {"source": CHAT, "destination": "another"})
+        await both.ask_directly("/api/generate", {"model": loaded_as, "keep_alive": -1})
+        both.ollama.publish(CHAT, 1)
+        pulled = await both.proxy.ask(post("/api/pull", json.dumps({"model": CHAT}).encode()))
+        assert b'"success"' in pulled.body
+        shown = json.loads((await both.ask_directly("/api/ps", {}, "GET")).body)["models"]
+        assert [one["name"] for one in shown] == ([] if loaded_as == CHAT else ["another:latest"])
+        assert variants(both) == []
 
 
 # -- the variants of a model that was deleted ------------------------------------------------------------
@@ -202,12 +217,12 @@ async def test_all_variants_of_a_deleted_model_go_with_it_and_no_other(is_gone: 
         server = both.proxy.app.view.servers["one"]
         if is_gone:
             await both.ask_directly("/api/delete", {"model": CHAT}, "DELETE")
-        assert await both.proxy.app._variants.remove_of(server, CHAT_KEY) == []
+        assert await both.proxy.app._duties.variants.remove_of(server, CHAT_KEY) == []
         assert variants(both) == [other]
         removed = both.proxy.events.of(VariantRemoved)
         assert sorted(one.num_ctx or 0 for one in removed) == [512, 2048]
         assert {one.why for one in removed} == {"its model was deleted"}
-        assert await both.proxy.app._variants.remove_of(server, CHAT_KEY) == []
+        assert await both.proxy.app._duties.variants.remove_of(server, CHAT_KEY) == []
 
 
 @runs
@@ -217,7 +232,7 @@ async def test_what_could_not_be_removed_with_its_model_is_said_and_tried_again(
         await both.ask_directly("/api/delete", {"model": CHAT}, "DELETE")
         both.ollama.fail_next(Fails(500), path="/api/delete")
         server = both.proxy.app.view.servers["one"]
-        assert await both.proxy.app._variants.remove_of(server, CHAT_KEY) == [
+        assert await both.proxy.app._duties.variants.remove_of(server, CHAT_KEY) == [
             "its variant with num_ctx 1024 can't be removed: simulated failure"
         ]
         assert len(variants(both)) == 1
@@ -233,7 +248,7 @@ async def test_variants_that_are_being_removed_already_are_asked_for_once() -> N
         await both.ask("/v1/chat/completions")
         await both.ask_directly("/api/delete", {"model": CHAT}, "DELETE")
         server = both.proxy.app.view.servers["one"]
-        remove = both.proxy.app._variants.remove_of
+        remove = both.proxy.app._duties.variants.remove_of
         for failed in await asyncio.gather(remove(server, CHAT_KEY), remove(server, CHAT_KEY)):
             assert failed == []
         assert len(both.ollama.asked("/api/delete")) == 2  # the model's, and one

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gollamas.config.model import Address
+from gollamas.config.model import Address, Manage
 from gollamas.events import End
 from tests.sockets.proxying import one_server, runs
 from tests.sockets.raw import Message
@@ -83,10 +83,12 @@ async def test_a_page_that_may_ask_is_let_read_why_it_was_refused() -> None:
 
 
 @runs
-async def test_what_is_not_served_yet_is_told_at_its_head() -> None:
-    async with one_server() as (_, proxy):
+async def test_an_upload_that_can_t_be_is_told_so_at_its_head() -> None:
+    async with one_server(manage=Manage.OFF) as (_, proxy):
         got = await proxy.ask(head(LONG, EXPECTS, path=b"/api/blobs/sha256:0"))
-        assert (got.status, "error" in json.loads(got.body)) == (501, True)
+        assert (got.status, json.loads(got.body)) == (400, {"error": "invalid digest format"})
+        got = await proxy.ask(head(LONG, EXPECTS, path=b"/api/blobs/sha256:%b" % (b"0" * 64)))
+        assert (got.status, "`manage` is `off`" in json.loads(got.body)["error"]) == (403, True)
 
 
 @runs

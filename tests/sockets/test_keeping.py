@@ -93,7 +93,7 @@ async def test_so_many_instances_and_another_one_where_a_server_goes() -> None:
         assert loaded(both, "two") == []
         for _ in range(2):
             both.proxy.app.view.connect_failed("one", "gone", 0.0)
-        both.proxy.app._keeper.wake()
+        both.proxy.app._duties.keeper.wake()
         await both.until(lambda: bool(loaded(both, "two")))
 
 
@@ -105,7 +105,7 @@ async def test_ready_once_each_was_tried() -> None:
         assert await ready(both) == (503, b'{"error":"models are still being loaded: smol, minilm"}')
         both.ollama.fail_next_load(FailsToLoad())
         await both.proxy.events.until(lambda: len(both.proxy.events.of(LoadEnded)) >= 2)
-        await both.until(lambda: not both.proxy.app._keeper.not_tried())
+        await both.until(lambda: not both.proxy.app._duties.keeper.not_tried())
         assert (await ready(both))[0] == 200
 
 

@@ -250,7 +250,7 @@ async def test_a_load_that_waits_in_line_and_that_nobody_wants_any_more_never_go
         await proxy.events.ended()
         loader.go()
         assert (await first.answer()).status == 200
-        await until(lambda: not proxy.app._loads.under_way())
+        await until(lambda: not proxy.app._duties.loads.under_way())
         assert loader.order == ["load 1", "request 1"]
 
 
@@ -585,7 +585,7 @@ async def test_a_server_that_refuses_a_request_behind_its_load_holds_up_no_later
         await until(lambda: proxy.app.view.servers["one"].is_up)
         got = await proxy.ask(with_ctx(2048))
         assert (got.status, got.get(b"x-gollamas-server")) == (200, b"one")
-        assert not proxy.app._loads.under_way()
+        assert not proxy.app._duties.loads.under_way()
 
 
 @runs
@@ -716,7 +716,7 @@ async def test_one_who_waited_and_gets_no_connection_does_not_hold_up_the_next_l
         got = [await client.answer() for client in clients]
         assert [answer.status for answer in got] == [200, 200]
         assert b"two" in [answer.get(b"x-gollamas-server") for answer in got]
-        await until(lambda: not proxy.app._loads.under_way())
+        await until(lambda: not proxy.app._duties.loads.under_way())
         assert (await proxy.ask(with_ctx(3))).status == 200
 
 
@@ -727,7 +727,7 @@ async def test_an_unload_takes_no_load_from_those_who_wait_for_it() -> None:
     async with opened(*servers), in_front_of(*servers) as proxy:
         (waits,) = await sent(proxy, asks())
         await loader.came.get()
-        proxy.app._touches.unload(Found(key_of(MODEL) or "", MODEL, ("one", "two")), "two")
+        proxy.app._duties.touches.unload(Found(key_of(MODEL) or "", MODEL, ("one", "two")), "two")
         loader.go()
         assert (await waits.answer()).status == 200
         assert [json.loads(load.body).get("keep_alive") for load in servers[0].loads] == [None]

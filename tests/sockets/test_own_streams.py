@@ -56,7 +56,7 @@ class Streams(Own):
     """Answers each request that is ours with what it is given."""
 
     def __init__(self, own: Own, make: Callable[[], Answer]) -> None:
-        super().__init__(own._view, own._listings)
+        super().__init__(own._view, own._listings, own._changes, own.uploads)
         self._make = make
 
     async def _of_route(self, route: Route, config: Config, only: str | None) -> Answer:

@@ -56,7 +56,9 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
     ),
     "an expectation": (get("/", b"Expect: tea"), 417, "xpect", "/"),
     "a method of nobody's": (get("/", method=b"BREW"), 501, "unknown method", "/"),
-    "a route that is not served yet": (post("/api/pull", BODY), 501, "does not serve /api/pull yet", None),
+    "a model that clients may not change": (
+        post("/api/pull", b'{"model":"typo"}'), 403, "'typo' can't be pulled through gollamas: ", None
+    ),
 }  # fmt: skip
 
 

@@ -470,5 +470,5 @@ async def test_a_policy_that_is_changed_leaves_the_old_one_to_other_proxies() ->
         await both.look()
         await both.settled()
         assert sorted(variants(both)) == sorted([old, await expected(both, CHAT, 4096)])
-        held = [(one.variant.num_ctx, one.is_needed) for one in both.proxy.app._variants.all()]
+        held = [(one.variant.num_ctx, one.is_needed) for one in both.proxy.app._duties.variants.all()]
         assert sorted(held) == [(2048, False), (4096, True)]

@@ -16,12 +16,13 @@ ALL = sorted(
     [
         (errors.BadRequest, 400), (errors.BodyTooLarge, 413),
         (errors.ModelNotFound, 404), (errors.LoopDetected, 508),
-        (errors.NotYetSupported, 501), (errors.NoServerLeft, 503),
+        (errors.NoServerLeft, 503),
         (errors.ServerRefused, 502), (errors.ServerBroke, 502),
         (errors.ServerTooSlow, 504), (errors.ShuttingDown, 503),
         (errors.ResourcesExhausted, 503), (errors.TooManyOpenFiles, 503),
         (errors.TooManyClients, 503), (errors.UploadsFull, 503),
         (errors.NotServed, 404), (errors.ServerNotFound, 404),
+        (errors.Forbidden, 403), (errors.ModelBusy, 503),
     ],
 )  # fmt: skip
 def test_an_error_has_a_status(error: type[ProxyError], status: int) -> None:
@@ -32,7 +33,7 @@ def test_an_error_has_a_status(error: type[ProxyError], status: int) -> None:
 def test_an_error_that_passes_by_itself_says_when_to_come_back() -> None:
     assert {one for one in ALL if one.retry_after is not None} == {
         errors.NoServerLeft, errors.ResourcesExhausted, errors.TooManyOpenFiles, errors.TooManyClients,
-        errors.ShuttingDown, errors.UploadsFull,
+        errors.ShuttingDown, errors.UploadsFull, errors.ModelBusy,
     }  # fmt: skip
     assert all(one.status == 503 for one in ALL if one.retry_after is not None)
 

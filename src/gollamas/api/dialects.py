@@ -28,6 +28,7 @@ class Dialect(Enum):
 
 JSON: Final = (b"Content-Type", b"application/json; charset=utf-8")
 JSON_PLAIN: Final = (b"Content-Type", b"application/json")
+NDJSON: Final = (b"Content-Type", b"application/x-ndjson")
 TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 TEXT_PLAIN: Final = (b"Content-Type", b"text/plain")
 

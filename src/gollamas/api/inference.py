@@ -170,10 +170,7 @@ def read(route: Route, head: Head, body: Body) -> NamedModel:
             return _read_form(route, head, body)
     if not head.is_plain and b"content-encoding" in head.names:
         body = _plain(route, head, bytes(body))
-    try:
-        members, is_plain = bodies.read(body)
-    except BadBody as why:
-        raise _refused(route, "" if not bytes(body).strip(_SPACE) else str(why)) from why
+    members, is_plain = members_in(route, body)
     value = members.get("model")
     is_large = len(body) > LARGE_BYTES
     # HOT: the usual name is a string of its own key; all else is told apart below.
@@ -188,6 +185,14 @@ def read(route: Route, head: Head, body: Body) -> NamedModel:
     return named
 
 
+def members_in(route: Route, body: Body) -> tuple[Members, bool]:
+    """Read a body that is to be a JSON object, as `bodies.read`; raises BadRequest in Ollama's words."""
+    try:
+        return bodies.read(body)
+    except BadBody as why:
+        raise refused(route, "" if not bytes(body).strip(_SPACE) else str(why)) from why
+
+
 def is_form(route: Route, head: Head) -> bool:
     """Whether the model is named in a part of a form."""
     if route.kind is not Kind.EITHER:
@@ -198,9 +203,9 @@ def is_form(route: Route, head: Head) -> bool:
 def _find_name(route: Route, members: Members) -> NamedModel:
     """Find a name that does not stand as usual, or say what is wrong with it."""
     key = bodies.find(members, "model") or "model"
-    name = _text(route, members, key)
+    name = text_in(route, members, key)
     if not name and route.reads_name and (other := bodies.find(members, "name")):
-        name, key = _text(route, members, other), other
+        name, key = text_in(route, members, other), other
     if not name:
         raise _missing(route)
     return NamedModel(route, name, key, members)
@@ -222,7 +227,8 @@ def _missing(route: Route) -> ProxyError:
     return (MiddlewareRefused if is_early else BadRequest)(text)
 
 
-def _text(route: Route, members: Members, key: str) -> str:
+def text_in(route: Route, members: Members, key: str) -> str:
+    """The text of a member, empty where it is not there; raises BadRequest in Ollama's words."""
     value = members.get(key)
     if value is None:
         return ""
@@ -233,13 +239,13 @@ def _text(route: Route, members: Members, key: str) -> str:
         return bodies.text_of(value)
     if kind == "null":
         return ""
-    raise _refused(
+    raise refused(
         route,
         f"json: cannot unmarshal {kind} into Go struct field {route.go_type}.{key.lower()} of type string",
     )
 
 
-def _refused(route: Route, text: str) -> ProxyError:
+def refused(route: Route, text: str) -> ProxyError:
     """The 400 for a body that can't be read; no text means that there is no body."""
     if route.dialect is not Dialect.NATIVE:
         return MiddlewareRefused(text or "EOF")

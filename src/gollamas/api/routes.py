@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from gollamas.api.dialects import Dialect
 from gollamas.wire.lines import Shape
@@ -29,11 +29,16 @@ class Kind(Enum):
     VERSION = auto()
     STATUS = auto()
     ROOT = auto()
-    PULL = auto()  # not served yet: the answer says where the model in its body is, or how to get it
-    LATER = auto()  # known to Ollama, not served yet
+    PULL = auto()
+    PUSH = auto()
+    CREATE = auto()
+    COPY = auto()
+    DELETE = auto()
+    BLOB = auto()
 
 
 _ROUTED: Final = (Kind.BODY, Kind.FORM, Kind.EITHER, Kind.PATH)
+CHANGING: Final = (Kind.PULL, Kind.PUSH, Kind.CREATE, Kind.COPY, Kind.DELETE)  # which models servers have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -272,22 +277,16 @@ ROUTES: Final = (
     Route(path="/api/version", kind=Kind.VERSION, methods=("HEAD", "GET")),
     Route(path="/api/status", kind=Kind.STATUS, methods=("GET",)),
     Route(path="/", kind=Kind.ROOT, methods=("HEAD", "GET")),
-    Route(path="/api/pull", kind=Kind.PULL, streams=True, reads_name=True),
-    Route(path="/api/push", kind=Kind.LATER, streams=True, reads_name=True),
-    Route(path="/api/create", kind=Kind.LATER, streams=True, reads_name=True),
-    Route(path="/api/copy", kind=Kind.LATER),
-    Route(path="/api/delete", kind=Kind.LATER, methods=("DELETE",), reads_name=True),
-    Route(path="/api/blobs/:digest", kind=Kind.LATER, methods=("HEAD", "POST")),
+    Route(path="/api/pull", kind=Kind.PULL, streams=True, reads_name=True, go_type="PullRequest"),
+    Route(path="/api/push", kind=Kind.PUSH, streams=True, reads_name=True, go_type="PushRequest"),
+    Route(path="/api/create", kind=Kind.CREATE, streams=True, reads_name=True, go_type="CreateRequest"),
+    Route(path="/api/copy", kind=Kind.COPY, go_type="CopyRequest", quotes='"{}"'),
+    Route(
+        path="/api/delete", kind=Kind.DELETE, methods=("DELETE",), reads_name=True, go_type="DeleteRequest"
+    ),
+    Route(path="/api/blobs/:digest", kind=Kind.BLOB, methods=("HEAD", "POST")),
 )
 # fmt: on
-
-
-@dataclass(frozen=True, slots=True)
-class Redirect:
-    """Another spelling of a route's path, which Ollama redirects."""
-
-    status: int
-    location: bytes
 
 
 # By the paths that hold no parameter, as clients write them.
@@ -368,32 +367,3 @@ def parameter(path: bytes) -> str:
 
 def _decoded(path: bytes) -> bytes:
     return unquote_to_bytes(path)
-
-
-def redirect(
-    path: bytes, method: bytes, query: bytes, by_path: dict[bytes, Route] = BY_PATH
-) -> Redirect | None:
-    """Where Ollama sends a path with doubled slashes or with a slash too many, if that is a route of ours.
-
-    Doubled slashes are net/http's business, whatever the method; the last slash is gin's, which looks for a
-    route of this method.
-    """
-    if b"%" in path:
-        return None
-    clean = path
-    while b"//" in clean:
-        clean = clean.replace(b"//", b"/")
-    if clean != path:
-        is_ours = find(clean, by_path) is not None or find(clean.rstrip(b"/"), by_path) is not None
-        return Redirect(307, _with_query(clean, query)) if is_ours else None
-    clean = path.rstrip(b"/")
-    route = find(clean, by_path) if clean not in (path, b"") else None
-    if route is None or method not in route.allowed:
-        return None
-    return Redirect(301 if method == b"GET" else 307, _with_query(clean, query))
-
-
-def _with_query(path: bytes, query: bytes) -> bytes:
-    """The target of a redirect; what is not ASCII in the query is escaped, as Go's HTTP library does."""
-    safe = "".join(map(chr, range(0x21, 0x7F)))
-    return path + b"?" + quote_from_bytes(query, safe).encode() if query else path

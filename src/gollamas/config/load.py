@@ -120,7 +120,10 @@ def _look_for_idle_servers(servers: Servers, models: Mapping[str, Model], findin
     used = {server for model in models.values() for server in model.servers}
     for name, placed in servers.placed.items():
         if name not in used:
-            findings.warn(placed.place, f"the server `{name}` is to run no model, so clients can use nothing that it has")
+            findings.warn(
+                placed.place,
+                f"the server `{name}` is to run no model, so clients can use nothing that it has",
+            )
 
 
 def _values(said: Gathered, findings: Findings) -> tuple[dict[str, Any], Origins]:

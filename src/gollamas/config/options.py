@@ -367,7 +367,11 @@ VALUES: Final = (
     _option("idle_timeout", Duration(0.001, _DAY), "how long a server may be silent within an answer"),
     _option("header_timeout", Duration(0.001, _DAY), "how long a client may take to send a request's head"),
     _option("body_timeout", Duration(0.001, _DAY), "how long a client may be silent within a request"),
-    _option("write_timeout", Duration(0.001, _DAY), "how long a client may take no byte of its answer"),
+    _option(
+        "write_timeout",
+        Duration(0.001, _DAY),
+        "how long a client may take no byte of its answer, or a server none of an upload",
+    ),
     _option("client_idle_timeout", Duration(0.001, _DAY), "how long a client's idle connection stays open"),
     _option("max_connections", Count(1, 1_000_000), "how many clients may be connected at once"),
     _option("probe_interval", Duration(0.01, _DAY), "time between two looks at a server"),

@@ -78,6 +78,7 @@ class JobKind(StrEnum):
 
     PULL = "pull"
     PUSH = "push"
+    CREATE = "create"
     COPY = "copy"
     DELETE = "delete"
 

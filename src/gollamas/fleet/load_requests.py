@@ -18,6 +18,7 @@ GENERATE: Final = "/api/generate"
 EMBED: Final = "/api/embed"  # the only one that loads a model that only embeds
 SHOW: Final = "/api/show"
 CREATE: Final = "/api/create"
+COPY: Final = "/api/copy"
 DELETE: Final = "/api/delete"
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -50,6 +51,16 @@ def create_body(name: str, model: str, num_ctx: int) -> bytes:
     """The body of a request to make a variant of a model that is installed: one that is not, is pulled."""
     parameters = {"num_ctx": num_ctx}
     return _encode({"model": name, "from": model, "parameters": parameters, "stream": False})
+
+
+def copy_body(source: str, destination: str) -> bytes:
+    """The body of a request to give a model another name, too."""
+    return _encode({"source": source, "destination": destination})
+
+
+def blob_path(digest: str) -> str:
+    """The path of a blob: it is asked for there, and uploaded."""
+    return f"/api/blobs/{digest}"
 
 
 def delete_body(name: str) -> bytes:

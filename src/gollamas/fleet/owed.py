@@ -4,7 +4,7 @@ Owns the rule: a pull or a delete is done once, as long as nobody has changed th
 the meantime. Refuses to do it. A server at another address is another server, whatever it is called. Pure.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gollamas.config.model import Server
@@ -19,9 +19,10 @@ class Debt(NamedTuple):
     server_id: str
     key: str
     name: str  # as it was asked for
-    digest: str | None  # what the server had last; None: it lacked the model, or never said
+    digest: str | None  # what the server had last; None where it lacked the model
     since: float  # monotonic
     body: bytes  # the request's
+    was_seen: bool = True  # the server has said what it has
 
 
 class Returned(NamedTuple):
@@ -54,10 +55,21 @@ class Owed:
             if server.id in ids:
                 debts.pop(key, None)
 
-    def returned(self, server: Server, installed: Mapping[str, Entry]) -> Returned:
-        """Give what a server is owed, and forget it. In: what it has now, by key."""
+    def returned(
+        self, server: Server, installed: Mapping[str, Entry], later: Container[str] = ()
+    ) -> Returned:
+        """Give what a server is owed, and forget it.
+
+        In: what it has now, by key; the models of which later jobs wait for their turn, which stay owed.
+        """
         found = Returned([], [])
-        for debt in self._debts.pop(server, {}).values():
+        debts = self._debts.pop(server, {})
+        kept = {key: debt for key, debt in debts.items() if key in later}
+        if kept:
+            self._debts[server] = kept
+        for debt in debts.values():
+            if debt.key in kept:
+                continue
             why = _objection(debt, installed.get(debt.key))
             if why is None:
                 found.due.append(debt)
@@ -79,6 +91,8 @@ class Owed:
 
 def _objection(debt: Debt, entry: Entry | None) -> str | None:
     """Say what somebody has done to the model meanwhile; None for nothing."""
+    if not debt.was_seen:
+        return None
     if entry is None:
         return None if debt.digest is None else "it does not have it any more"
     if debt.digest is None:

@@ -6,7 +6,7 @@ For each digest, `completed` never falls in what a watch gives, never passes `to
 the time is an argument.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from itertools import takewhile
 from math import inf
@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 _GAP: Final = 0.1  # seconds, of two lines of one digest
+_MOST_AT_ONCE: Final = 16 * 1024  # bytes of lines, which may wait for a client that does not read
 # Servers make up what they say. A pull names about ten layers and four words, in lines of 200 bytes.
 _MOST_LAYERS: Final = 10_000
 _MOST_WORDS: Final = 1_000
@@ -108,10 +109,10 @@ class _Share:
         return True
 
 
-class _Part:
+class _Puller:
     """One server's part."""
 
-    __slots__ = ("has_ended", "is_settled", "shares", "status", "words")
+    __slots__ = ("has_ended", "is_settled", "shares", "status", "waiting", "words")
 
     def __init__(self) -> None:
         self.status = ""
@@ -119,6 +120,9 @@ class _Part:
         self.is_settled = True  # its shares are all there
         self.shares: dict[str, _Share] = {}  # by digest
         self.words: set[_Word] = set()
+        self.waiting: deque[_Word] = (
+            deque()
+        )  # those from the first on that has yet to go out, as it said them
 
 
 class Progress:
@@ -126,7 +130,7 @@ class Progress:
 
     def __init__(self, targets: Iterable[str], first: str = "") -> None:
         self._first = first or None
-        self._targets = {target: _Part() for target in targets}
+        self._targets = {target: _Puller() for target in targets}
         self._working = len(self._targets)  # targets that have not ended
         self._layers: dict[str, _Layer] = {}
         self._words: dict[str, _Word] = {}
@@ -186,7 +190,7 @@ class Progress:
         found.reverse()
         return found
 
-    def _measured(self, by: _Part, said: _Said, digest: str) -> None:
+    def _measured(self, by: _Puller, said: _Said, digest: str) -> None:
         share = by.shares.get(digest)
         if share is None:
             layer = self._layers.get(digest)
@@ -199,7 +203,7 @@ class Progress:
         by.is_settled = False
         self._tell(share.layer)
 
-    def _worded(self, by: _Part, status: str, line: bytes) -> None:
+    def _worded(self, by: _Puller, status: str, line: bytes) -> None:
         word = self._words.get(status)
         if word is None:
             if len(self._words) >= _MOST_WORDS:
@@ -208,13 +212,14 @@ class Progress:
         elif word in by.words:
             return
         by.words.add(word)
+        by.waiting.append(word)
         word.said_by += 1
         # What Ollama says after its layers it says when they are there. It leaves the last line of one out
         # when its download ends between two ticks (server/download.go, blobDownload.Wait).
         self._settle(by, is_done=True)
         self._tell_if_all_said(word)
 
-    def _settle(self, by: _Part, *, is_done: bool) -> None:
+    def _settle(self, by: _Puller, *, is_done: bool) -> None:
         if by.is_settled:
             return
         by.is_settled = True
@@ -223,8 +228,14 @@ class Progress:
                 self._tell(share.layer)
 
     def _tell_if_all_said(self, word: _Word) -> None:
-        if not word.at and word.said_by == self._working:
-            self._tell(word)
+        if word.at or word.said_by != self._working:
+            return
+        # What only some say stays before what they all say after it.
+        for by in self._targets.values():
+            while word in by.words and (before := by.waiting.popleft()) is not word:
+                if not before.at:
+                    self._tell(before)
+        self._tell(word)
 
     def _tell(self, item: _Item) -> None:
         self.changes += 1
@@ -242,22 +253,29 @@ class Watch:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._joined = progress.changes
-        self._told = 0  # the last change that it was told
+        self._told = progress.changes  # the last change that it was told
         self._told_at_once = 0  # how many of these lines
-        self._told_at: dict[_Item, float] = {}  # of layers
+        self._told_at: dict[_Item, tuple[float, int]] = {}  # of layers: when, and which change
+        # Who comes late is told of the layers first, then the words so far.
+        before = sorted(progress.since(0), key=lambda item: isinstance(item, _Word))
+        self._before = deque(before)
 
     def lines(self, now: float) -> list[bytes]:
-        """Give the lines that are due, each with its newline."""
+        """Give lines that are due, each with its newline: so many that they are sent at once."""
         lines = self._progress.at_once[self._told_at_once :]
         self._told_at_once += len(lines)
+        size = 0
         for item in self._pending():
-            if self._due_at(item) > now:
+            if self._due_at(item) > now or size >= _MOST_AT_ONCE:
                 break  # what changed later stays behind it: bars are full before the word that follows
             lines.append(item.line())
-            self._told = max(self._told, item.at)
+            size += len(lines[-1])
+            if self._before:
+                self._before.popleft()
+            else:
+                self._told = item.at
             if isinstance(item, _Layer):
-                self._told_at[item] = now
+                self._told_at[item] = now, item.at
         return lines
 
     @property
@@ -269,14 +287,18 @@ class Watch:
         return self._due_at(pending[0]) if pending else inf
 
     def _pending(self) -> list[_Item]:
-        pending = self._progress.since(self._told)
-        if self._told < self._joined:  # who comes late is told of the layers first, then the words so far
-            pending.sort(key=lambda item: item.at > self._joined or isinstance(item, _Word))
-        return pending
+        since = self._progress.since(self._told)
+        if self._before:
+            since = [item for item in since if item not in self._before]
+        return [*self._before, *(item for item in since if self._is_news(item))]
+
+    def _is_news(self, item: _Item) -> bool:
+        told = self._told_at.get(item)
+        return told is None or told[1] != item.at
 
     def _due_at(self, item: _Item) -> float:
-        told_at = self._told_at.get(item)
-        return 0.0 if told_at is None else told_at + _GAP
+        told = self._told_at.get(item)
+        return 0.0 if told is None else told[0] + _GAP
 
 
 def _count(number: object) -> int:

@@ -35,6 +35,7 @@ class View:
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
+        self.on_failed: Callable[[str], object] = _nothing  # hears of each probe in vain of one that is down
         self.servers: dict[str, ServerView] = {}
         self._models: Mapping[str, Model] = {}
         self._expose = Expose.CONFIGURED
@@ -226,6 +227,8 @@ class View:
             server.memory.lost()
             server.has_shown = False
             self._emit(ServerWentDown(server_id, why))
+        if server.health in TOLD_DOWN and saw is not Saw.REFUSAL:
+            self.on_failed(server_id)
 
     def _saw(self, server: ServerView, saw: Saw, now: float) -> None:
         before = server.health
@@ -312,6 +315,10 @@ class View:
         if model is not None:
             return model.servers
         return () if self._expose is Expose.CONFIGURED else self.installed_on(key)
+
+
+def _nothing(_: str) -> None:
+    pass
 
 
 _Contents = Callable[[ServerView], dict[str, Entry]]

@@ -6,7 +6,6 @@ a connection at most: a request that waits for nothing needs none, and the bytes
 """
 
 import asyncio
-from email.utils import formatdate
 from typing import Final, cast
 
 from gollamas.errors import ProxyError, RequestTooSlow, ShuttingDown
@@ -15,10 +14,9 @@ from gollamas.net.contracts import Group, Judged, Later, Source
 from gollamas.system import defects, sockets
 from gollamas.system.supervisor import Cancellable
 from gollamas.wire.framing import Room
-from gollamas.wire.message import LARGE_BYTES, Fields, Head
-from gollamas.wire.outgoing import UNKNOWN, AnswerWriter, field_lines
+from gollamas.wire.message import LARGE_BYTES, Head
+from gollamas.wire.outgoing import AnswerWriter
 from gollamas.wire.request import RequestReader
-from gollamas.wire.response import Ends
 
 MAX_HELD_BYTES: Final = 64 * 1024  # read ahead of a client while its request is answered
 LINGER_SECONDS: Final = 5.0  # how long a refused client may go on sending
@@ -26,7 +24,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ClientConnection(asyncio.Protocol):
-    """One client. It is answered by `answer`, or by what its `writer` gives to `begin` and `write`."""
+    """One client. It is answered by `answering`, or by what its `writer` gives to `begin` and `write`."""
 
     __slots__ = (
         "_clients", "_is_draining", "_on_head", "_reader", "_running", "_stamp", "_state", "_transport",
@@ -165,11 +163,18 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._stamp = self.now()
             self._state = states.BODY_BEGAN[self._state]
-            if head.expects_continue:
-                head.expects_continue = False
-                self._transport.write(_CONTINUE)
+            if self._reader.is_held_up:
+                self._transport.pause_reading()
+            else:
+                self._say_continue()
         if self.has_ended:
             self._transport.close()
+
+    def _say_continue(self) -> None:
+        head = self._reader.head
+        if head is not None and head.expects_continue:
+            head.expects_continue = False
+            self._transport.write(_CONTINUE)
 
     def _give_up_request(self) -> None:
         """Read no more of a request, and hold nothing of it."""
@@ -269,8 +274,22 @@ class ClientConnection(asyncio.Protocol):
             self.turn.refuse(error)
         else:
             self._clients.service.refuse(self, error, self._reader.asked)
+        self.leave_unread()
+
+    def leave_unread(self) -> None:
+        """Read no more of a request that was answered before its end."""
+        if self._reader.is_held_up:
+            self._transport.resume_reading()
         self._give_up_request()
         self._linger()
+
+    def read_on(self) -> None:
+        """Read more of a body that is taken in pieces."""
+        if self._state <= states.BODY and self._reader.is_held_up:
+            self._reader.go_on()
+            self._stamp = self.now()
+            self._say_continue()
+            self._transport.resume_reading()
 
     def give_up_head(self) -> None:
         """Refuse a head that has not come to its end: others need what it holds."""
@@ -281,6 +300,11 @@ class ClientConnection(asyncio.Protocol):
     def is_busy(self) -> bool:
         """Whether a request is being answered, or another one waits behind it."""
         return states.ANSWERING <= self._state <= states.BEHIND
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing more reaches the client."""
+        return self._transport.is_closing()
 
     @property
     def is_stalled(self) -> bool:
@@ -308,33 +332,9 @@ class ClientConnection(asyncio.Protocol):
             self.keep_alive = False
         self.write(data)
 
-    def answer(self, status: int, fields: Fields, body: bytes | None, lines: bytes = b"") -> AnswerWriter:
-        """Send a whole answer of our own, or the head of one whose body comes in pieces: `body` is None.
-
-        It says when it was made (RFC 9110, section 6.6.1). `lines` are ready lines of its head.
-        """
-        lines = b"%bDate: %b\r\n%b" % (field_lines(fields), formatdate(usegmt=True).encode(), lines)
-        writer = self.writer()
-        length = UNKNOWN if body is None else len(body)
-        data = writer.begin(status, lines, b"", length, body or b"", is_whole=body is not None)
-        if not self._transport.is_closing():
-            self.begin(writer, data)
-            self.round.flush()  # the connection may end behind it
-        return writer
-
     def write(self, data: bytes) -> None:
         """Send a part of an answer whose source pauses when the client does."""
         self.round.write(self._transport, data)
-
-    def break_off(self, writer: AnswerWriter, error: bytes) -> None:
-        """End an answer that will not be whole: never by a proper end."""
-        if self._transport.is_closing():
-            return
-        self.write(writer.broken(error))
-        if writer.ends is Ends.CLOSE:
-            self.reset()
-        else:
-            self.close()
 
     def close(self) -> None:
         """End the connection behind what was written."""
@@ -358,7 +358,7 @@ class ClientConnection(asyncio.Protocol):
             self._check_writing(now, self._clients.limits.write_timeout)
         elif self._state == states.ENDING and now - self._stamp > LINGER_SECONDS:
             self._transport.abort()
-        elif self._state <= states.BODY and not self._unread:  # else it has just read
+        elif self._state <= states.BODY and not self._unread and not self._reader.is_held_up:
             self._check_reading(now - self._stamp)
         elif self.has_ended and sockets.was_reset(self._transport):
             self._transport.abort()  # nothing is read any more of a client that has ended its side

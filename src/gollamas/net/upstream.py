@@ -6,10 +6,11 @@ the callback; what it says is worked off in the round of its turn.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from gollamas.net.rounds import Round
-from gollamas.system import defects, reasons
+from gollamas.system import defects, reasons, sockets
 from gollamas.wire.body import Pieces
 from gollamas.wire.response import BadAnswer, ResponseReader
 
@@ -55,8 +56,8 @@ class ServerConnection(asyncio.BufferedProtocol):
     """One connection to a server."""
 
     __slots__ = (
-        "_broken", "_data", "_is_full", "_round", "_sink", "_unsent", "home", "idle_since", "is_closed",
-        "is_fresh", "reader", "transport",
+        "_broken", "_data", "_room", "_round", "_sink", "_unsent", "home", "idle_since", "is_closed",
+        "is_fresh", "is_full", "reader", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -72,7 +73,8 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._data = b""  # read, not parsed yet
         self._broken = ""  # why what was parsed is no answer
         self._unsent: list[memoryview] = []  # the rest of a large body, its next piece last
-        self._is_full = False  # the kernel takes no more for now
+        self._room: Callable[[], None] | None = None  # called when there is, while a body goes out in pieces
+        self.is_full = False  # the kernel takes no more for now
 
     def send(self, head: bytes, body: bytes) -> None:
         """Send a request; who sends it says in the same turn, by `expect`, where its answer goes."""
@@ -96,15 +98,45 @@ class ServerConnection(asyncio.BufferedProtocol):
 
     def _send_slice(self) -> None:
         unsent = self._unsent
-        if self._is_full or not unsent or self.is_closed:
+        if self.is_full or not unsent or self.is_closed:
             return
         piece = unsent.pop()
         if len(piece) > _SLICE:
             unsent.append(piece[_SLICE:])
             piece = piece[:_SLICE]
         self._write(piece)
-        if unsent and not self._is_full:
+        if unsent and not self.is_full:
             asyncio.get_running_loop().call_soon(self._send_slice)
+
+    def begin(self, head: bytes, room: Callable[[], None]) -> None:
+        """Send the head of a request whose body comes by `write`, until `finish`.
+
+        `room` is called when all that was written has gone out, after `is_full`.
+        """
+        self._room = room
+        if not self.is_closed:
+            self.transport.set_write_buffer_limits(high=0)
+            sockets.bear_stalls(self.transport)  # how long is for whoever writes to say
+        self._write(head)
+
+    def write(self, *pieces: bytes | memoryview) -> None:
+        """Send the next bytes of a request.
+
+        HOT: in one system call, and none of them is copied for that.
+        """
+        try:
+            self.transport.writelines(pieces)
+        except RuntimeError:
+            self.transport.abort()  # as in `_write`
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes of what was written the kernel has not taken."""
+        return 0 if self.is_closed else self.transport.get_write_buffer_size()
+
+    def finish(self) -> None:
+        """Note that they were the last."""
+        self._room = None
 
     def expect(self, sink: Sink, *, is_head_request: bool = False) -> None:
         """Give all that comes from now on to `sink`."""
@@ -125,10 +157,13 @@ class ServerConnection(asyncio.BufferedProtocol):
             self.transport.resume_reading()
 
     def abort(self) -> None:
-        """End it now; the sink hears nothing more."""
+        """End it now; the sink hears nothing more. A body in pieces that has no end is cut by an RST."""
+        is_cut, self._room = self._room is not None, None
         self._sink = None
         self._data = b""
         self._unsent = []
+        if is_cut and not self.is_closed:
+            sockets.reset(self.transport)
         self.is_closed = True
         self.transport.abort()
 
@@ -138,11 +173,13 @@ class ServerConnection(asyncio.BufferedProtocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
 
     def pause_writing(self) -> None:
-        self._is_full = True
+        self.is_full = True
 
     def resume_writing(self) -> None:
-        self._is_full = False
+        self.is_full = False
         self._send_slice()
+        if self._room is not None:
+            self._room()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the buffer's size bounds what is held
         return _VIEW  # asyncio's TLS reads a second record into a slice, which of a bytearray were a copy
@@ -220,7 +257,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._sink = None
         self.is_fresh = False
         reader = self.reader
-        if reader.keeps_alive and not self.is_closed and not self._unsent:
+        if reader.keeps_alive and not self.is_closed and not self._unsent and self._room is None:
             reader.begin()  # HOT: now, and not while a client waits
             self.home.give(self)
         else:

@@ -91,7 +91,7 @@ class TargetState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobState(msgspec.Struct, frozen=True, kw_only=True):
-    """One pull, push, copy or delete that has not ended."""
+    """One pull, push, create, copy or delete that has not ended."""
 
     kind: str
     model: str

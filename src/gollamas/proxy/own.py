@@ -10,14 +10,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gollamas.api import dialects, inference, listing, pulls, routes
+from gollamas.api import dialects, listing, redirects
 from gollamas.api.gate import Verdict
 from gollamas.api.one_server import asked_server
-from gollamas.api.routes import Kind, Route
+from gollamas.api.routes import CHANGING, Kind, Route
 from gollamas.config.model import Config
-from gollamas.errors import NotYetSupported, ProxyError
 from gollamas.fleet.view import View
+from gollamas.proxy.manage import JobAnswers
 from gollamas.proxy.turn import Turn
+from gollamas.proxy.upload import Uploads
 from gollamas.responder import Stream
 from gollamas.wire.message import Answer, Body, Head
 
@@ -36,9 +37,11 @@ class Listings:
 class Own:
     """Answers from the view, by the configuration that a request began with."""
 
-    def __init__(self, view: View, listings: Listings) -> None:
+    def __init__(self, view: View, listings: Listings, changes: JobAnswers, uploads: Uploads) -> None:
         self._view = view
         self._listings = listings
+        self._changes = changes
+        self.uploads = uploads
 
     async def answer(self, turn: Turn[Route | None], verdict: Verdict, body: Body) -> None:
         """Answer what no server is asked for one model: the gate's verdict, a wrong path, a listing."""
@@ -49,11 +52,14 @@ class Own:
                 answer, turn.event.error = refused
             else:
                 assert route is not None  # noqa: S101 - without one nothing is served
-                if route.kind is Kind.PULL:
-                    turn.answer_error(await self._why_not_pulled(turn, route, body))
-                    return
                 config = turn.snapshot.config
-                answer = await self._of_route(route, config, asked_server(turn.head, config))
+                only = asked_server(turn.head, config)
+                if route.kind is Kind.BLOB:
+                    answer = await self.uploads.has(turn)
+                elif route.kind in CHANGING:
+                    answer = await self._changes.answer(turn, route, body, only)
+                else:
+                    answer = await self._of_route(route, config, only)
             await _send(turn, answer)
         except asyncio.CancelledError:
             turn.note_client_left()
@@ -80,20 +86,9 @@ class Own:
             case Kind.PS:
                 await self._fresh(self._listings.ps)
                 return listing.ps(config, view, only)
-            case Kind.VERSION:
+            case _:  # Kind.VERSION: every other one is served elsewhere
                 await self._listings.version()
                 return listing.version(view, only)
-            case _:
-                raise not_yet(route)
-
-    async def _why_not_pulled(self, turn: Turn[Route | None], route: Route, body: Body) -> NotYetSupported:
-        """Say where the model that is to be pulled is, or how to get it."""
-        try:
-            name = turn.event.model = inference.read(route, turn.head, body).name
-        except ProxyError:
-            return not_yet(route)
-        await self._listings.tags()
-        return NotYetSupported(pulls.advice(name, turn.snapshot.config, self._view))
 
     async def _fresh(self, look: Callable[[], Awaitable[None]]) -> None:
         """Look anew at what a list is made of; where nothing could be seen yet, the log says why."""
@@ -126,11 +121,6 @@ def not_served(turn: Turn[Route | None], verdict: Verdict) -> tuple[Answer, str 
     return None
 
 
-def not_yet(route: Route) -> NotYetSupported:
-    """Say that a path is Ollama's and not served yet."""
-    return NotYetSupported(f"gollamas does not serve {route.path} yet: send it to an Ollama server directly")
-
-
 def _why_not(route: Route | None) -> str:
     """What the log says where Ollama's words to the client say less."""
     if route is None:
@@ -142,7 +132,7 @@ def _no_route(head: Head, route: Route | None, by_path: dict[bytes, Route]) -> A
     """What Ollama answers where it has no such route, or the route not this method."""
     if route is not None:
         return Answer(405, [(b"Allow", route.allow), dialects.TEXT_PLAIN], b"405 method not allowed")
-    other = routes.redirect(head.path, head.method, head.query, by_path)
+    other = redirects.redirect(head.path, head.method, head.query, by_path)
     if other is None:
         return Answer(404, [dialects.TEXT_PLAIN], b"404 page not found")
     fields = [(b"Location", other.location)]

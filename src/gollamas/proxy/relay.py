@@ -13,6 +13,7 @@ from gollamas.api.routes import Route, is_own_answer, shape_of
 from gollamas.fleet.admit import Lease
 from gollamas.fleet.attempts import Outcome
 from gollamas.fleet.server_view import ServerView
+from gollamas.net.answering import break_off
 from gollamas.net.upstream import ServerConnection
 from gollamas.proxy.turn import Turn
 from gollamas.wire.hiding import NameHider
@@ -215,7 +216,7 @@ class Relay:
         if self._writer is not None:
             if self._is_opaque:
                 self._call.event.error = text
-                self._client.break_off(self._writer, b"")
+                break_off(self._client, self._writer, b"")
             else:
                 self._call.break_off(self._writer, text, is_event_stream=self.is_events)
         self._finish(outcome)

@@ -11,20 +11,22 @@ from typing import Final
 from gollamas.api import dialects, inference, routes
 from gollamas.api.dialects import Dialect
 from gollamas.api.gate import Gate, Verdict
-from gollamas.api.routes import Kind, Route
-from gollamas.errors import BodyTooLarge, NotServed, ProxyError
+from gollamas.api.routes import CHANGING, Kind, Route
+from gollamas.errors import NotServed, ProxyError
 from gollamas.events import End, RequestEnded
+from gollamas.net.answering import send_answer
 from gollamas.net.contracts import Judged, Later
 from gollamas.net.downstream import ClientConnection
 from gollamas.proxy.exchange import Exchange
-from gollamas.proxy.own import Listings, Own, not_served, not_yet
+from gollamas.proxy.own import Own, not_served
 from gollamas.proxy.turn import Context, Snapshot, Turn
+from gollamas.proxy.upload import Upload
 from gollamas.wire.framing import Room
 from gollamas.wire.message import Body, Budget, Head
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
 _HEX: Final = [f"{number:02x}" for number in range(256)]
-_MOST_PULL_BYTES: Final = 64 * 1024  # it holds a name and little else
+_MOST_NAME_BYTES: Final = 64 * 1024  # of a body that holds names and little else
 _BODY: Final = Kind.BODY  # HOT: CPython 3.11 looks a member of an Enum up by a slow path
 _METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 
@@ -32,9 +34,9 @@ _METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 class Proxy:
     """Serves clients by one snapshot at a time; `apply` takes another for the requests to come."""
 
-    def __init__(self, context: Context, snapshot: Snapshot, gate: Gate, listings: Listings) -> None:
+    def __init__(self, context: Context, snapshot: Snapshot, gate: Gate, own: Own) -> None:
         self._context = context
-        self._own = Own(context.view, listings)
+        self._own = own
         self._id_start = secrets.token_hex(6)  # with the number 24 digits, as in Anthropic's ids
         self._id_number = 0
         self._uploads = Budget(0)
@@ -79,7 +81,7 @@ class Proxy:
             fields.append((b"Retry-After", b"%d" % error.retry_after))
         if error.status == 405:
             fields.append((b"Allow", _METHODS))
-        client.answer(error.status, fields, body, b"X-Request-Id: %b\r\n" % event.request_id.encode())
+        send_answer(client, error.status, fields, body, b"X-Request-Id: %b\r\n" % event.request_id.encode())
 
     def _id_of(self, head: Head) -> str:
         """The client's own id of a request where it can stand in a log, else a new one."""
@@ -99,6 +101,7 @@ class _Ours(Turn[Route | None]):
 
     _own: Own
     _verdict: Verdict
+    _upload: Upload | None = None
 
     def judged(self, own: Own, verdict: Verdict) -> None:
         """Note what the gate says: where nothing is served, no body is waited for."""
@@ -108,13 +111,18 @@ class _Ours(Turn[Route | None]):
         route = self.route
         if route is None or verdict.status is not None or self.head.method not in route.allowed:
             self.room = Room(self.room.limit, refusal=NotServed("not served"))
-        elif route.kind is Kind.PULL:
-            self.room = Room(min(self.room.limit, _MOST_PULL_BYTES))
-        elif route.kind is Kind.LATER:
-            self.room = Room(self.room.limit, refusal=not_yet(route))
+        elif route.kind is Kind.BLOB and self.head.method == b"POST":
+            upload = self._upload = own.uploads.begin(self)
+            self.room = upload.room
+            self.client.run(upload.serve())
+        elif route.kind in CHANGING and route.kind is not Kind.CREATE:
+            self.room = Room(min(self.room.limit, _MOST_NAME_BYTES))
 
-    def begin(self, body: Body) -> Later:
+    def begin(self, body: Body) -> Later | None:
         """Answer it; what its body says counts on one route only."""
+        if self._upload is not None:
+            self._upload.begun()
+            return None
         self.event.bytes_in = len(body)
         return self._own.answer(self, self._verdict, body)
 
@@ -122,10 +130,9 @@ class _Ours(Turn[Route | None]):
         """Answer why its body was not read; where nothing is served, that is why."""
         refused = not_served(self, self._verdict)
         if refused is None:
-            route = self.route
-            if route is not None and route.kind is Kind.PULL and isinstance(error, BodyTooLarge):
-                error = not_yet(route)
             super().refuse(error)
+            if self._upload is not None:
+                self._upload.refused()
             return
         answer, self.event.error = refused
         self.answer(answer)

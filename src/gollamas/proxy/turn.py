@@ -21,6 +21,7 @@ from gollamas.fleet.loading import Waiter
 from gollamas.fleet.routing import Finding, Found, OneServer, Routing
 from gollamas.fleet.runner_options import RunnerOptions
 from gollamas.fleet.view import View
+from gollamas.net.answering import break_off, send_answer
 from gollamas.net.downstream import ClientConnection
 from gollamas.net.pool import Kept
 from gollamas.system import defects
@@ -143,7 +144,7 @@ class Turn(Generic[R_co]):
         event.status = answer.status
         if answer.status >= 400:
             event.end = End.REFUSED
-        writer = self.client.answer(answer.status, answer.fields, body, self.lines)
+        writer = send_answer(self.client, answer.status, answer.fields, body, self.lines)
         event.bytes_out = writer.bytes_out
         if body is None:
             self._streamed = writer, answer.fields
@@ -198,7 +199,7 @@ class Turn(Generic[R_co]):
             is_event_stream=is_event_stream,
             sent_tail=writer.last_bytes,
         )
-        self.client.break_off(writer, said)
+        break_off(self.client, writer, said)
 
     def _break_off_ours(self, error: ProxyError) -> None:
         """End an answer of ours that has begun."""
@@ -243,6 +244,11 @@ class Turn(Generic[R_co]):
         event.total_s = now - client.complete_at
         self._tell(event)
         client.request_done(now)
+
+    def conclude_unread(self, began_at: float) -> None:
+        """Tell what happened to a request whose body was not read to its end."""
+        self.event.total_s = self.client.now() - began_at
+        self._tell(self.event)
 
     def _tell(self, event: Event) -> None:
         """Emit an event; the connection goes on whatever listens to it."""

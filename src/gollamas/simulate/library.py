@@ -3,13 +3,13 @@
 Owns which names exist and how they are found (Ollama's `server/routes.go`); loading is `sched`'s.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from gollamas import names
+from gollamas.simulate.blobs import Blob
 from gollamas.simulate.model import Model, original
 from gollamas.simulate.refusal import Refusal
 
@@ -31,7 +31,7 @@ class Library:
 
     def __init__(self, installed: tuple[str, ...], now: float) -> None:
         self._models: dict[str, Model] = {}
-        self._blobs: dict[str, bytes] = {}
+        self._blobs: dict[str, Blob] = {}
         self.creates: list[Creation] = []
         self.deletes: list[str] = []  # as lists showed them
         for age, text in enumerate(reversed(installed)):
@@ -76,7 +76,7 @@ class Library:
             digest == layer for model in self._models.values() for layer, _ in model.layers
         )
 
-    def blob(self, digest: str) -> bytes | None:
+    def blob(self, digest: str) -> Blob | None:
         """Give a blob by `sha256:` and its digits."""
         return self._blobs.get(_digits(digest))
 
@@ -84,17 +84,16 @@ class Library:
         """Whether a blob is there. Raises Refusal (400) for what is no digest."""
         return self.has_layer(_digits(digest))
 
-    def put_blob(self, digest: str, body: bytes) -> bool:
+    def put_blob(self, digest: str, blob: Blob) -> bool:
         """Keep a blob; whether it is new.
 
-        Raises Refusal (400) when the digest is another; the bytes are kept under their own even so.
+        Raises Refusal (400) when the digest is another; the blob is kept under its own even so.
         """
         if self.has_blob(digest):
             return False
-        found = hashlib.sha256(body).hexdigest()
-        self._blobs[found] = body
-        if digest != f"sha256:{found}":
-            raise Refusal(400, f'digest mismatch, expected "{digest}", got "sha256:{found}"')
+        self._blobs[blob.digits] = blob
+        if digest != f"sha256:{blob.digits}":
+            raise Refusal(400, f'digest mismatch, expected "{digest}", got "sha256:{blob.digits}"')
         return True
 
 

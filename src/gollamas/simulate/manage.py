@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gollamas import names
 from gollamas.simulate import answers, fields
+from gollamas.simulate.blobs import Blob
 from gollamas.simulate.engine import Engine
 from gollamas.simulate.goformat import dump, quote
 from gollamas.simulate.library import Creation
@@ -220,9 +221,9 @@ def _weights(engine: Engine, name: names.Name, files: dict[str, Any]) -> Weights
     for digest in files.values():
         if not engine.library.has_blob(str(digest)):
             raise Refusal(500, f"open {_blob_path(engine, str(digest))}: no such file or directory")
-        content = engine.library.blob(str(digest))
-        if content is not None and not content.startswith(b"GGUF"):
-            raise _no_gguf(engine, content)
+        blob = engine.library.blob(str(digest))
+        if blob is not None and blob.kind != b"GGUF":
+            raise _no_gguf(engine, blob.kind)
         found = replace(found, origin=str(digest))
     return found
 
@@ -242,12 +243,12 @@ def _blob_path(engine: Engine, digest: str) -> str:
     return f"{engine.settings.home}/blobs/{digest.replace(':', '-')}"
 
 
-def _no_gguf(engine: Engine, content: bytes) -> Refusal:
+def _no_gguf(engine: Engine, kind: bytes) -> Refusal:
     if engine.settings.release < (0, 34):
         return Refusal(400, "supplied file was not in GGUF format")
-    if len(content) < 4:
-        return Refusal(500, "unexpected EOF" if content else "EOF")
-    return Refusal(500, f"unsupported file type [{' '.join(str(byte) for byte in content[:4])}]")
+    if len(kind) < 4:
+        return Refusal(500, "unexpected EOF" if kind else "EOF")
+    return Refusal(500, f"unsupported file type [{' '.join(str(byte) for byte in kind)}]")
 
 
 def _changed(model: Model, members: dict[str, Any], now: float) -> Model:
@@ -312,6 +313,6 @@ def has_blob(engine: Engine, digest: str) -> Answer:
     return answers.empty(200)
 
 
-def put_blob(engine: Engine, digest: str, body: bytes) -> Answer:
+def put_blob(engine: Engine, digest: str, blob: Blob) -> Answer:
     """`POST /api/blobs/:digest`."""
-    return answers.empty(201 if engine.library.put_blob(digest, body) else 200)
+    return answers.empty(201 if engine.library.put_blob(digest, blob) else 200)

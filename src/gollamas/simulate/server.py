@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gollamas.simulate import account, answers, anthropic, front, listing, manage, native, openai, responses
+from gollamas.simulate.blobs import Blob, blob_of
 from gollamas.simulate.clock import Clock, WallClock
 from gollamas.simulate.engine import Engine
 from gollamas.simulate.faults import (
@@ -34,7 +35,7 @@ from gollamas.simulate.sched import Load
 from gollamas.simulate.settings import Settings
 from gollamas.simulate.transfers import Copy, Transfer
 from gollamas.simulate.unzip import unzipped
-from gollamas.wire.message import Answer, CutOff, Request
+from gollamas.wire.message import Answer, CutOff, Head, Request
 
 _BODY: Final[dict[str, tuple[str, Callable[[Engine, bytes], Awaitable[Answer]]]]] = {
     "/api/generate": ("native", native.generate),
@@ -66,6 +67,7 @@ _PLAIN: Final = {
     "/api/experimental/model-recommendations": account.recommendations,
 }
 _AUDIO: Final = "/v1/audio/transcriptions"
+_BLOBS: Final = "/api/blobs/"
 METHODS: Final[dict[str, tuple[str, ...]]] = {
     "/": ("HEAD", "GET"),
     "/api/version": ("HEAD", "GET"),
@@ -83,7 +85,7 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "/api/delete": ("DELETE",),
     "/api/show": ("POST",),
     "/api/copy": ("POST",),
-    "/api/blobs/": ("HEAD", "POST"),
+    _BLOBS: ("HEAD", "POST"),
     _AUDIO: ("POST",),
     **dict.fromkeys(_BODY, ("POST",)),
 }
@@ -205,8 +207,23 @@ class SimulatedOllama:
         """Return as soon as the condition holds; for `loads`, `seen` and the counters of `engine`."""
         await self.engine.until(holds)
 
-    async def respond(self, request: Request) -> Answer:
-        """Answer as Ollama would. Raises CutOff where the connection is to end without an answer."""
+    def digest_sent(self, head: Head) -> str | None:
+        """Give the digest of the blob that a request brings; None where it brings none."""
+        found = front.match(front.decoded(head.path), self._methods)
+        return found[1] if found and found[0] == _BLOBS and head.method == b"POST" else None
+
+    def wants_blob(self, digest: str) -> bool:
+        """Whether a blob is read: one that is there is not, nor one whose digest is none."""
+        try:
+            return not self.engine.library.has_blob(digest)
+        except Refusal:
+            return False
+
+    async def respond(self, request: Request, blob: Blob | None = None) -> Answer:
+        """Answer as Ollama would. Raises CutOff where the connection is to end without an answer.
+
+        `blob` is what came in place of a body, which then is what is kept of it.
+        """
         self.seen.append(request)
         self.engine.changed()
         fault = self._fault_for(request)
@@ -221,7 +238,7 @@ class SimulatedOllama:
                 await self._hang()
             case Slow(seconds):
                 await self.clock.sleep(seconds)
-        answer = await self._answer(request)
+        answer = await self._answer(request, blob)
         if request.head.method == b"HEAD" and not isinstance(answer.body, bytes):
             answer.body = await answers.all_of(answer)  # its length is all that is sent
         if isinstance(fault, CutsBody):
@@ -270,7 +287,7 @@ class SimulatedOllama:
         finally:
             await answers.close(pieces)
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request, blob: Blob | None) -> Answer:
         path = front.decoded(request.head.path)
         moved = front.redirect(request.head, path, self._methods)
         if moved is not None:
@@ -287,12 +304,12 @@ class SimulatedOllama:
         if is_wrong:
             return front.merged(front.not_allowed(METHODS[found[0]]), shared)
         try:
-            answer = await self._served(request, *found)
+            answer = await self._served(request, blob, *found)
         except Refusal as refusal:
             answer = _SHAPES[_dialect(request)](refusal)
         return front.merged(answer, shared)
 
-    async def _served(self, request: Request, pattern: str, value: str) -> Answer:
+    async def _served(self, request: Request, blob: Blob | None, pattern: str, value: str) -> Answer:
         engine, head = self.engine, request.head
         if pattern in _PLAIN:
             return _PLAIN[pattern](engine)
@@ -303,9 +320,9 @@ class SimulatedOllama:
             return await openai.transcriptions(engine, body, head.get(b"content-type") or b"")
         if pattern in _QUICK:
             return _QUICK[pattern](engine, body, head)
-        if pattern == "/api/blobs/" and head.method == b"POST":
-            return manage.put_blob(engine, value, body)
-        by_value = manage.has_blob if pattern == "/api/blobs/" else listing.v1_model
+        if pattern == _BLOBS and head.method == b"POST":
+            return manage.put_blob(engine, value, blob or blob_of(body))
+        by_value = manage.has_blob if pattern == _BLOBS else listing.v1_model
         return by_value(engine, value)
 
 

@@ -90,6 +90,15 @@ def is_address(host: str) -> bool:
     return True
 
 
+def bear_stalls(transport: asyncio.Transport) -> None:
+    """Have the kernel wait for as long as the other side takes nothing of what it is sent.
+
+    TCP_USER_TIMEOUT bounds that too, though the other side answers each question whether it has room.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
+
+
 def watch_for_silence(number: int) -> None:
     """Have the kernel find out when the other side of an open socket has vanished."""
     # HOT: a transport of uvloop makes a socket object for each option that is set through it.

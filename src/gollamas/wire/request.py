@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import httptools
 
 from gollamas.wire import head as heads
-from gollamas.wire.framing import BodyReader, Held, Room
+from gollamas.wire.framing import BodyReader, Held, Room, Streamed, Taking
 from gollamas.wire.head import BadHead, HeadLimits
 from gollamas.wire.message import END_OF_HEAD, Body, Head
 
@@ -47,7 +47,7 @@ class RequestReader:
 
     __slots__ = (
         "_coming", "_empty_lines", "_held", "_limits", "_parser", "_part", "_raw", "_reading", "_ready",
-        "body", "head",
+        "_streamed", "body", "head",
     )  # fmt: skip
 
     def __init__(self, limits: HeadLimits) -> None:
@@ -55,7 +55,8 @@ class RequestReader:
         self._empty_lines = 0
         self._part = b""  # of the end of an empty line
         self._raw: bytes | bytearray = _NOTHING
-        self._held: Held | None = None  # a body that does not come with its head
+        self._held: Taking | None = None  # a body that does not come with its head
+        self._streamed: Streamed | None = None  # the same, where it goes on in pieces
         self.next()
 
     def next(self) -> None:
@@ -88,10 +89,20 @@ class RequestReader:
         """How much is held of a head that is not whole yet."""
         return len(self._raw) if self._parser is not None else 0
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether who takes the body in pieces wants no more for now."""
+        return self._streamed is not None and self._streamed.is_held_up
+
+    def go_on(self) -> None:
+        """Take it that more of the body is wanted."""
+        if self._streamed is not None:
+            self._streamed.is_held_up = False
+
     def give_up(self) -> None:
         """Let go of a request that came in part, or was answered; no more of it is read."""
         self._raw = _NOTHING
-        held, self._held, self._reading = self._held, None, None
+        held, self._held, self._reading, self._streamed = self._held, None, None, None
         if held is not None:
             held.give_up()
 
@@ -109,7 +120,10 @@ class RequestReader:
         if is_whole and length <= room.limit and room.budget is None:
             self.body = rest[:length]  # HOT: the usual body comes in the same read
             return rest[length:]
-        self._held = Held(room, None if head.is_chunked else length)
+        if room.takes is not None:
+            self._held = self._streamed = Streamed(room.takes)
+        else:
+            self._held = Held(room, None if head.is_chunked else length)
         self._reading = BodyReader(head, self._held)
         return self._read_body(rest)
 
@@ -118,6 +132,8 @@ class RequestReader:
         assert reading is not None  # noqa: S101 - there is a body to be read
         assert held is not None  # noqa: S101 - as above
         rest = reading.feed(data)
+        if self._streamed is not None:
+            self._streamed.flush()
         if rest is not None:
             self.body = held.body()
         return rest

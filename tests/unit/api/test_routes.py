@@ -3,16 +3,15 @@
 import pytest
 
 from gollamas.api.dialects import Dialect
+from gollamas.api.redirects import Redirect, redirect
 from gollamas.api.routes import (
     BY_PATH,
     ROUTES,
     Kind,
-    Redirect,
     Route,
     find,
     is_own_answer,
     parameter,
-    redirect,
     shape_of,
     table,
 )
@@ -304,11 +303,9 @@ def test_zstd_is_taken_where_ollama_takes_it() -> None:
 
 
 def test_a_name_beside_the_model_is_read_where_ollama_reads_it() -> None:
-    assert {route.path for route in ROUTES if route.reads_name and route.kind is not Kind.LATER} == {
+    assert {route.path for route in ROUTES if route.reads_name} == {
         "/api/show",
         "/api/pull",
-    }
-    assert {route.path for route in ROUTES if route.reads_name and route.kind is Kind.LATER} == {
         "/api/push",
         "/api/create",
         "/api/delete",

@@ -8,6 +8,8 @@ import pytest
 from gollamas.fleet.load_requests import (
     EMBED,
     GENERATE,
+    blob_path,
+    copy_body,
     create_body,
     delete_body,
     failure,
@@ -94,3 +96,11 @@ def test_any_status_of_success_is_well(status: int, well: bool) -> None:
 def test_a_failure_has_the_server_s_own_words_and_status(body: bytes, text: str) -> None:
     error = failure("a", Reply(500, body))
     assert (error.status, error.text) == (500, text)
+
+
+def test_a_copy_names_both_and_a_blob_is_asked_for_by_its_digest() -> None:
+    assert json.loads(copy_body("m:1b", "gollamas/m-0:old")) == {
+        "source": "m:1b",
+        "destination": "gollamas/m-0:old",
+    }
+    assert blob_path("sha256:00") == "/api/blobs/sha256:00"

@@ -140,3 +140,17 @@ def test_servers_that_are_configured_no_more_are_owed_nothing() -> None:
     owed.retain([B, replace(A, host="10.0.0.9")])
     assert owed.all() == [kept]
     assert owed.returned(A, having()) == ([], [])
+
+
+def test_what_a_later_job_may_replace_stays_owed() -> None:
+    owed = owing(pull(OLD), pull(OLD, "n"))
+    returned = owed.returned(A, having(OLD), later={M})
+    assert [one.name for one in returned.due + [debt for debt, _ in returned.dropped]] == ["n"]
+    assert [one.name for one in owed.all()] == ["m"]
+    assert owed.returned(A, having(OLD)).due == [pull(OLD)]
+
+
+@pytest.mark.parametrize("now", [having(), having(OLD)])
+def test_a_pull_of_what_was_never_listed_is_due_whatever_is_there(now: dict[str, Entry]) -> None:
+    missed = pull(None)._replace(was_seen=False)
+    assert owing(missed).returned(A, now).due == [missed]

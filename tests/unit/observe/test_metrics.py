@@ -442,7 +442,7 @@ def test_the_document_names_every_end_cause_and_direction() -> None:
         ("kind` and the `end", [*events.JobKind, *events.JobEnd]),
     ):
         text = re.search(
-            rf"^- (?:The )?`{start}`(?: of a load| of a job)? (?:is|are) (.+?)(?=^- |^$)",
+            rf"^- (?:The )?`{start}`(?: of a load| of a \[job\]\(manage\.md\))? (?:is|are) (.+?)(?=^- |^$)",
             DOCUMENT,
             re.MULTILINE | re.DOTALL,
         )

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gollamas.simulate.blobs import blob_of
 from gollamas.simulate.clock import WallClock
 from gollamas.simulate.server import SimulatedOllama
 from gollamas.simulate.settings import VERSIONS as KNOWN
@@ -45,7 +46,7 @@ def simulated(version: str) -> SimulatedOllama:
     by_name = {case.name: case for case in cases(version)}
     if by_name["blob-head-missing"].reply.status == 200:  # it lay there from an earlier recording
         blob = by_name["blob-post"].request
-        server.engine.library.put_blob(blob.head.path.rpartition(b"/")[2].decode(), blob.body)
+        server.engine.library.put_blob(blob.head.path.rpartition(b"/")[2].decode(), blob_of(blob.body))
     return server
 
 

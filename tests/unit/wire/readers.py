@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gollamas.errors import ProxyError
-from gollamas.wire.framing import Room
+from gollamas.wire.framing import Room, room_for_pieces
 from gollamas.wire.head import HeadLimits
 from gollamas.wire.message import Body, Budget, Head
 from gollamas.wire.request import RequestReader
@@ -51,11 +51,44 @@ class Alike:
         self, limit: int = LIMIT, budget: Budget | None = None, refusal: ProxyError | None = None
     ) -> None:
         self.told: list[Head] = []
-        self._room = Room(limit, budget, refusal)
+        self.room = Room(limit, budget, refusal)
 
     def on_head(self, head: Head) -> Room:
         self.told.append(head)
-        return self._room
+        return self.room
+
+
+class Takes:
+    """Takes a body in pieces and keeps what it is told; goes on reading unless `answers` say otherwise."""
+
+    def __init__(self, answers: Iterable[bool] = ()) -> None:
+        self.told: list[bytes | str] = []
+        self._answers = list(answers)
+
+    @property
+    def pieces(self) -> list[bytes]:
+        """The pieces alone."""
+        return [one for one in self.told if isinstance(one, bytes)]
+
+    def piece(self, data: bytes | memoryview) -> bool:
+        self.told.append(bytes(data))
+        return self._answers.pop(0) if self._answers else True
+
+    def whole(self) -> None:
+        self.told.append("whole")
+
+    def cut(self) -> None:
+        self.told.append("cut")
+
+
+def streamed(pieces: Iterable[bytes], takes: Takes) -> bytes | None:
+    """Read one request whose body goes to `takes`; what stands behind it, None while it is not whole."""
+    reader, judge = RequestReader(LIMITS), Alike()
+    judge.room = room_for_pieces(takes)
+    rest: bytes | None = None
+    for piece in pieces:
+        rest = reader.feed(piece, judge) if rest is None else rest + piece
+    return rest
 
 
 def requests_of(pieces: Iterable[bytes], limit: int = LIMIT) -> Seen:

@@ -1,0 +1,87 @@
+"""All that acts on servers beside the prober: loads, touches, variants, jobs, and who keeps models.
+
+Owns what of it hears of a change, and in which order they stop; each does its own.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gollamas.background.by_hand import HandLoads
+from gollamas.background.duty import Duty
+from gollamas.background.fanout import Jobs
+from gollamas.background.keeper import Keeper, Means
+from gollamas.background.loads import Loads
+from gollamas.background.parts import AskForJobs, Helpers, Parts
+from gollamas.background.prober import Prober
+from gollamas.background.touches import Touches
+from gollamas.background.variants import VariantMaker
+from gollamas.config.model import Config
+from gollamas.fleet.admit import Lease
+from gollamas.fleet.judging import TAGS
+from gollamas.fleet.keeping import Keeping
+from gollamas.fleet.reloads import Reloads
+from gollamas.fleet.routing import Routing
+from gollamas.fleet.runner_options import PLAIN
+from gollamas.fleet.wishes import wishes_of
+
+
+class Served(NamedTuple):
+    """What requests are served by now."""
+
+    config: Callable[[], Config]
+    routing: Callable[[], Routing]
+
+
+class Duties:
+    """Made once. In: `jobs_ask` asks servers for jobs; `call_later` calls some seconds later."""
+
+    def __init__(
+        self,
+        duty: Duty,
+        prober: Prober,
+        jobs_ask: AskForJobs,
+        call_later: Callable[[float, Callable[[], None]], object],
+        served: Served,
+    ) -> None:
+        self._view, self._emit = duty.view, duty.emit
+        self._reloads = Reloads(duty.emit)
+        look, routing = prober.ask_soon, served.routing
+        self.loads = Loads(
+            duty, reloads=self._reloads, changed=look, timeout=lambda: served.config().load_timeout
+        )
+        self.touches = Touches(duty, changed=look)
+        self.by_hand = HandLoads(duty, loads=self.loads, touches=self.touches, prober=prober, routing=routing)
+        self.variants = VariantMaker(duty, changed=look, policies=lambda: routing().policies)
+        self.keeper = Keeper(duty, Means(self.loads, self.touches, look, call_later))
+        helpers = Helpers(self.loads, self.touches, self.variants, prober)
+        parts = Parts(duty, helpers, jobs_ask, parallel=served.config().manage_parallel)
+        self.jobs = Jobs(duty, parts)
+        prober.on_found = self._found
+        self._view.on_failed = self.jobs.server_down
+
+    def apply(self, config: Config, routing: Routing) -> None:
+        """Act by another configuration from now on."""
+        self.keeper.apply(Keeping(wishes_of(config), self._view, self._emit), routing.policies)
+        self.jobs.retain(config.servers.values())
+
+    def drain(self) -> None:
+        """Do only what clients wait for."""
+        self.keeper.drain()
+        self.loads.drain()
+        self.jobs.drain()
+
+    def note_reload(self, lease: Lease) -> None:
+        """Tell of a model that a server loaded anew by itself, for a request."""
+        server = self._view.servers.get(lease.server)
+        entry = None if server is None else server.installed.get(lease.key)
+        name = lease.key if entry is None else entry.name
+        now = asyncio.get_running_loop().time()
+        self._reloads.noted(lease.server, name, None, lease.wanted or PLAIN, now)
+
+    def _found(self, server_id: str, path: str) -> None:
+        """Go on with what waits for a server's lists."""
+        if path == TAGS:
+            self.variants.listed(server_id)
+            self.jobs.listed(server_id)
+        self.keeper.wake()

@@ -1,0 +1,389 @@
+"""A job's part on one server: what is asked of it, and what has to be done before and after.
+
+Owns the requests. Ollama keeps a loaded model whose name is gone or leads to other weights, with a keep_alive
+of -1 for ever, and no name reaches it any more (0.24 to 0.34); so what is deleted or replaced leaves the
+memory first, or, where it is only known afterwards whether it was replaced, by another name that was made
+before. Each request that changes a server is sent once.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from gollamas.api.manage import Change, no_source, with_source
+from gollamas.api.outcomes import WITH_PROGRESS, PartOutcome
+from gollamas.background import needs
+from gollamas.background.duty import Duty
+from gollamas.background.loads import Loads
+from gollamas.background.part import Hears, Part
+from gollamas.background.prober import Asker, Prober
+from gollamas.background.touches import Touches
+from gollamas.background.variants import VariantMaker
+from gollamas.config.model import Server
+from gollamas.errors import ProxyError, ServerRefused
+from gollamas.events import JobEnd, JobKind, Warned
+from gollamas.fleet.entries import Entry
+from gollamas.fleet.judging import PS, TAGS, ProbeReply
+from gollamas.fleet.load_requests import (
+    COPY,
+    DELETE,
+    GENERATE,
+    copy_body,
+    delete_body,
+    failure,
+    is_well,
+    unload_body,
+)
+from gollamas.fleet.server_view import ServerView
+from gollamas.fleet.variants import copy_name_of
+
+_LOOK: Final = 1.0  # seconds that the end of an answer waits for what is known to be up to date
+_TIMEOUT: Final = 30.0  # seconds for a copy of a name, which takes some milliseconds, and to delete it again
+_SUCCESS: Final = "success"
+
+
+class JobReply(ProbeReply, Protocol):
+    """An answer that may be passed on."""
+
+    @property
+    def content_type(self) -> bytes:
+        """The value of Content-Type; empty where there is none."""
+
+
+class AskForJobs(Asker, Protocol):
+    """Asks servers for jobs, over connections of their own. Raises ProxyError."""
+
+    async def once(
+        self, server: Server, method: str, path: str, body: bytes, on_line: Callable[[bytes], None]
+    ) -> JobReply:
+        """Send what changes a server, give the lines of its answer as they come, and return the rest.
+
+        Raises ServerRefused where nothing was sent.
+        """
+
+
+class Helpers(NamedTuple):
+    """The other duties that a part needs."""
+
+    loads: Loads
+    touches: Touches
+    variants: VariantMaker
+    prober: Prober
+
+
+class _Reported(msgspec.Struct):
+    """What counts in a line of progress."""
+
+    status: str = ""
+    error: str | None = None
+
+
+class _Spare(NamedTuple):
+    """Another name for what a model is before a pull."""
+
+    name: str
+    is_copy: bool  # made for this pull
+
+
+class Parts:
+    """Does the parts of jobs on the servers of a view.
+
+    In: `parallel` is how many pulls go on at a time.
+    """
+
+    def __init__(self, duty: Duty, helpers: Helpers, ask: AskForJobs, *, parallel: int) -> None:
+        self._view, _, _, self._emit = duty
+        self._ask = ask
+        self._loads, self._touches, self._variants, self._prober = helpers
+        self._slots = asyncio.Semaphore(parallel)
+
+    async def first_list(self, server: ServerView) -> None:
+        """Wait for a server's first list, if it has not said what it has."""
+        if not server.has_listed:
+            await self._prober.first_list(server.id)
+
+    async def check(self, change: Change, servers: Sequence[ServerView]) -> None:
+        """Raise ProxyError for what a create needs and a server lacks, before anything is changed."""
+        if change.source_key:
+            await asyncio.gather(*(self._look(server, TAGS) for server in servers))
+        await needs.check(change, servers, self._view, self._ask)
+
+    async def do(self, change: Change, part: Part, hears: Hears) -> None:
+        """Do a job on one server, and all that belongs to it."""
+        match change.kind:
+            case JobKind.PULL:
+                await self._pull(change, part, hears)
+            case JobKind.PUSH:
+                hears.ended(part, await self._send(change, part, hears))
+            case JobKind.CREATE:
+                await self._create(change, part, hears)
+            case JobKind.COPY:
+                await self._copy(change, part, hears)
+            case JobKind.DELETE:
+                await self._delete(change, part, hears)
+
+    # -- each kind -----------------------------------------------------------------------------------
+
+    async def _pull(self, change: Change, part: Part, hears: Hears) -> None:
+        server, key = part.server, change.key
+        await self._look(server, TAGS)
+        old, spare = server.installed.get(key), None
+        has_slot = await part.unless_stopped(self._slots.acquire)
+        try:
+            if has_slot and old is not None:
+                spare = await self._spare(server, old)
+            outcome = await self._send(change, part, hears)
+        finally:
+            if has_slot:
+                self._slots.release()
+        await _then(self._tidy(server, key, old, spare), lambda: hears.ended(part, outcome))
+
+    async def _create(self, change: Change, part: Part, hears: Hears) -> None:
+        """Unload what is replaced before; what is loaded meanwhile, since it may take long, behind it."""
+        server, key = part.server, change.key
+        await self._look(server, TAGS, PS)
+        source, old, spare = server.installed.get(change.source_key), server.installed.get(key), None
+        if source is not None:
+            change = with_source(change, source.name)
+        has_slot = await part.unless_stopped(self._slots.acquire)
+        try:
+            why = ""
+            if has_slot and old is not None:
+                async with self._loads.held_up(server, key):
+                    why = await self._unload(server, key)
+                spare = None if why else await self._spare(server, old)
+            outcome = _not_unloaded(part, why) if why else await self._send(change, part, hears)
+        finally:
+            if has_slot:
+                self._slots.release()
+        await _then(self._tidy(server, key, old, spare), lambda: hears.ended(part, outcome))
+
+    async def _copy(self, change: Change, part: Part, hears: Hears) -> None:
+        server, key = part.server, change.key
+        await self._look(server, TAGS, PS)
+        source, old = server.installed.get(change.source_key), server.installed.get(key)
+        if source is None:
+            hears.ended(part, _missing(change, part))
+            return
+        if old is None or old.digest == source.digest:
+            outcome = await self._send(change, part, hears)
+        else:
+            outcome = await self._send_unloaded(change, part, hears)
+        await _then(self._look(server, TAGS, PS), lambda: hears.ended(part, outcome))
+
+    async def _delete(self, change: Change, part: Part, hears: Hears) -> None:
+        server = part.server
+        await self._look(server, TAGS, PS)
+        outcome = await self._send_unloaded(change, part, hears)
+        is_gone = outcome.end in (JobEnd.DONE, JobEnd.MISSING)
+        await _then(self._forget(server, change.key, is_gone=is_gone), lambda: hears.ended(part, outcome))
+
+    # -- before and after ----------------------------------------------------------------------------
+
+    async def _look(self, server: ServerView, *paths: str) -> None:
+        await asyncio.gather(*(self._prober.look_anew(server.id, path) for path in paths))
+
+    async def _send_unloaded(self, change: Change, part: Part, hears: Hears) -> PartOutcome:
+        """Send what takes a model's name away, once the model has left the memory; no load comes between."""
+        async with self._loads.held_up(part.server, change.key):
+            why = "" if part.stopped is not None else await self._unload(part.server, change.key)
+            return _not_unloaded(part, why) if why else await self._send(change, part, hears)
+
+    async def _unload(self, server: ServerView, key: str) -> str:
+        """Have a model leave the memory that is there by this name; says why it did not."""
+        if key not in server.installed or not _is_loaded(server, key):
+            return ""
+        return await self._touches.leave(server, key)
+
+    async def _forget(self, server: ServerView, key: str, *, is_gone: bool) -> None:
+        """Remove what was made of a model that is gone."""
+        if is_gone:
+            await self._variants.remove_of(server, key)
+        await self._look(server, TAGS, PS)
+
+    async def _spare(self, server: ServerView, entry: Entry) -> _Spare | None:
+        """Find or make another name for what a model is, by which it can be unloaded later."""
+        if entry.is_remote:
+            return None
+        for variant in server.variants.all():
+            if variant.is_current and variant.model is not None and variant.model.key == entry.key:
+                return _Spare(variant.name, is_copy=False)
+        name = copy_name_of(entry.key, entry.digest or entry.key)
+        self._variants.hold_copy(server.id, name)
+        why = await self._ask_well(server, name, "POST", COPY, copy_body(entry.name, name))
+        if why:
+            self._variants.let_copy_go(server.id, name)
+            self._emit(
+                Warned(
+                    f"if {entry.name} is loaded on {server.id}, what the pull replaces stays in memory until "
+                    f"it expires: no copy of the name could be made: {why}"
+                )
+            )
+            return None
+        return _Spare(name, is_copy=True)
+
+    async def _tidy(self, server: ServerView, key: str, old: Entry | None, spare: _Spare | None) -> None:
+        """Unload what a pull has replaced, remove the name that was made for that, and look at the result."""
+        if spare is not None and old is not None:
+            shown_at = server.shown_at
+            await self._look(server, TAGS, PS)
+            new = server.installed.get(key)
+            # What is shown by the name of a variant of old contents, nobody can tell whose that is.
+            is_unsure = not spare.is_copy or server.shown_at == shown_at
+            try:
+                if (new is None or new.digest != old.digest) and (is_unsure or _may_be_left(server, key)):
+                    async with self._loads.held_up(server, key):
+                        why = await self._ask_well(
+                            server, spare.name, "POST", GENERATE, unload_body(spare.name)
+                        )
+                    if why:
+                        text = f"the old weights of {old.name} could not be unloaded from {server.id}: {why}"
+                        self._emit(Warned(text))
+                if spare.is_copy:
+                    await self._remove_copy(server, spare.name)
+            finally:
+                self._variants.let_copy_go(server.id, spare.name)
+        await self._look(server, TAGS, PS)
+
+    async def _remove_copy(self, server: ServerView, name: str) -> None:
+        why = await self._ask_well(server, name, "DELETE", DELETE, delete_body(name))
+        if not why:
+            server.variants.removed(name, server.memory.changed())
+        else:
+            self._emit(
+                Warned(
+                    f"a hidden copy of a model is left over on {server.id} and can't be removed: {why}; "
+                    "`gollamas variants --prune` removes it"
+                )
+            )
+
+    async def _ask_well(self, server: ServerView, hidden: str, method: str, path: str, body: bytes) -> str:
+        """Ask for something of our own, once; says why it was not done, nothing where it was.
+
+        `hidden` is the name that it is about, which is not said.
+        """
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                reply = await self._ask.once(server.server, method, path, body, _unheard)
+        except TimeoutError:
+            return f"no answer within {_TIMEOUT:g} s"
+        except ProxyError as error:
+            return error.text
+        is_gone = reply.status == 404 and method == "DELETE"
+        if is_well(reply) or is_gone:
+            return ""
+        return failure(server.id, reply).text.replace(hidden, "the hidden name")
+
+    # -- the request itself --------------------------------------------------------------------------
+
+    async def _send(self, change: Change, part: Part, hears: Hears) -> PartOutcome:
+        """Send what was asked for; says how that ended."""
+        server, said = part.server, _Reported()
+
+        def heard(line: bytes) -> None:
+            found = _read(line)
+            if found is None:
+                return
+            if found.error is not None:
+                said.error = found.error
+            elif found.status == _SUCCESS:
+                said.status = _SUCCESS
+            else:
+                hears.progress(part, line)
+
+        try:
+            part.is_asking = True
+            reply = await part.unless_stopped(
+                lambda: self._ask.once(server.server, change.method, change.path, change.body, heard)
+            )
+        except ServerRefused as why:
+            self._view.connect_failed(server.id, why.text, asyncio.get_running_loop().time())
+            return PartOutcome(server.id, JobEnd.DOWN, 502, why.text)
+        except ProxyError as why:
+            return PartOutcome(server.id, JobEnd.FAILED, why.status, why.text)
+        finally:
+            part.is_asking = False
+        if reply is None:
+            return part.stopped or PartOutcome(server.id, JobEnd.STOPPED, 503, "it was stopped")
+        if reply.status == 200 and reply.body:
+            heard(reply.body)
+        return _outcome(change, part, reply, said)
+
+
+def _outcome(change: Change, part: Part, reply: JobReply, said: _Reported) -> PartOutcome:
+    server_id = part.server.id
+    has_lines = change.kind in WITH_PROGRESS
+    if reply.status == 404 and not has_lines:
+        return _missing(change, part)
+    if not is_well(reply):
+        error = failure(server_id, reply)
+        return PartOutcome(
+            server_id,
+            JobEnd.FAILED,
+            error.status,
+            error.text,
+            is_said=True,
+            has_charset=b"charset" in reply.content_type,
+        )
+    if said.error is not None:
+        return PartOutcome(server_id, JobEnd.FAILED, 500, said.error, is_said=True)
+    if has_lines and said.status != _SUCCESS:
+        return PartOutcome(server_id, JobEnd.FAILED, 502, "its answer ended without reporting success")
+    return PartOutcome(server_id, JobEnd.DONE)
+
+
+def _not_unloaded(part: Part, why: str) -> PartOutcome:
+    text = f"the model could not be unloaded: {why}"
+    return PartOutcome(part.server.id, JobEnd.FAILED, 502, text)
+
+
+def _missing(change: Change, part: Part) -> PartOutcome:
+    """Say as Ollama does that the model is not there, by the name that the client used."""
+    if change.kind is JobKind.COPY:
+        error = no_source(change.source_name).text
+    else:
+        error = f"model '{change.name}' not found"
+    return PartOutcome(part.server.id, JobEnd.MISSING, 404, error, is_said=True)
+
+
+def _is_loaded(server: ServerView, key: str) -> bool:
+    """Whether a model is in memory by this name, or by one that is there no more."""
+    if key in server.running:
+        return True
+    instance = server.instances.get(key)
+    if instance is None or instance.is_loading:
+        return False
+    name = instance.asked_as if instance.entry is None else instance.entry.key
+    return name == key or name not in server.installed
+
+
+def _may_be_left(server: ServerView, key: str) -> bool:
+    """Whether what a pull has replaced may be in memory: by this name, or by one that leads nowhere now.
+
+    What another name has loaded over the same weights would leave with it, too.
+    """
+    return any(entry.key == key or entry.key not in server.installed for entry in server.loaded)
+
+
+def _unheard(_: bytes) -> None:
+    pass
+
+
+def _read(line: bytes) -> _Reported | None:
+    try:
+        return msgspec.json.decode(line, type=_Reported)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+async def _then(tidying: Coroutine[Any, Any, None], tell: Callable[[], None]) -> None:
+    """Tell how a part ended once all is tidy, a second later at most."""
+    task = asyncio.ensure_future(tidying)
+    try:
+        await asyncio.wait([task], timeout=_LOOK)
+        tell()
+        await task
+    finally:
+        task.cancel()

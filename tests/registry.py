@@ -2,12 +2,13 @@
 
 Owns manifests by name and tag and blobs by digest, as `/v2/` gives them; asks for no token. What is
 published under a name may be replaced at any time: that is a new version. A push of a model whose blobs were
-all published is taken, and changes nothing.
+all published is taken, and changes nothing. A blob may be kept back, or withdrawn.
 """
 
 import hashlib
 import json
 import re
+import select
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ class Registry:
     def __init__(self) -> None:
         self._manifests: dict[str, Layer] = {}  # by `library/name/tag`
         self._blobs: dict[str, Layer] = {}
+        self._kept_back: set[str] = set()  # digests of blobs
+        self.waiting: set[object] = set()  # who waits for one of these, until it is released or they leave
         self.asked: list[str] = []  # method and path of each request, in the order in which they came
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -128,6 +131,22 @@ class Registry:
         self._manifests[f"library/{name}/{tag or 'latest'}"] = written
         return written.digest.removeprefix("sha256:")
 
+    def keep_back(self, layer: Layer) -> None:
+        """Answer nobody who asks for this blob until it is released."""
+        self._kept_back.add(layer.digest)
+
+    def release(self, layer: Layer) -> None:
+        """Answer those who wait for this blob, and whoever comes."""
+        self._kept_back.discard(layer.digest)
+
+    def is_kept_back(self, layer: Layer) -> bool:
+        """Whether a blob is not given yet."""
+        return layer.digest in self._kept_back
+
+    def withdraw(self, layer: Layer) -> None:
+        """Have a blob no more; the manifests that name it stay."""
+        del self._blobs[layer.digest]
+
     def find(self, path: str) -> Layer | None:
         """Give what is at a path."""
         if found := re.fullmatch(r"/v2/(.+)/manifests/(.+)", path):
@@ -174,6 +193,8 @@ class _Handler(BaseHTTPRequestHandler):
             # Ollama takes blobs only from where a redirect leads, on another host than the registry's.
             place = f"http://localhost:{self.server.server_port}{self.path}"
             self._head(HTTPStatus.TEMPORARY_REDIRECT, 0, Location=place)
+        elif self.command == "GET" and not self._waited(layer):
+            self.close_connection = True
         elif part := _RANGE.fullmatch(self.headers.get("Range", "")):
             start, end = int(part[1]), int(part[2]) + 1
             shown = {"Content-Range": f"bytes {start}-{end - 1}/{layer.size}"}
@@ -181,6 +202,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(layer, start, end)
         else:
             self._whole(HTTPStatus.OK, layer)
+
+    def _waited(self, layer: Layer) -> bool:
+        """Wait as long as a blob is kept back; whether who asked is still there."""
+        registry = self.server.registry
+        registry.waiting.add(self)
+        try:
+            while registry.is_kept_back(layer):
+                if select.select([self.connection], [], [], 0.02)[0]:
+                    return False  # the end: nobody sends more before this is answered
+            return True
+        finally:
+            registry.waiting.discard(self)
 
     def _whole(self, status: HTTPStatus, layer: Layer) -> None:
         self._head(status, layer.size)

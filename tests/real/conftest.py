@@ -10,8 +10,10 @@ import pytest
 
 from tests.clients.programs import SimulatedFleet, proxy
 from tests.real.fleet import Place, RealFleet, find_fleet
+from tests.real.front import PULLED, Front, left_as_they_were, running
 from tests.real.loading import LOAD_SECONDS, NAMES, TOKENS_PER_SECOND, load_of, say, variants, vector
 from tests.real.stand_in import stand_in
+from tests.registry import Registry
 
 HERE = Path(__file__).parent
 
@@ -87,3 +89,29 @@ def words(fleet: RealFleet, place: Place, cold: dict[str, float]) -> list[str]:
     models = [word for name in (fleet.chat, fleet.embed) for word in ("--proxy", f"{name}=real")]
     ports = ["--listen", "127.0.0.1:0", "--admin", "off", "--probe-interval", "200ms"]
     return [*ports, "--connection", f"real={place.url}", *models]
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Registry]:
+    """Run a registry on loopback."""
+    with Registry() as served:
+        yield served
+
+
+@pytest.fixture
+def front(registry: Registry) -> Iterator[Front]:
+    """Run the program in front of all that the servers have, with the first version of a model published."""
+    servers = find_fleet()
+    with left_as_they_were(servers), running(servers, registry) as found:
+        yield found
+
+
+@pytest.fixture
+def keeping(registry: Registry) -> Iterator[Front]:
+    """The same, where two models are kept for ever and have a context of their own, by variants too."""
+    policies = []
+    for name in ("gt-copy", registry.name(PULLED)):
+        policies += ["--force-num-ctx", f"{name}=1024", "--force-keep-alive", f"{name}=-1"]
+    servers = find_fleet()
+    with left_as_they_were(servers), running(servers, registry, *policies) as found:
+        yield found

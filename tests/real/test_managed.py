@@ -15,11 +15,11 @@ import pytest
 from gollamas import names
 from tests.clients.programs import SimulatedFleet
 from tests.real.fleet import Place, RealFleet
+from tests.real.front import PULLED, digests
 from tests.real.stand_in import stand_in
 from tests.recorded import Reply, parse_reply
 from tests.registry import Layer, Registry, weights_of
 
-PULLED: Final = "gt-pulled"
 COPY: Final = "gt-copy:latest"
 ABSENT: Final = "gt-absent"
 # Names that Ollama refuses, reads in a way of its own, or does not know.
@@ -127,11 +127,6 @@ def pull(place: Place, name: str) -> list[str]:
     reply = place.ask("POST", "/api/pull", {"model": name, "insecure": True})
     lines = [json.loads(line) for line in reply.body.splitlines()]
     return list(dict.fromkeys("pulling" if "digest" in line else line["status"] for line in lines))
-
-
-def digests(place: Place) -> dict[str, str]:
-    """Give the digest of each installed model."""
-    return {entry["name"]: entry["digest"] for entry in place.json("GET", "/api/tags")["models"]}
 
 
 def unload(place: Place, name: str) -> list[Any]:

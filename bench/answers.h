@@ -11,7 +11,8 @@ struct text { char *at; size_t size; };
 /* One dialect's stream: its head goes out with the first piece, as Go's server sends it. */
 struct stream { struct text first, piece, last; };
 
-static struct text running, version, tags, ps, show, embedding, chat_whole, loaded, success, not_found;
+static struct text running, version, tags, ps, show, embedding, chat_whole, loaded, success, created, no_blob,
+    not_found;
 static struct stream chat, generate, completion, made_completion;
 static char made[NAME_BYTES]; /* the name of the model that was made */
 static const struct text end_of_body = {"0\r\n\r\n", 5};
@@ -100,6 +101,8 @@ static void write_answers(void)
     success = whole("200 OK", JSON, "{\"status\":\"success\"}");
     loaded = whole("200 OK", JSON, BEGIN "\"response\":\"\",\"done\":true,\"done_reason\":\"load\"}");
     chat_whole = whole("200 OK", JSON, BEGIN "\"message\":{\"role\":\"assistant\",\"content\":\"Five km.\"}," DONE);
+    created = whole("201 Created", "text/plain", "");
+    no_blob = whole("404 Not Found", "text/plain", ""); /* to HEAD */
     not_found = whole("404 Not Found", "text/plain", "404 page not found");
     chat = streamed("application/x-ndjson", BEGIN "\"message\":{\"role\":\"assistant\",\"content\":\" word\"},\"done\":false}\n",
                     BEGIN "\"message\":{\"role\":\"assistant\",\"content\":\"\"}," DONE);

@@ -27,12 +27,16 @@ _FIELDS: Final = (
 )
 
 
+_BLOB: Final = f"/api/blobs/sha256:{'0' * 64}"
+
+
 class Figure(Enum):
     """What a case measures; its value is the unit."""
 
     REQUEST = "us of processor time a request"
     PIECE = "us of processor time a piece"
     LATENCY = "us from request to answer, median"
+    MIB = "us of processor time a MiB"
     DELAY = "us from sending to arrival, median"
     MEMORY = "KiB a stream"
 
@@ -51,6 +55,7 @@ class Case:
     asks_for: str = MODEL
     is_logged: bool = False  # the proxy writes its access log
     has_policy: bool = False  # the proxy enforces num_ctx and keep_alive
+    blob_mib: int = 0  # the length of the blob that each request brings
 
     def requests(self, port: int) -> list[bytes]:
         """Make the requests that are sent in turn; they differ in text and length."""
@@ -58,6 +63,8 @@ class Case:
 
     def _request(self, port: int, number: int) -> bytes:
         question = f"{_QUESTION} {number} {'m' * number}"
+        if self.blob_mib:
+            return self._upload(port)
         said: dict[str, object] = {"model": self.asks_for}
         if self.path.endswith("/embed"):
             said |= {"input": question, "options": {"temperature": 0.2}}
@@ -69,6 +76,11 @@ class Case:
         body = json.dumps(said)
         head = [f"POST {self.path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *_FIELDS]
         return "\r\n".join([*head, f"Content-Length: {len(body)}", "", body]).encode()
+
+    def _upload(self, port: int) -> bytes:
+        """Make the head of a request whose body is made by whoever sends it."""
+        length = f"Content-Length: {self.blob_mib << 20}"
+        return "\r\n".join([f"POST {self.path} HTTP/1.1", f"Host: 127.0.0.1:{port}", length, "", ""]).encode()
 
 
 def all_cases(streams: int) -> dict[str, Case]:
@@ -105,6 +117,7 @@ def all_cases(streams: int) -> dict[str, Case]:
             200,
             has_policy=True,
         ),
+        Case("upload", "blobs of 256 MiB, one after another", Figure.MIB, _BLOB, 1, blob_mib=256),
         Case("delay", "pieces of eight quiet streams", Figure.DELAY, "/api/generate", 8, 50, 20_000),
         Case("idle", f"{streams:,} streams of a piece a second", Figure.MEMORY, chat, streams, 30, 1_000_000),
     )

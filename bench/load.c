@@ -1,9 +1,9 @@
 /* Asks a server as fast as it answers, each connection one request at a time.
  *
- *     load PORT CONNECTIONS SECONDS REQUESTS
+ *     load PORT CONNECTIONS SECONDS REQUESTS ZEROS
  *
- * REQUESTS is a file of whole requests, each followed by a NUL, that are sent in turn. Says as JSON: answers that
- * ended, those whose status was not 200, connections that broke, microseconds from a request to its answer's end,
+ * REQUESTS is a file of whole requests, each followed by a NUL, that are sent in turn; behind each go so many
+ * ZEROS, which are the rest of its body. Says as JSON: answers that ended, those whose status was not 200 or 201, connections that broke, microseconds from a request to its answer's end,
  * and from the sending of a piece that is stamped (standin.c) to its arrival. One thread; Linux.
  */
 #define _GNU_SOURCE
@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES = 4096, MOST_REQUESTS = 1024, TURN = 512, MOST_SPANS = 1 << 21 };
+enum { HEAD_BYTES = 4096, MOST_REQUESTS = 1024, TURN = 512, MOST_SPANS = 1 << 21, MOST_ZEROS = 1 << 18 };
 
 struct connection {
     int fd;
@@ -30,6 +30,7 @@ struct connection {
     enum { HEAD, SIZE, SKIP } state;
     int is_last;            /* the answer ends with what is skipped */
     int64_t left;           /* to skip; in SIZE, what the digits say so far */
+    int64_t zeros;          /* still to be sent */
     size_t have;
     char head[HEAD_BYTES + 1];
 };
@@ -39,6 +40,7 @@ struct spans { long count; int32_t *us; };
 
 static struct { const char *at; size_t size; } requests[MOST_REQUESTS];
 static int request_count, turn, poll_fd, port;
+static int64_t zeros_behind;
 static long bad, broken;
 static struct spans answers, delays;
 
@@ -88,6 +90,20 @@ static void read_requests(const char *path)
     fclose(file);
 }
 
+/* Send zeros as long as they are taken; whether the connection is still there. */
+static int send_zeros(struct connection *connection)
+{
+    static const char zeros[MOST_ZEROS];
+    while (connection->zeros) {
+        size_t size = connection->zeros < MOST_ZEROS ? connection->zeros : MOST_ZEROS;
+        ssize_t sent = send(connection->fd, zeros, size, MSG_NOSIGNAL);
+        if (sent < 0)
+            return errno == EAGAIN;
+        connection->zeros -= sent;
+    }
+    return 1;
+}
+
 static int ask(struct connection *connection)
 {
     turn = (turn + 1) % request_count;
@@ -95,7 +111,9 @@ static int ask(struct connection *connection)
     connection->have = 0;
     connection->asked = now_ns();
     ssize_t sent = send(connection->fd, requests[turn].at, requests[turn].size, MSG_NOSIGNAL);
-    return sent == (ssize_t)requests[turn].size; /* one that is not taken at once is not small */
+    connection->zeros = zeros_behind;
+    /* One that is not taken at once is not small. */
+    return sent == (ssize_t)requests[turn].size && send_zeros(connection);
 }
 
 static int open_one(struct connection *connection)
@@ -107,7 +125,7 @@ static int open_one(struct connection *connection)
         return 0;
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     fcntl(connection->fd, F_SETFL, O_NONBLOCK);
-    struct epoll_event event = {EPOLLIN, {.ptr = connection}};
+    struct epoll_event event = {zeros_behind ? EPOLLIN | EPOLLOUT | EPOLLET : EPOLLIN, {.ptr = connection}};
     return !epoll_ctl(poll_fd, EPOLL_CTL_ADD, connection->fd, &event) && ask(connection);
 }
 
@@ -145,7 +163,7 @@ static size_t take_head(struct connection *connection, const char *data, size_t 
     if (!end)
         return taken;
     end[2] = 0;
-    bad += strncmp(connection->head, "HTTP/1.1 200", 12) != 0;
+    bad += strncmp(connection->head, "HTTP/1.1 200", 12) && strncmp(connection->head, "HTTP/1.1 201", 12);
     const char *length = strcasestr(connection->head, "\r\ncontent-length:");
     connection->state = length ? SKIP : SIZE; /* what has no length is chunked: a client keeps its connection */
     connection->is_last = length != NULL;
@@ -205,14 +223,23 @@ static void arrived(struct connection *connection)
         open_again(connection);
 }
 
+static void turned_up(struct connection *connection)
+{
+    if (connection->zeros && !send_zeros(connection))
+        open_again(connection);
+    else
+        arrived(connection);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 5)
-        return fputs("load PORT CONNECTIONS SECONDS REQUESTS\n", stderr), 2;
+    if (argc != 6)
+        return fputs("load PORT CONNECTIONS SECONDS REQUESTS ZEROS\n", stderr), 2;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     port = atoi(argv[1]);
     int count = atoi(argv[2]);
     read_requests(argv[4]);
+    zeros_behind = atoll(argv[5]);
     answers.us = malloc(MOST_SPANS * sizeof *answers.us);
     delays.us = malloc(MOST_SPANS * sizeof *delays.us);
     poll_fd = epoll_create1(0);
@@ -225,7 +252,7 @@ int main(int argc, char **argv)
         struct epoll_event events[TURN];
         int found = epoll_wait(poll_fd, events, TURN, left / 1000000 + 1);
         for (int i = 0; i < found; i++)
-            arrived(events[i].data.ptr);
+            turned_up(events[i].data.ptr);
     }
     sort(&answers);
     sort(&delays);

@@ -33,13 +33,14 @@ class Load:
     port: int
     connections: int
     requests: Sequence[bytes]
+    zeros: int = 0  # behind each, by our own program only
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the load saw."""
 
-    faults: int  # answers that were none of 200, connections that broke
+    faults: int  # answers that were none of 200 and 201, connections that broke
     p50_us: float
     p99_us: float
     late_p50_us: float
@@ -50,7 +51,8 @@ def own_command(load: Load, seconds: float, folder: Path) -> list[str]:
     """Give the command of our own program."""
     file = folder / "requests"
     file.write_bytes(b"".join(request + b"\0" for request in load.requests))
-    return [str(folder / "load"), str(load.port), str(load.connections), str(seconds), str(file)]
+    words = [load.port, load.connections, seconds, file, load.zeros]
+    return [str(folder / "load"), *map(str, words)]
 
 
 def wrk_command(program: str, load: Load, seconds: float, folder: Path) -> list[str]:

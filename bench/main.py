@@ -142,7 +142,7 @@ def _show(name: str, result: dict[str, object], *, is_first: bool) -> None:
     if is_first:
         heads = [column.replace("_", " ") for column in columns]
         sys.stdout.write(
-            f"{'case':14}{''.join(f'{head:>12}' for head in heads)}  unit; pieces or requests a second\n"
+            f"{'case':14}{''.join(f'{head:>12}' for head in heads)}  unit; pieces, requests or MiB a second\n"
         )
     figures = (result.get(column) for column in columns)
     shown = "".join(f"{figure:12.2f}" if isinstance(figure, float) else f"{'-':>12}" for figure in figures)

@@ -55,10 +55,10 @@ class _Counts:
         with file.open("rb") as opened:
             self._memory = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
 
-    def read(self) -> tuple[int, int, int, int]:
-        """Give requests, pieces, open streams, requests to a model that was made."""
-        requests, pieces, streams, made = struct.unpack("QQQQ", self._memory[:32])
-        return requests, pieces, streams, made
+    def read(self) -> tuple[int, int, int, int, int]:
+        """Give requests, pieces, open streams, requests to a model that was made, bytes of blobs."""
+        requests, pieces, streams, made, blobs = struct.unpack("QQQQQ", self._memory[:40])
+        return requests, pieces, streams, made, blobs
 
 
 class CaseRun:
@@ -111,6 +111,8 @@ class CaseRun:
         """See that the proxy answers what it is asked for: a quick error is no good figure."""
         if self._case.figure is Figure.MEMORY or contestant.name != PROXY:
             return
+        if self._case.blob_mib:
+            return  # the load tells of errors
         request = self._case.requests(contestant.port)[0]
         body = request.partition(b"\r\n\r\n")[2]
         connection = http.client.HTTPConnection("127.0.0.1", contestant.port, timeout=30)
@@ -135,12 +137,12 @@ class CaseRun:
         whole = before + seconds + min(0.2, seconds / 2)
         with self._load(contestant, whole) as load:
             time.sleep(before)
-            begun, requests, pieces, used = self._read(contestant)
+            begun, counted, used = self._read(contestant)
             time.sleep(seconds)
-            ended, *now = self._read(contestant)
+            ended, count, used_then = self._read(contestant)
             outcome_ = outcome(load.wait_ended(whole))
-        count = now[1] - pieces if case.pieces else now[0] - requests
-        read.figures.append(_figure(case.figure, outcome_, (now[2] - used) / max(count, 1)))
+        count -= counted
+        read.figures.append(_figure(case.figure, outcome_, (used_then - used) / max(count, 1)))
         read.rates.append(count / (ended - begun))
         read.p99_us.append(outcome_.late_p99_us if case.figure is Figure.DELAY else outcome_.p99_us)
         if outcome_.faults:
@@ -148,11 +150,12 @@ class CaseRun:
         if not count:
             raise Failed(f"{case.name}: {contestant.name} answered nothing for {seconds} s")
 
-    def _read(self, contestant: Contestant) -> tuple[float, int, int, float]:
-        """Give the time, requests, pieces and the program's processor time."""
+    def _read(self, contestant: Contestant) -> tuple[float, float, float]:
+        """Give the time, how much of what counts came by then, and the program's processor time."""
         used = contestant.process.processor_us()
-        requests, pieces, *_ = self._counts.read()
-        return time.monotonic(), requests, pieces, used
+        requests, pieces, *_, blobs = self._counts.read()
+        count = blobs / (1 << 20) if self._case.blob_mib else pieces if self._case.pieces else requests
+        return time.monotonic(), count, used
 
     def _memory(self, contestant: Contestant) -> float:
         """Tell what each open stream adds to a program that has just started."""
@@ -175,8 +178,8 @@ class CaseRun:
     @contextmanager
     def _load(self, contestant: Contestant, seconds: float) -> Iterator[Process]:
         case, setting = self._case, self._setting
-        load = Load(contestant.port, case.connections, case.requests(contestant.port))
-        if setting.wrk is None or case.figure is Figure.DELAY:
+        load = Load(contestant.port, case.connections, case.requests(contestant.port), case.blob_mib << 20)
+        if setting.wrk is None or case.figure is Figure.DELAY or case.blob_mib:
             command = own_command(load, seconds, setting.folder)
         else:
             command = wrk_command(setting.wrk, load, seconds, setting.folder)

@@ -3,9 +3,9 @@
  *     standin PORT PIECES GAP_US COUNTS
  *
  * Whole answers are one write; streamed ones have PIECES pieces and a last one, each a chunk and a write of its
- * own, GAP_US microseconds apart; without PIECES a chat is whole. COUNTS is a file of four 64-bit numbers, kept up
+ * own, GAP_US microseconds apart; without PIECES a chat is whole. COUNTS is a file of five 64-bit numbers, kept up
  * to date in shared memory: requests for words or vectors, pieces that were sent, streams that are open, requests
- * to a model that was made here. One such model is kept, the last one; it is listed, and its name stands in its
+ * to a model that was made here, bytes of blobs that came: they are let go, and no blob is ever there. One such model is kept, the last one; it is listed, and its name stands in its
  * answers. One thread; Linux.
  */
 #define _GNU_SOURCE
@@ -28,7 +28,7 @@
 
 #include "answers.h"
 
-enum { REQUEST_BYTES = 8192, TURN = 512, STAMP_DIGITS = 19 };
+enum { REQUEST_BYTES = 8192, TURN = 512, STAMP_DIGITS = 19, MOST_SKIPPED = 1 << 22 };
 
 struct client {
     int fd;
@@ -40,6 +40,7 @@ struct client {
     int waits;                   /* stands in the queue of those that send later */
     int is_gone;
     int64_t due;
+    uint64_t blob;               /* bytes of one that are still to come */
     const char *out;             /* being sent */
     size_t left;
     struct client *next;
@@ -47,7 +48,7 @@ struct client {
     char stamped[512];           /* a piece that carries the time of its sending */
 };
 
-static struct { uint64_t requests, pieces, streams, made; } *counts;
+static struct { uint64_t requests, pieces, streams, made, blobs; } *counts;
 static int pieces_per_answer;
 static int64_t gap_ns;
 static struct client *queue, **queue_end = &queue; /* in order of `due`: every gap is equally long */
@@ -164,7 +165,8 @@ static void answer(struct client *client, const char *body)
     static const struct { const char *line; struct text *answer; } others[] = {
         {"GET / ", &running}, {"GET /api/version ", &version}, {"GET /api/tags ", &tags}, {"GET /api/ps ", &ps},
         {"POST /api/show ", &show}, {"POST /api/generate ", &loaded}, {"POST /api/create ", &success},
-        {"DELETE /api/delete ", &success}, {"", &not_found},
+        {"DELETE /api/delete ", &success}, {"POST /api/blobs/", &created}, {"HEAD /api/blobs/", &no_blob},
+        {"", &not_found},
     };
     if (speak(client, body))
         return;
@@ -173,6 +175,29 @@ static void answer(struct client *client, const char *body)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (asks(client, others[i].line))
             return give(client, *others[i].answer);
+}
+
+/* A blob has no room here: count what came of it, and have the rest let go as it comes. */
+static size_t begin_blob(struct client *client, size_t head, size_t length)
+{
+    size_t here = client->have - head < length ? client->have - head : length;
+    counts->blobs += here;
+    client->blob = length - here;
+    return head + here;
+}
+
+/* Let go what has come of a blob: 1 where more may be read, 0 where nothing is there, -1 at the end of it all. */
+static int skip_blob(struct client *client)
+{
+    while (client->blob) {
+        size_t size = client->blob < MOST_SKIPPED ? client->blob : MOST_SKIPPED;
+        ssize_t got = recv(client->fd, NULL, size, MSG_TRUNC); /* the kernel copies nothing */
+        if (got <= 0)
+            return got < 0 && errno == EAGAIN ? 0 : -1;
+        counts->blobs += got;
+        client->blob -= got;
+    }
+    return 1;
 }
 
 /* Take the next request out of what was read; 0 where none is whole, -1 where none ever will be. */
@@ -188,7 +213,8 @@ static int next_request(struct client *client)
     const char *length = strcasestr(client->in, "\r\ncontent-length:");
     client->closes = strcasestr(client->in, "\r\nconnection: close") != NULL;
     *body = byte;
-    size_t size = body - client->in + (length ? strtoul(length + 17, NULL, 10) : 0);
+    size_t head = body - client->in, size = length ? strtoul(length + 17, NULL, 10) : 0;
+    size = asks(client, "POST /api/blobs/") ? begin_blob(client, head, size) : head + size;
     if (size >= REQUEST_BYTES)
         return -1;
     if (client->have < size)
@@ -205,6 +231,11 @@ static int next_request(struct client *client)
 static int go_on(struct client *client)
 {
     for (;;) {
+        if (client->blob) {
+            int found = skip_blob(client);
+            if (found <= 0)
+                return found == 0;
+        }
         while (client->left) {
             ssize_t sent = send(client->fd, client->out, client->left, MSG_NOSIGNAL);
             if (sent < 0)
@@ -226,7 +257,7 @@ static int go_on(struct client *client)
 
 static int take_in(struct client *client)
 {
-    while (client->have < REQUEST_BYTES - 1) {
+    while (!client->blob && client->have < REQUEST_BYTES - 1) {
         ssize_t got = recv(client->fd, client->in + client->have, REQUEST_BYTES - 1 - client->have, 0);
         if (got == 0)
             return 0;

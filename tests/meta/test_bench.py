@@ -137,6 +137,24 @@ def test_the_stand_in_server_lists_what_it_made(tmp_path: Path) -> None:
     assert counts == (2, 8, 0, 1)
 
 
+def test_the_stand_in_server_takes_blobs_and_has_none(tmp_path: Path) -> None:
+    """It counts their bytes, those that come with the head too, and the connection goes on behind them."""
+    compile_c(tmp_path)
+    port, sizes = free_port(), (0, 5, 8192, 3_000_000)
+    command = [str(tmp_path / "standin"), str(port), "0", "0", str(tmp_path / "counts")]
+    with processes.running(command, cores()[1], tmp_path / "log") as server:
+        server.wait_listening(port)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        for size in sizes:
+            for method, body, status in (("HEAD", b"", 404), ("POST", bytes(size), 201)):
+                connection.request(method, "/api/blobs/sha256:0", body)
+                answer = connection.getresponse()
+                assert (answer.status, answer.read()) == (status, b"")
+        connection.close()
+        counts = struct.unpack("QQQQQ", (tmp_path / "counts").read_bytes()[:40])
+    assert counts == (0, 0, 0, 0, sum(sizes))
+
+
 def test_ratios_are_compared_round_by_round() -> None:
     """A machine that is slow for a while is slow for both."""
     read = {

@@ -79,10 +79,11 @@ def servers_for_blobs(config: Config, only: str | None, *, changes: bool) -> Seq
     else:
         ids = {id_ for model in config.models.values() for id_ in model.servers}
         found = tuple(id_ for id_ in config.servers if id_ in ids)
-        if not found:
+        if not found and changes:
             raise Forbidden(
                 "blobs can't be uploaded through gollamas: no model is configured, and `manage` is not `all`"
             )
+        found = found or tuple(config.servers)
     if only is None:
         return found
     if only not in found:

@@ -78,6 +78,11 @@ def test_without_a_configured_model_there_is_no_server_for_a_blob() -> None:
     )
 
 
+@pytest.mark.parametrize("manage", [Manage.OFF, Manage.CONFIGURED])
+def test_without_a_configured_model_blobs_are_looked_for_on_all_servers(manage: Manage) -> None:
+    assert servers_for_blobs(a_config({}, manage=manage), None, changes=False) == ("a", "b", "c")
+
+
 # -- what is told of an upload -------------------------------------------------------------------------
 
 

@@ -160,16 +160,7 @@ class App:
         self._listener = Listener(self._proxy, config, self._tasks, self._clock, self._round, crowd)
         await self._listener.start(sockets)
         if admin_sockets:
-            admin = Admin(
-                Reads(self._exposition.page, self._state.parts, self._why_not_ready, duties.variants.states),
-                Changes(duties.variants.prune, duties.by_hand.load, duties.by_hand.unload),
-                self._admin_gate(admin_sockets).why_not_host,
-                Permission(config.admin_token, is_loopback=is_loopback(admin_sockets)),
-            )
-            service = Responder(admin.respond, refuse, MAX_BODY_BYTES)
-            crowd = Crowd(_ADMIN_CONNECTIONS)
-            self._admin = Listener(service, config, self._tasks, self._clock, crowd=crowd)
-            await self._admin.start(admin_sockets)
+            await self._start_admin(admin_sockets)
         self._files.measure()
         self._look_at_clocks()
         self._tell_started(sockets)
@@ -226,6 +217,20 @@ class App:
         return cut
 
     # -- parts of the start --------------------------------------------------------------------------
+
+    async def _start_admin(self, sockets: list[socket.socket]) -> None:
+        """Serve the second port."""
+        config, duties = self._config, self._duties
+        admin = Admin(
+            Reads(self._exposition.page, self._state.parts, self._why_not_ready, duties.variants.states),
+            Changes(duties.variants.prune, duties.by_hand.load, duties.by_hand.unload),
+            self._admin_gate(sockets).why_not_host,
+            Permission(config.admin_token, is_loopback=is_loopback(sockets)),
+        )
+        service = Responder(admin.respond, refuse, MAX_BODY_BYTES)
+        crowd = Crowd(_ADMIN_CONNECTIONS)
+        self._admin = Listener(service, config, self._tasks, self._clock, crowd=crowd)
+        await self._admin.start(sockets)
 
     def _snapshot(self, config: Config) -> Snapshot:
         shows = config.server_header

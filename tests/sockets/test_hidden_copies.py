@@ -142,7 +142,7 @@ async def test_the_copy_of_a_pull_that_goes_on_is_needed_and_stays() -> None:
         assert await listed(both) == [(name, "smol:latest", None, True, True)]
         assert await prune(both) == {"removed": [], "failed": []}
         assert variants(both) == [name]
-        maker.let_copy_go("one", name)
+        maker.release_copy("one", name)
         assert [one[3] for one in await listed(both)] == [False]
         assert len((await prune(both))["removed"]) == 1
         assert variants(both) == []

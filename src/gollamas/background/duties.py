@@ -12,7 +12,7 @@ from gollamas.background.duty import Duty
 from gollamas.background.fanout import Jobs
 from gollamas.background.keeper import Keeper, Means
 from gollamas.background.loads import Loads
-from gollamas.background.parts import AskForJobs, Helpers, Parts
+from gollamas.background.parts import AskForJobs, OtherDuties, Parts
 from gollamas.background.prober import Prober
 from gollamas.background.touches import Touches
 from gollamas.background.variants import VariantMaker
@@ -54,8 +54,8 @@ class Duties:
         self.by_hand = HandLoads(duty, loads=self.loads, touches=self.touches, prober=prober, routing=routing)
         self.variants = VariantMaker(duty, changed=look, policies=lambda: routing().policies)
         self.keeper = Keeper(duty, Means(self.loads, self.touches, look, call_later))
-        helpers = Helpers(self.loads, self.touches, self.variants, prober)
-        parts = Parts(duty, helpers, jobs_ask, parallel=served.config().manage_parallel)
+        others = OtherDuties(self.loads, self.touches, self.variants, prober)
+        parts = Parts(duty, others, jobs_ask, parallel=served.config().manage_parallel)
         self.jobs = Jobs(duty, parts)
         prober.on_found = self._found
         self._view.on_failed = self.jobs.server_down

@@ -64,7 +64,7 @@ class AskForJobs(Asker, Protocol):
         """
 
 
-class Helpers(NamedTuple):
+class OtherDuties(NamedTuple):
     """The other duties that a part needs."""
 
     loads: Loads
@@ -90,13 +90,13 @@ class _Spare(NamedTuple):
 class Parts:
     """Does the parts of jobs on the servers of a view.
 
-    In: `parallel` is how many pulls go on at a time.
+    In: `parallel` is how many pulls and creates go on at a time.
     """
 
-    def __init__(self, duty: Duty, helpers: Helpers, ask: AskForJobs, *, parallel: int) -> None:
+    def __init__(self, duty: Duty, others: OtherDuties, ask: AskForJobs, *, parallel: int) -> None:
         self._view, _, _, self._emit = duty
         self._ask = ask
-        self._loads, self._touches, self._variants, self._prober = helpers
+        self._loads, self._touches, self._variants, self._prober = others
         self._slots = asyncio.Semaphore(parallel)
 
     async def first_list(self, server: ServerView) -> None:
@@ -138,7 +138,7 @@ class Parts:
         finally:
             if has_slot:
                 self._slots.release()
-        await _then(self._tidy(server, key, old, spare), lambda: hears.ended(part, outcome))
+        await _tell_after(self._tidy(server, key, old, spare), lambda: hears.ended(part, outcome))
 
     async def _create(self, change: Change, part: Part, hears: Hears) -> None:
         """Unload what is replaced before; what is loaded meanwhile, since it may take long, behind it."""
@@ -158,7 +158,7 @@ class Parts:
         finally:
             if has_slot:
                 self._slots.release()
-        await _then(self._tidy(server, key, old, spare), lambda: hears.ended(part, outcome))
+        await _tell_after(self._tidy(server, key, old, spare), lambda: hears.ended(part, outcome))
 
     async def _copy(self, change: Change, part: Part, hears: Hears) -> None:
         server, key = part.server, change.key
@@ -171,14 +171,16 @@ class Parts:
             outcome = await self._send(change, part, hears)
         else:
             outcome = await self._send_unloaded(change, part, hears)
-        await _then(self._look(server, TAGS, PS), lambda: hears.ended(part, outcome))
+        await _tell_after(self._look(server, TAGS, PS), lambda: hears.ended(part, outcome))
 
     async def _delete(self, change: Change, part: Part, hears: Hears) -> None:
         server = part.server
         await self._look(server, TAGS, PS)
         outcome = await self._send_unloaded(change, part, hears)
         is_gone = outcome.end in (JobEnd.DONE, JobEnd.MISSING)
-        await _then(self._forget(server, change.key, is_gone=is_gone), lambda: hears.ended(part, outcome))
+        await _tell_after(
+            self._remove_variants(server, change.key, is_gone=is_gone), lambda: hears.ended(part, outcome)
+        )
 
     # -- before and after ----------------------------------------------------------------------------
 
@@ -197,7 +199,7 @@ class Parts:
             return ""
         return await self._touches.leave(server, key)
 
-    async def _forget(self, server: ServerView, key: str, *, is_gone: bool) -> None:
+    async def _remove_variants(self, server: ServerView, key: str, *, is_gone: bool) -> None:
         """Remove what was made of a model that is gone."""
         if is_gone:
             await self._variants.remove_of(server, key)
@@ -212,9 +214,9 @@ class Parts:
                 return _Spare(variant.name, is_copy=False)
         name = copy_name_of(entry.key, entry.digest or entry.key)
         self._variants.hold_copy(server.id, name)
-        why = await self._ask_well(server, name, "POST", COPY, copy_body(entry.name, name))
+        why = await self._ask_own(server, name, "POST", COPY, copy_body(entry.name, name))
         if why:
-            self._variants.let_copy_go(server.id, name)
+            self._variants.release_copy(server.id, name)
             self._emit(
                 Warned(
                     f"if {entry.name} is loaded on {server.id}, what the pull replaces stays in memory until "
@@ -235,7 +237,7 @@ class Parts:
             try:
                 if (new is None or new.digest != old.digest) and (is_unsure or _may_be_left(server, key)):
                     async with self._loads.held_up(server, key):
-                        why = await self._ask_well(
+                        why = await self._ask_own(
                             server, spare.name, "POST", GENERATE, unload_body(spare.name)
                         )
                     if why:
@@ -244,11 +246,11 @@ class Parts:
                 if spare.is_copy:
                     await self._remove_copy(server, spare.name)
             finally:
-                self._variants.let_copy_go(server.id, spare.name)
+                self._variants.release_copy(server.id, spare.name)
         await self._look(server, TAGS, PS)
 
     async def _remove_copy(self, server: ServerView, name: str) -> None:
-        why = await self._ask_well(server, name, "DELETE", DELETE, delete_body(name))
+        why = await self._ask_own(server, name, "DELETE", DELETE, delete_body(name))
         if not why:
             server.variants.removed(name, server.memory.changed())
         else:
@@ -259,7 +261,7 @@ class Parts:
                 )
             )
 
-    async def _ask_well(self, server: ServerView, hidden: str, method: str, path: str, body: bytes) -> str:
+    async def _ask_own(self, server: ServerView, hidden: str, method: str, path: str, body: bytes) -> str:
         """Ask for something of our own, once; says why it was not done, nothing where it was.
 
         `hidden` is the name that it is about, which is not said.
@@ -378,7 +380,7 @@ def _read(line: bytes) -> _Reported | None:
         return None
 
 
-async def _then(tidying: Coroutine[Any, Any, None], tell: Callable[[], None]) -> None:
+async def _tell_after(tidying: Coroutine[Any, Any, None], tell: Callable[[], None]) -> None:
     """Tell how a part ended once all is tidy, a second later at most."""
     task = asyncio.ensure_future(tidying)
     try:

@@ -94,7 +94,7 @@ class VariantMaker:
         """Note that a pull needs a hidden copy, from before it is made on."""
         self._copies_in_use.add(_place(server_id, name))
 
-    def let_copy_go(self, server_id: str, name: str) -> None:
+    def release_copy(self, server_id: str, name: str) -> None:
         """Note that no pull needs it any more: if it is still there, it was left."""
         self._copies_in_use.discard(_place(server_id, name))
 

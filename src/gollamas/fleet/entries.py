@@ -47,14 +47,23 @@ class Entry:
     """A model as one server lists it.
 
     `name` is the server's spelling, `key` what names are compared by, `json` the object's own bytes,
-    `time_ns` its `modified_at` (tags) or `expires_at` (ps) in Unix nanoseconds. `digests` are those of all
-    entries that the server has under the name: from 0.40 on there is one per `runner`.
+    `time_ns` its `modified_at` (tags) or `expires_at` (ps) in Unix nanoseconds, `size` its bytes, None where
+    it does not say. `digests` are those of all entries that the server has under the name: from 0.40 on there
+    is one per `runner`.
     """
 
-    __slots__ = ("digest", "digests", "is_remote", "json", "key", "name", "time_ns")
+    __slots__ = ("digest", "digests", "is_remote", "json", "key", "name", "size", "time_ns")
 
     def __init__(
-        self, name: str, key: str, digest: str, json: bytes, time_ns: int, *, is_remote: bool = False
+        self,
+        name: str,
+        key: str,
+        digest: str,
+        json: bytes,
+        time_ns: int,
+        *,
+        size: int | None = None,
+        is_remote: bool = False,
     ) -> None:
         self.name = name
         self.key = key
@@ -62,6 +71,7 @@ class Entry:
         self.digests = frozenset((digest,))
         self.json = json
         self.time_ns = time_ns
+        self.size = size
         self.is_remote = is_remote  # another host runs it: nothing is loaded here
 
     def renamed(self, name: str) -> bytes:
@@ -71,7 +81,15 @@ class Entry:
     def of(self, other: "Entry") -> "Entry":
         """Give this entry as one of another model, by that one's name and digest."""
         json = self._with({"name": other.name, "model": other.name, "digest": other.digest})
-        return Entry(other.name, other.key, other.digest, json, self.time_ns, is_remote=self.is_remote)
+        return Entry(
+            other.name,
+            other.key,
+            other.digest,
+            json,
+            self.time_ns,
+            size=self.size,
+            is_remote=self.is_remote,
+        )
 
     def _with(self, texts: Mapping[str, str]) -> bytes:
         """Write the object with other texts for members that it has."""
@@ -125,6 +143,7 @@ def _entry(json: bytes, time_member: str) -> Entry | None:
         _text(members, "digest"),
         json,
         nanoseconds(_text(members, time_member)),
+        size=_number(members.get("size")),
         is_remote=bool(_text(members, "remote_host")),
     )
 

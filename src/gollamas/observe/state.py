@@ -27,6 +27,15 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _IN_A_PART: Final = 64  # requests or jobs that are written before others are served
 
 
+class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a server has on disk, in the terms of its `/api/tags`."""
+
+    model: str
+    digest: str
+    size: int | None
+    modified_at: str | None
+
+
 class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
     """An instance of a model in a server's memory, in the terms of its `/api/ps`."""
 
@@ -62,6 +71,7 @@ class ServerState(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
     truncated: dict[str, int]
     models: list[str] | None
+    installed: list[InstalledModel] | None
     missing: list[str]
     loaded: list[LoadedModel]
     loading: list[LoadingModel]
@@ -237,6 +247,7 @@ def _server(server: ServerView, config: Config, now: Moment, loads: Iterable[Ope
         in_flight=server.in_flight,
         truncated={_named(key, server, config): count for key, count in server.truncated.items()},
         models=[entry.name for entry in server.installed.values()] if server.has_listed else None,
+        installed=[_installed(entry) for entry in server.installed.values()] if server.has_listed else None,
         missing=[model.name for model in config.models.values() if model.key in server.missing],
         # What one that is down said last is of no use to anybody.
         loaded=[] if server.is_down else [_loaded(server.memory, entry) for entry in server.loaded],
@@ -248,6 +259,10 @@ def _named(key: str, server: ServerView, config: Config) -> str:
     """The name of a model as it is configured, else as the server lists it."""
     model, entry = config.models.get(key), server.installed.get(key)
     return model.name if model is not None else key if entry is None else entry.name
+
+
+def _installed(entry: Entry) -> InstalledModel:
+    return InstalledModel(model=entry.name, digest=entry.digest, size=entry.size, modified_at=_time(entry))
 
 
 def _loading(one: OpenLoad) -> LoadingModel:
@@ -273,8 +288,12 @@ def _loaded(memory: Memory, entry: Entry) -> LoadedModel:
         size=size,
         size_vram=size_vram,
         cpu_share=None if not size or size_vram is None else round(max(0.0, 1 - size_vram / size), 3),
-        expires_at=None if entry.time_ns == ZERO_TIME else written(entry.time_ns // 1_000_000),
+        expires_at=_time(entry),
     )
+
+
+def _time(entry: Entry) -> str | None:
+    return None if entry.time_ns == ZERO_TIME else written(entry.time_ns // 1_000_000)
 
 
 def _request(request: OpenRequest) -> RequestState:

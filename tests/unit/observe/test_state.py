@@ -9,7 +9,7 @@ import pytest
 
 from gollamas.config.model import Config
 from gollamas.events import JobKind, LoadCause, RequestEnded
-from gollamas.fleet.entries import Entry
+from gollamas.fleet.entries import Entry, read
 from gollamas.fleet.loading import Loading, ModelLoad
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions
 from gollamas.fleet.view import View
@@ -83,7 +83,11 @@ def test_a_server_that_is_up_says_all_that_is_known_of_it() -> None:
     made = config({"m": ["a"], "N:7b": ["a"], "o": ["b"]})
     view = view_of(made)
     view.answered("a", "0.34.3", 70.5)
-    view.listed("a", [entry("m:latest"), entry("x")])
+    tags = (
+        b'{"models":[{"name":"m:latest","digest":"d1","size":%d,"modified_at":"2026-11-30T12:05:00.1234Z"},'
+        b'{"name":"x","size":"much"}]}'
+    )
+    view.listed("a", read(tags % GIB, "modified_at"))
     view.ran(
         "a",
         [running("m:latest", 1_796_040_300_123_456_789, context_length=8192, size=3 * GIB, size_vram=GIB)],
@@ -99,6 +103,15 @@ def test_a_server_that_is_up_says_all_that_is_known_of_it() -> None:
         "in_flight": 2,
         "truncated": {},
         "models": ["m:latest", "x"],
+        "installed": [
+            {
+                "model": "m:latest",
+                "digest": "d1",
+                "size": GIB,
+                "modified_at": "2026-11-30T12:05:00.123Z",
+            },
+            {"model": "x", "digest": "", "size": None, "modified_at": None},
+        ],
         "missing": ["N:7b"],
         "loaded": [
             {
@@ -220,7 +233,8 @@ def test_of_a_server_that_was_not_asked_to_an_end_nothing_is_known() -> None:
         None,
         None,
     )
-    assert (server["models"], server["missing"], server["loaded"]) == (None, [], [])
+    assert (server["models"], server["installed"]) == (None, None)
+    assert (server["missing"], server["loaded"]) == ([], [])
 
 
 def test_a_server_is_told_to_be_down_as_soon_as_the_log_says_so() -> None:

@@ -100,6 +100,7 @@ class App:
                 self._duties.loads.under_way,
                 self._duties.jobs.under_way,
                 self._duties.jobs.owed,
+                self._duties.keeper.lacking,
             ),
             self._why_not_ready,
         )

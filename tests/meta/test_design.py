@@ -20,6 +20,7 @@ _WALKS: Final = (
     "A policy",
     "A model that is kept",
     "A model is pulled",
+    "A model is to be on all of its servers",
     "A blob is uploaded",
     "A configuration",
     "An event",

@@ -5,6 +5,7 @@ Two simulated servers stand for the reader's machines.
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,9 @@ from typing import Final
 import pytest
 
 from gollamas.api.outcomes import PartOutcome, outcome_of
+from gollamas.config.load import load
 from gollamas.events import JobEnd, JobKind
+from gollamas.fleet.wishes import sync_wishes_of
 from tests.meta.documents import blocks_of, commands_of, text_of
 from tests.meta.machines import ENV, PC_1, PC_2, at_home, machines
 from tests.meta.running import Program, started
@@ -26,6 +29,8 @@ _BLOCKS: Final = [block for block in blocks_of(_PAGE) if block.language == "cons
 _COMMANDS: Final = [line for block in _BLOCKS for line in commands_of(block)]
 _TOLD: Final = [block for block in _BLOCKS if len(block.text.splitlines()) > len(commands_of(block))]
 
+_STARTS: Final = [line for block in blocks_of(_PAGE) if block.language == "sh" for line in commands_of(block)]
+
 
 class Reader:
     """Somebody who follows the page: a proxy by its first command, whose second server can go down."""
@@ -35,9 +40,7 @@ class Reader:
         first = stack.enter_context(machines({PC_1: ["llama3.2", "qwen2.5-coder"]}))
         self._second = stack.enter_context(ExitStack())
         second = self._second.enter_context(machines({PC_2: ["llama3.2", "deepseek-r1:14b"]}))
-        (command,) = [
-            line for block in blocks_of(_PAGE) if block.language == "sh" for line in commands_of(block)
-        ]
+        command, _ = _STARTS
         env = ENV | {"GOLLAMAS_ADMIN": "127.0.0.1:0", "GOLLAMAS_PROBE_INTERVAL": "100ms"}
         self._proxy: Program = stack.enter_context(started(f"exec {at_home(command, first | second)}", env))
         self._address, self._admin = self._proxy.until(_STARTED).groups()
@@ -119,3 +122,9 @@ def test_the_error_of_the_page_is_one_that_comes() -> None:
     ]
     told = outcome_of(JobKind.PULL, outcomes).error
     assert f"`{told}`" in text_of(_PAGE)
+
+
+def test_the_command_that_keeps_servers_alike_is_read() -> None:
+    _, command = _STARTS
+    found = sync_wishes_of(load(shlex.split(command)[1:], {}))
+    assert [(one.name, len(one.servers)) for one in found] == [("llama3.2", 2)]

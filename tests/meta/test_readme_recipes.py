@@ -20,12 +20,13 @@ from gollamas.config.model import EVERYWHERE
 from gollamas.fleet.policy import Policies
 from gollamas.fleet.wishes import wishes_of
 from tests.meta.documents import blocks_in, blocks_of, commands_of, text_of, yaml_of_text
-from tests.meta.machines import ENV, MODELS, PC_1, at_home, machines
+from tests.meta.machines import ENV, MODELS, PC_1, PC_2, at_home, machines
 from tests.meta.running import Program, started
 
 _PAGE: Final = "docs/keeping.md"
 _STARTED: Final = re.compile(r"started listening on (\S+:\d+); admin (\S+:\d+)")
 _LOAD: Final = re.compile(r"info  load +(\S+) +(\S+) loaded in \S+ why=(\S+) options=(\S+)")
+_JOB: Final = re.compile(r"info  job +(\S+) (\S+) (\S+) done in \S+ why=(\S+)")
 _WARNING: Final = re.compile(r"warning (.* do not both fit .*)")
 _HELLO: Final = [{"role": "user", "content": "Hello"}]
 _SIDE_BY_SIDE: Final = {PC_1: ["nomic-embed-text", "llama3.2"]}
@@ -104,6 +105,7 @@ def test_every_recipe_is_tried_below() -> None:
         "One context for all clients, Claude Code and Codex among them",
         "A large context on the large card, a small one on the small card",
         "Chat and embeddings loaded side by side",
+        "The same models on all servers",
         "Free the GPU at night",
     ]
 
@@ -175,6 +177,18 @@ def test_of_two_that_do_not_fit_the_first_stays() -> None:
         (load,) = both.loads(1)
         assert (load.model, load.why) == ("nomic-embed-text:latest", "cold")
         assert not _WARNING.search(both.program.interrupt())
+
+
+def test_the_same_models_get_to_all_servers() -> None:
+    (command,) = recipe("The same models")
+    with cooked(command, {PC_1: ["llama3.2", "nomic-embed-text"], PC_2: ["deepseek-r1:14b"]}) as both:
+        pulls = [both.program.until(_JOB).groups() for _ in range(2)]
+        assert sorted(pulls) == [
+            ("pc-2", "pull", "llama3.2:latest", "sync"),
+            ("pc-2", "pull", "nomic-embed-text:latest", "sync"),
+        ]
+        listed = asked(both.addresses[PC_2], "/api/tags")["models"]
+        assert {"llama3.2:latest", "nomic-embed-text:latest"} <= {one["name"] for one in listed}
 
 
 def test_the_gpu_is_free_at_night(tmp_path: Path) -> None:

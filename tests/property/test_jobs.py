@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from gollamas.api.manage import Change
 from gollamas.api.outcomes import PartOutcome
 from gollamas.background.duty import Duty
-from gollamas.background.fanout import Jobs, Watcher
+from gollamas.background.fanout import Jobs
 from gollamas.background.part import Hears, Part
+from gollamas.background.slots import Slots
+from gollamas.background.watcher import Watcher
 from gollamas.config.model import Config, Server
 from gollamas.events import Crashed, Event, JobEnd, JobEnded, JobKind
 from gollamas.fleet.server_view import ServerView
@@ -93,7 +95,7 @@ async def _happens(steps: list[Change | tuple[str, int]]) -> None:
     view = View(events.append)
     view.apply(Config(servers=_SERVERS))
     work = Work()
-    jobs = Jobs(Duty(view, None, tasks, events.append), work)  # type: ignore[arg-type]
+    jobs = Jobs(Duty(view, None, tasks, events.append), work, Slots(4))  # type: ignore[arg-type]
     watchers: list[Watcher] = []
     asked: list[Change] = []
     for step in steps:
@@ -110,7 +112,7 @@ async def _happens(steps: list[Change | tuple[str, int]]) -> None:
         _end(work, 0)
         await _turns()
     assert all(watcher._job.outcome is not None for watcher in watchers)
-    assert jobs._lines == {}
+    assert jobs._queues.all() == []
     assert not [event for event in events if isinstance(event, Crashed)]
     ids = [id(change) for change in asked]
     for key in "xyz":

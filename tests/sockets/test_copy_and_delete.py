@@ -3,7 +3,7 @@
 import pytest
 
 from gollamas.config.model import Expose, Manage
-from gollamas.events import JobEnd, VariantRemoved, Warned
+from gollamas.events import JobCause, JobEnd, VariantRemoved, Warned
 from gollamas.simulate.faults import Drops, Fails
 from tests.sockets.jobs import (
     AWAY,
@@ -273,7 +273,7 @@ async def test_metrics_and_log_tell_of_each_part_once() -> None:
         assert [(one.server, one.is_owed) for one in events if one.end is JobEnd.DOWN] == [
             ("c", False), ("c", False), ("c", True),
         ]  # fmt: skip
-        assert all(one.took_s >= 0 and not one.was_owed for one in events)
+        assert all(one.took_s >= 0 and one.why is JobCause.CLIENT for one in events)
 
 
 @runs

@@ -319,7 +319,7 @@ async def test_many_jobs_at_once_leave_nothing_behind(seed: int) -> None:
         for client in clients:
             assert (await client.answer()).is_whole
         await tidied(both)
-        assert both.proxy.app._duties.jobs._lines == {}
+        assert both.proxy.app._duties.jobs._queues.all() == []
         await both.settled()
         assert [one for ollama in both.ollamas.values() for one in hidden(ollama)] == []
         await both.look()

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gollamas.events import JobEnd, JobEnded, JobKind
+from gollamas.events import JobCause, JobEnd, JobEnded, JobKind
 from gollamas.simulate.faults import FailsToPull, HangsPulling
 from gollamas.simulate.serving import serving
 from tests.sockets.jobs import (
@@ -40,7 +40,7 @@ def owed(both: Fleet) -> list[tuple[str, str, str]]:
 
 def late(both: Fleet) -> list[JobEnded]:
     """Give the parts that were owed, in the order in which they ended."""
-    return [event for event in both.proxy.events.of(JobEnded) if event.was_owed]
+    return [event for event in both.proxy.events.of(JobEnded) if event.why is JobCause.OWED]
 
 
 async def listed(both: Fleet, name: str) -> None:

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from gollamas.config.model import Expose
-from gollamas.events import End, JobEnd, JobEnded, JobKind, RequestEnded, Warned
+from gollamas.events import End, JobCause, JobEnd, JobEnded, JobKind, RequestEnded, Warned
 from gollamas.simulate.faults import (
     CutsOff,
     Drops,
@@ -246,8 +246,8 @@ async def test_one_that_is_down_is_named_and_is_owed_the_pull() -> None:
         await both.bring_back("b")
         await both.proxy.events.until(lambda: ends(both)["b"] is JobEnd.DONE)
         assert both.ollamas["b"].engine.library.find(NEW) is not None
-        assert [event.was_owed for event in both.proxy.events.of(JobEnded) if event.server == "b"] == [
-            False, False, True,
+        assert [event.why for event in both.proxy.events.of(JobEnded) if event.server == "b"] == [
+            JobCause.CLIENT, JobCause.CLIENT, JobCause.OWED,
         ]  # fmt: skip
 
 
@@ -288,7 +288,9 @@ async def test_a_delete_that_does_not_get_its_turn_leaves_what_was_owed() -> Non
         assert [one.kind for one in jobs.owed()] == [JobKind.PULL]
         both.ollama.release()
         await both.bring_back("b")
-        await both.proxy.events.until(lambda: any(one.was_owed for one in both.proxy.events.of(JobEnded)))
+        await both.proxy.events.until(
+            lambda: any(one.why is JobCause.OWED for one in both.proxy.events.of(JobEnded))
+        )
         assert len(both.ollamas["b"].asked(PULL)) == 1
         client.close()
 

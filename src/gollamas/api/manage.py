@@ -14,11 +14,10 @@ import msgspec
 from gollamas import names
 from gollamas.api import inference
 from gollamas.api.blobs import is_digest
-from gollamas.api.routes import ROUTES, Kind, Route
+from gollamas.api.routes import Kind, Route
 from gollamas.config.model import Alias, Config, Expose, Manage
 from gollamas.errors import BadRequest, Forbidden, ModelNotFound
 from gollamas.events import JobKind
-from gollamas.fleet.owed import Debt
 from gollamas.names import Name
 from gollamas.wire import body as bodies
 from gollamas.wire.body import Members
@@ -275,21 +274,6 @@ class Rules:
 
     def _is_exposed(self, key: str) -> bool:
         return key in self._config.models or self._config.expose is Expose.INSTALLED
-
-
-def owed_change(debt: Debt) -> Change:
-    """Give what a server has missed as a change of it alone."""
-    route = next(route for route in ROUTES if KINDS.get(route.kind) is debt.kind)
-    return Change(
-        kind=debt.kind,
-        method=route.methods[0],
-        path=route.path,
-        name=debt.name,
-        model=debt.name,
-        key=debt.key,
-        servers=(debt.server_id,),
-        body=debt.body,
-    )
 
 
 def with_source(change: Change, name: str) -> Change:

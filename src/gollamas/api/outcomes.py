@@ -10,6 +10,7 @@ from gollamas.events import JobEnd, JobKind
 from gollamas.wire.message import Fields
 
 WITH_PROGRESS: Final = (JobKind.PULL, JobKind.PUSH, JobKind.CREATE)
+BRINGING: Final = (JobKind.PULL, JobKind.CREATE, JobKind.COPY)  # a model is there afterwards
 _DOWN: Final[Mapping[JobKind, str]] = {
     JobKind.PULL: "is down and missed the pull",
     JobKind.PUSH: "is down",

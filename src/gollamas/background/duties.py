@@ -7,23 +7,29 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gollamas.api.manage import Change
+from gollamas.api.outcomes import PartOutcome
 from gollamas.background.by_hand import HandLoads
 from gollamas.background.duty import Duty
 from gollamas.background.fanout import Jobs
-from gollamas.background.keeper import Keeper, Means
+from gollamas.background.keeper import Keeper, Means, Wishes
 from gollamas.background.loads import Loads
-from gollamas.background.parts import AskForJobs, OtherDuties, Parts
+from gollamas.background.parts import OtherDuties, Parts
 from gollamas.background.prober import Prober
+from gollamas.background.second_names import AskForJobs
+from gollamas.background.slots import Slots
 from gollamas.background.touches import Touches
 from gollamas.background.variants import VariantMaker
 from gollamas.config.model import Config
+from gollamas.events import JobCause
 from gollamas.fleet.admit import Lease
 from gollamas.fleet.judging import TAGS
 from gollamas.fleet.keeping import Keeping
 from gollamas.fleet.reloads import Reloads
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.runner_options import PLAIN
-from gollamas.fleet.wishes import wishes_of
+from gollamas.fleet.syncing import Syncing
+from gollamas.fleet.wishes import sync_wishes_of, wishes_of
 
 
 class Served(NamedTuple):
@@ -53,16 +59,19 @@ class Duties:
         self.touches = Touches(duty, changed=look)
         self.by_hand = HandLoads(duty, loads=self.loads, touches=self.touches, prober=prober, routing=routing)
         self.variants = VariantMaker(duty, changed=look, policies=lambda: routing().policies)
-        self.keeper = Keeper(duty, Means(self.loads, self.touches, look, call_later))
         others = OtherDuties(self.loads, self.touches, self.variants, prober)
-        parts = Parts(duty, others, jobs_ask, parallel=served.config().manage_parallel)
-        self.jobs = Jobs(duty, parts)
+        slots = Slots(served.config().manage_parallel)
+        self.jobs = Jobs(duty, Parts(duty, others, jobs_ask, slots), slots)
+        self.keeper = Keeper(duty, Means(self.loads, self.touches, self.jobs, look, call_later))
+        self.jobs.on_end, self.jobs.on_gone = self._job_ended, self.keeper.wake
         prober.on_found = self._found
-        self._view.on_failed = self.jobs.server_down
+        self._view.on_failed = self._failed
 
     def apply(self, config: Config, routing: Routing) -> None:
         """Act by another configuration from now on."""
-        self.keeper.apply(Keeping(wishes_of(config), self._view, self._emit), routing.policies)
+        keeping = Keeping(wishes_of(config), self._view, self._emit)
+        syncing = Syncing(sync_wishes_of(config), self._view)
+        self.keeper.apply(Wishes(keeping, syncing, routing.policies))
         self.jobs.retain(config.servers.values())
 
     def drain(self) -> None:
@@ -84,4 +93,13 @@ class Duties:
         if path == TAGS:
             self.variants.listed(server_id)
             self.jobs.listed(server_id)
+        self.keeper.wake()
+
+    def _failed(self, server_id: str) -> None:
+        """End what a server is at that is down."""
+        self.jobs.server_down(server_id)
+        self.keeper.wake()
+
+    def _job_ended(self, change: Change, outcome: PartOutcome, why: JobCause) -> None:
+        self.keeper.job_ended(change, outcome, why)
         self.keeper.wake()

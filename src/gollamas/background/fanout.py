@@ -1,37 +1,43 @@
 """Jobs: one change on all its targets, for all who wait for it.
 
-Owns the order of jobs of one model, who watches which, when one is stopped, and what a server is owed that
-was down. What a change means on one server is `background/parts`; how many progresses become one is
+Owns who watches which, when one is stopped, and what a server is owed that was down. Whose turn it is is
+`background/queues`, what a change means on one server `background/parts`, how many progresses become one
 `fleet/progress`.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from math import inf
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from gollamas.api.manage import Change, owed_change
-from gollamas.api.outcomes import WITH_PROGRESS, JobOutcome, PartOutcome, not_exposed, note_of, outcome_of
+from gollamas.api.manage import Change
+from gollamas.api.outcomes import (
+    BRINGING,
+    PartOutcome,
+    not_exposed,
+    note_of,
+    outcome_of,
+)
+from gollamas.api.own_changes import owed_change
 from gollamas.background.duty import Duty
-from gollamas.background.job import Job, ring
+from gollamas.background.job import Job
 from gollamas.background.part import Part
 from gollamas.background.parts import Parts
+from gollamas.background.queues import Queues
+from gollamas.background.slots import Slots
+from gollamas.background.watcher import Watcher
 from gollamas.config.model import Server
-from gollamas.errors import ModelBusy, NoServerLeft, ShuttingDown
-from gollamas.events import Crashed, JobEnd, JobEnded, JobKind, Warned
+from gollamas.errors import NoServerLeft, ShuttingDown
+from gollamas.events import Crashed, JobCause, JobEnd, JobEnded, JobKind, Warned
 from gollamas.fleet.health import TOLD_DOWN
 from gollamas.fleet.owed import Debt, Owed
-from gollamas.fleet.progress import Watch
 from gollamas.fleet.server_view import ServerView
 from gollamas.fleet.view import NOT_YET
 from gollamas.observe.jobs import OpenJob, OpenTarget, OwedJob
 
 PATIENCE: Final = 30.0  # seconds that a delete or copy waits for other jobs of its model
+_SHUTTING_DOWN: Final = "gollamas is shutting down"
 _CLEANING: Final = 2.0  # seconds that the end of the process waits for what jobs clean up
 _MOST_OWED: Final = 1000  # clients make up names
-_LONG: Final = WITH_PROGRESS  # they end with their clients, and wait for as long as these do
-_BRINGING: Final = (JobKind.PULL, JobKind.CREATE, JobKind.COPY)
 _DOING: Final[Mapping[JobKind, str]] = {
     JobKind.PULL: "pulled",
     JobKind.PUSH: "pushed",
@@ -41,81 +47,29 @@ _DOING: Final[Mapping[JobKind, str]] = {
 }
 
 
-class Watcher:
-    """A client that waits for a job: what it has not seen yet, and a bell."""
-
-    def __init__(self, jobs: "Jobs", job: Job) -> None:
-        self._jobs = jobs
-        self._job = job
-        self._watch = Watch(job.merged)
-        self._rung: asyncio.Future[None] | None = None
-
-    @property
-    def outcome(self) -> JobOutcome | None:
-        """What the client is told in the end; None until the job has ended and all before it was seen."""
-        return self._job.outcome if self._watch.next_at == inf else None
-
-    def lines(self) -> list[bytes]:
-        """Give the lines of progress that are due now."""
-        return self._watch.lines(_now())
-
-    def ring(self) -> None:
-        """Have it look again."""
-        if self._rung is not None:
-            ring(self._rung)
-
-    async def news(self) -> None:
-        """Wait until there may be something to see."""
-        next_at = self._watch.next_at
-        timer = None if next_at == inf else asyncio.get_running_loop().call_at(next_at, self.ring)
-        try:
-            await self._until_rung()
-        finally:
-            if timer is not None:
-                timer.cancel()
-
-    async def turn(self) -> None:
-        """Wait until a copy or delete has its turn; raises ModelBusy where that takes too long."""
-        job = self._job
-        if job.change.kind in _LONG or job.turn.done():
-            return
-        await asyncio.wait([job.turn], timeout=self._jobs.patience)
-        if not job.turn.done():
-            raise ModelBusy(self._jobs.why_busy(job))
-
-    async def ended(self) -> JobOutcome:
-        """Wait for the job's end."""
-        job = self._job
-        while job.outcome is None:  # what is due meanwhile is not looked at, and must not ring
-            await self._until_rung()
-        return job.outcome
-
-    async def _until_rung(self) -> None:
-        self._rung = asyncio.get_running_loop().create_future()
-        try:
-            await self._rung
-        finally:
-            self._rung = None
-
-    def leave(self) -> None:
-        """Let the client go: what nobody watches any more stops where Ollama would stop it."""
-        job = self._job
-        job.watchers.discard(self)
-        if not job.watchers and not job.was_owed and (job.change.kind in _LONG or job.began_at is None):
-            job.stop("its client left")
-
-
 class Jobs:
     """Runs jobs on the servers of a view.
 
-    In: `parts` does a job on one server; `patience` is in seconds, see PATIENCE.
+    In: `parts` does a job on one server, in one of these `slots`; `patience` is in seconds, see PATIENCE.
+    `on_end` hears of each part of a job that has ended, `on_gone` when a job is over.
     """
 
-    def __init__(self, duty: Duty, parts: Parts, *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        duty: Duty,
+        parts: Parts,
+        slots: Slots,
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
         self._view, _, self._tasks, self._emit = duty
         self._parts = parts
+        self._slots = slots
+        slots.on_wanted = self._make_room
         self.patience = patience
-        self._lines: dict[str, deque[Job]] = {}  # by model; the first is the one whose turn it is
+        self.on_end: Callable[[Change, PartOutcome, JobCause], object] = _nothing
+        self.on_gone: Callable[[], object] = _nothing
+        self._queues = Queues()
         self._owed = Owed()
         self._is_draining = self._is_closed = False
 
@@ -134,23 +88,42 @@ class Jobs:
             servers = [_source(servers, change.key)]
         if change.kind is JobKind.CREATE:
             await self._parts.check(change, [one for one in servers if not _is_down(one)])
-        line = self._lines.get(change.key)
-        job = line[-1] if line and line[-1].covers(change, servers) else self._start(change, servers)
-        watcher = Watcher(self, job)
+        job = self._queues.last(change.key)
+        if job is None or not job.covers(change, servers):
+            job = self._start(change, servers, JobCause.CLIENT)
+        watcher = Watcher(job, self.patience, self._why_busy)
         job.watchers.add(watcher)
         return watcher
 
-    def why_busy(self, job: Job) -> str:
+    def _why_busy(self, job: Job) -> str:
         """Say what a job waits for."""
-        ahead = next(line[0] for key in job.keys if (line := self._lines[key])[0] is not job).change
+        ahead = self._queues.ahead_of(job)
         return f"model '{ahead.name}' is being {_DOING[ahead.kind]}: try again when that is done"
+
+    # -- what the keeper calls -----------------------------------------------------------------------
+
+    @property
+    def room(self) -> int:
+        """How many syncs may begin: no client waits for a slot."""
+        return 0 if self._is_draining else self._slots.free
+
+    @property
+    def busy(self) -> Collection[str]:
+        """The models that are being changed for clients, or wait for that."""
+        return self._queues.busy
+
+    def sync(self, change: Change) -> Job:
+        """Begin to pull what a server lacks, in a slot that is free."""
+        servers = [self._view.servers[id_] for id_ in change.servers]
+        self._slots.take()
+        return self._start(change, servers, JobCause.SYNC)
 
     # -- what the application calls ------------------------------------------------------------------
 
     def server_down(self, server_id: str) -> None:
         """End what a server is at that the probes find down."""
         server = self._view.servers.get(server_id)
-        for job in self._all():
+        for job in self._queues.all():
             for part in job.parts:
                 if part.server is server and part.is_asking:
                     part.stop(PartOutcome(server_id, JobEnd.FAILED, 502, f"it is down: {server.why_down}"))
@@ -160,18 +133,20 @@ class Jobs:
         server = self._view.servers.get(server_id)
         if server is None or not server.is_up or self._is_draining:
             return
-        waiting = [job for job in self._all() if job.began_at is None and job.is_for(server)]
+        waiting = [job for job in self._queues.all() if job.began_at is None and job.is_for(server)]
         later = {job.change.key for job in waiting}  # these may take the place of what it is owed
         returned = self._owed.returned(server.server, server.installed, later)
         for debt in returned.due:
-            self._start(owed_change(debt), [server], was_owed=True)
+            self._start(owed_change(debt), [server], JobCause.OWED)
         for debt, why in returned.dropped:
             outcome = PartOutcome(server_id, JobEnd.STOPPED, error=why)
-            self._tell(debt.kind, debt.name, outcome, was_owed=True)
+            self._tell(debt.kind, debt.name, outcome, JobCause.OWED)
 
     def drain(self) -> None:
-        """Begin nothing more of what servers are owed: only what clients wait for."""
+        """Go on with nothing but what clients wait for."""
         self._is_draining = True
+        for job in self._queues.syncs:
+            job.stop(_SHUTTING_DOWN)
 
     def retain(self, servers: Iterable[Server]) -> None:
         """Forget what servers are owed that are configured no more."""
@@ -180,9 +155,9 @@ class Jobs:
     async def close(self) -> None:
         """Stop all jobs, and wait until what they made for themselves is removed."""
         self._is_draining = self._is_closed = True
-        jobs = self._all()
+        jobs = self._queues.all()
         for job in jobs:
-            job.stop("gollamas is shutting down")
+            job.stop(_SHUTTING_DOWN)
         tasks = [job.task for job in jobs if job.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=_CLEANING)
@@ -194,12 +169,13 @@ class Jobs:
             OpenJob(
                 kind=job.change.kind,
                 model=job.change.name,
+                why=job.why,
                 age_s=now - job.made_at,
                 is_waiting=job.began_at is None,
-                watchers=len(job.watchers),
+                watchers=0 if job.is_sync else len(job.watchers),
                 targets=[_target(job, part) for part in job.parts],
             )
-            for job in self._all()
+            for job in self._queues.all()
         ]
 
     def owed(self) -> list[OwedJob]:
@@ -209,29 +185,24 @@ class Jobs:
 
     # -- a job ---------------------------------------------------------------------------------------
 
-    def _all(self) -> Sequence[Job]:
-        return list(dict.fromkeys(job for line in self._lines.values() for job in line))
-
-    def _start(self, change: Change, servers: Sequence[ServerView], *, was_owed: bool = False) -> Job:
-        """Put a job into the lines of its models."""
+    def _start(self, change: Change, servers: Sequence[ServerView], why: JobCause) -> Job:
+        """Put a job behind those of its models."""
         if self._is_closed:
-            raise ShuttingDown("gollamas is shutting down: try again")
-        job = Job(change, [Part(one) for one in servers], self._part_ended, was_owed=was_owed)
-        for key in job.keys:
-            self._lines.setdefault(key, deque()).append(job)
+            raise ShuttingDown(f"{_SHUTTING_DOWN}: try again")
+        job = Job(change, [Part(one) for one in servers], self._part_ended, why)
         name = f"{change.kind.value} {change.name}"
         job.task = self._tasks.create_task(self._run(job), name=name)
         # Not in the task itself: one that is cancelled before its first step does nothing at all.
         job.task.add_done_callback(lambda _: self._gone(job))
-        self._go_on(job.keys)
+        self._queues.enter(job)
         return job
 
-    def _go_on(self, keys: Iterable[str]) -> None:
-        """Let a job begin that is the first in all of its lines."""
-        for key in keys:
-            line = self._lines.get(key)
-            if line and all(self._lines[other][0] is line[0] for other in line[0].keys):
-                ring(line[0].turn)
+    def _make_room(self) -> None:
+        """Stop the sync that began last, for a job of a client that waits for a slot."""
+        for job in reversed(self._queues.syncs):
+            if not job.is_stopped:
+                job.stop("a client's pull or create goes first")
+                break
 
     async def _run(self, job: Job) -> None:
         await job.turn
@@ -247,6 +218,8 @@ class Jobs:
                 job.ended(part, part.stopped)
             elif _is_down(part.server):
                 job.ended(part, _down(part))
+            elif job.is_sync:
+                await self._parts.pull_missing(job.change, part, job)
             else:
                 await self._parts.do(job.change, part, job)
         except Exception as defect:  # noqa: BLE001 - the others go on, and whoever waits must hear of it
@@ -264,7 +237,8 @@ class Jobs:
         part.outcome = outcome
         job.merged.ended(part.server.id, is_done=outcome.end is JobEnd.DONE)
         took_s = 0.0 if job.began_at is None else _now() - job.began_at
-        self._tell(change.kind, change.name, outcome, took_s, was_owed=job.was_owed)
+        self._tell(change.kind, change.name, outcome, job.why, took_s)
+        self.on_end(change, outcome, job.why)
         outcomes = [one.outcome for one in job.parts if one.outcome is not None]
         if len(outcomes) == len(job.parts):
             self._conclude(job, outcomes)
@@ -275,7 +249,7 @@ class Jobs:
         change, server = job.change, part.server
         entry = server.installed.get(change.key)
         is_owed = change.kind is JobKind.PULL or (change.kind is JobKind.DELETE and entry is not None)
-        if job.was_owed or not is_owed or len(self._owed.all()) >= _MOST_OWED:
+        if job.why is not JobCause.CLIENT or not is_owed or len(self._owed.all()) >= _MOST_OWED:
             return outcome
         digest = None if entry is None else entry.digest
         was_seen = server.has_listed
@@ -290,7 +264,7 @@ class Jobs:
         if job.began_at is not None and any(one.end is JobEnd.STOPPED for one in outcomes):
             self._owed.replaced(change.key, [one.server for one in outcomes])  # nobody wants it any more
         there = [one.server for one in outcomes if one.end is JobEnd.DONE]
-        if change.kind in _BRINGING and there and not change.is_exposed:
+        if change.kind in BRINGING and there and not change.is_exposed:
             note = not_exposed(change.name, there)
             self._emit(Warned(note))
             job.merged.say(note)
@@ -301,16 +275,14 @@ class Jobs:
         """Let the next begin; whoever waits for one that was cancelled hears of that."""
         for part in job.parts:
             if part.outcome is None:
-                job.ended(part, PartOutcome(part.server.id, JobEnd.STOPPED, 503, "gollamas is shutting down"))
-        for key in job.keys:
-            line = self._lines[key]
-            line.remove(job)
-            if not line:
-                del self._lines[key]
-        self._go_on(job.keys)
+                job.ended(part, PartOutcome(part.server.id, JobEnd.STOPPED, 503, _SHUTTING_DOWN))
+        if job.is_sync:
+            self._slots.release()
+        self._queues.leave(job)
+        self.on_gone()
 
     def _tell(
-        self, kind: JobKind, model: str, outcome: PartOutcome, took_s: float = 0.0, *, was_owed: bool
+        self, kind: JobKind, model: str, outcome: PartOutcome, why: JobCause, took_s: float = 0.0
     ) -> None:
         self._emit(
             JobEnded(
@@ -319,11 +291,15 @@ class Jobs:
                 model=model,
                 end=outcome.end,
                 took_s=took_s,
-                was_owed=was_owed,
+                why=why,
                 is_owed=outcome.is_owed,
                 error=outcome.error or None,
             )
         )
+
+
+def _nothing(*_: object) -> None:
+    pass
 
 
 def _source(servers: Sequence[ServerView], key: str) -> ServerView:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from gollamas.api.manage import Change
 from gollamas.api.outcomes import JobOutcome, PartOutcome
 from gollamas.background.part import Part
-from gollamas.events import JobEnd, JobKind
+from gollamas.events import JobCause, JobEnd, JobKind
 from gollamas.fleet.progress import Progress
 from gollamas.fleet.server_view import ServerView
 
@@ -32,12 +32,11 @@ class Job:
         change: Change,
         parts: Sequence[Part],
         part_ended: Callable[["Job", Part, PartOutcome], None],
-        *,
-        was_owed: bool,
+        why: JobCause,
     ) -> None:
         self.change = change
         self.parts = parts
-        self.was_owed = was_owed
+        self.why = why
         self._part_ended = part_ended
         self.made_at = _now()
         self.began_at: float | None = None
@@ -53,6 +52,11 @@ class Job:
         """The models that it changes or reads."""
         change = self.change
         return [change.key] if change.source_key in ("", change.key) else [change.source_key, change.key]
+
+    @property
+    def is_sync(self) -> bool:
+        """Whether it is done beside those of clients, and behind them."""
+        return self.why is JobCause.SYNC
 
     @property
     def is_stopped(self) -> bool:
@@ -74,11 +78,11 @@ class Job:
             and all(server in there for server in servers)
         )
 
-    def stop(self, why: str) -> None:
+    def stop(self, why: str, end: JobEnd = JobEnd.STOPPED) -> None:
         """Ask servers no more, and wait for nothing."""
         for part in self.parts:
             if part.outcome is None:
-                part.stop(PartOutcome(part.server.id, JobEnd.STOPPED, 503, why))
+                part.stop(PartOutcome(part.server.id, end, 503, why))
         ring(self.turn)
 
     def progress(self, part: Part, line: bytes) -> None:

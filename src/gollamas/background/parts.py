@@ -8,7 +8,7 @@ before. Each request that changes a server is sent once.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,50 +18,20 @@ from gollamas.background import needs
 from gollamas.background.duty import Duty
 from gollamas.background.loads import Loads
 from gollamas.background.part import Hears, Part
-from gollamas.background.prober import Asker, Prober
+from gollamas.background.prober import Prober
+from gollamas.background.second_names import AskForJobs, JobReply, SecondName, SecondNames
+from gollamas.background.slots import Slots
 from gollamas.background.touches import Touches
 from gollamas.background.variants import VariantMaker
-from gollamas.config.model import Server
 from gollamas.errors import ProxyError, ServerRefused
-from gollamas.events import JobEnd, JobKind, Warned
+from gollamas.events import JobEnd, JobKind
 from gollamas.fleet.entries import Entry
-from gollamas.fleet.judging import PS, TAGS, ProbeReply
-from gollamas.fleet.load_requests import (
-    COPY,
-    DELETE,
-    GENERATE,
-    copy_body,
-    delete_body,
-    failure,
-    is_well,
-    unload_body,
-)
+from gollamas.fleet.judging import PS, TAGS
+from gollamas.fleet.load_requests import failure, is_well
 from gollamas.fleet.server_view import ServerView
-from gollamas.fleet.variants import copy_name_of
 
 _LOOK: Final = 1.0  # seconds that the end of an answer waits for what is known to be up to date
-_TIMEOUT: Final = 30.0  # seconds for a copy of a name, which takes some milliseconds, and to delete it again
 _SUCCESS: Final = "success"
-
-
-class JobReply(ProbeReply, Protocol):
-    """An answer that may be passed on."""
-
-    @property
-    def content_type(self) -> bytes:
-        """The value of Content-Type; empty where there is none."""
-
-
-class AskForJobs(Asker, Protocol):
-    """Asks servers for jobs, over connections of their own. Raises ProxyError."""
-
-    async def once(
-        self, server: Server, method: str, path: str, body: bytes, on_line: Callable[[bytes], None]
-    ) -> JobReply:
-        """Send what changes a server, give the lines of its answer as they come, and return the rest.
-
-        Raises ServerRefused where nothing was sent.
-        """
 
 
 class OtherDuties(NamedTuple):
@@ -80,24 +50,18 @@ class _Reported(msgspec.Struct):
     error: str | None = None
 
 
-class _Spare(NamedTuple):
-    """Another name for what a model is before a pull."""
-
-    name: str
-    is_copy: bool  # made for this pull
-
-
 class Parts:
     """Does the parts of jobs on the servers of a view.
 
-    In: `parallel` is how many pulls and creates go on at a time.
+    In: `slots` say how many pulls and creates go on at a time.
     """
 
-    def __init__(self, duty: Duty, others: OtherDuties, ask: AskForJobs, *, parallel: int) -> None:
-        self._view, _, _, self._emit = duty
+    def __init__(self, duty: Duty, others: OtherDuties, ask: AskForJobs, slots: Slots) -> None:
+        self._view = duty.view
         self._ask = ask
         self._loads, self._touches, self._variants, self._prober = others
-        self._slots = asyncio.Semaphore(parallel)
+        self._second_names = SecondNames(self._loads, self._variants, self._prober, ask, duty.emit)
+        self._slots = slots
 
     async def first_list(self, server: ServerView) -> None:
         """Wait for a server's first list, if it has not said what it has."""
@@ -129,22 +93,35 @@ class Parts:
     async def _pull(self, change: Change, part: Part, hears: Hears) -> None:
         server, key = part.server, change.key
         await self._look(server, TAGS)
-        old, spare = server.installed.get(key), None
+        old, second = server.installed.get(key), None
         has_slot = await part.unless_stopped(self._slots.acquire)
         try:
             if has_slot and old is not None:
-                spare = await self._spare(server, old)
+                second = await self._second_names.find(server, old)
             outcome = await self._send(change, part, hears)
         finally:
             if has_slot:
                 self._slots.release()
-        await _tell_after(self._tidy(server, key, old, spare), lambda: hears.ended(part, outcome))
+        await _tell_after(self._tidy(server, old, second), lambda: hears.ended(part, outcome))
+
+    async def pull_missing(self, change: Change, part: Part, hears: Hears) -> None:
+        """Pull a model that a server lacks, and do nothing where it has it by now; its slot is taken."""
+        server = part.server
+        await part.unless_stopped(lambda: self._look(server, TAGS))
+        if change.key in server.installed:
+            hears.ended(part, PartOutcome(server.id, JobEnd.DONE))
+            return
+        outcome = await self._send(change, part, hears)
+        if outcome is part.stopped:  # a client waits for this
+            hears.ended(part, outcome)
+        else:
+            await _tell_after(self._look(server, TAGS, PS), lambda: hears.ended(part, outcome))
 
     async def _create(self, change: Change, part: Part, hears: Hears) -> None:
         """Unload what is replaced before; what is loaded meanwhile, since it may take long, behind it."""
         server, key = part.server, change.key
         await self._look(server, TAGS, PS)
-        source, old, spare = server.installed.get(change.source_key), server.installed.get(key), None
+        source, old, second = server.installed.get(change.source_key), server.installed.get(key), None
         if source is not None:
             change = with_source(change, source.name)
         has_slot = await part.unless_stopped(self._slots.acquire)
@@ -153,12 +130,12 @@ class Parts:
             if has_slot and old is not None:
                 async with self._loads.held_up(server, key):
                     why = await self._unload(server, key)
-                spare = None if why else await self._spare(server, old)
+                second = None if why else await self._second_names.find(server, old)
             outcome = _not_unloaded(part, why) if why else await self._send(change, part, hears)
         finally:
             if has_slot:
                 self._slots.release()
-        await _tell_after(self._tidy(server, key, old, spare), lambda: hears.ended(part, outcome))
+        await _tell_after(self._tidy(server, old, second), lambda: hears.ended(part, outcome))
 
     async def _copy(self, change: Change, part: Part, hears: Hears) -> None:
         server, key = part.server, change.key
@@ -205,78 +182,11 @@ class Parts:
             await self._variants.remove_of(server, key)
         await self._look(server, TAGS, PS)
 
-    async def _spare(self, server: ServerView, entry: Entry) -> _Spare | None:
-        """Find or make another name for what a model is, by which it can be unloaded later."""
-        if entry.is_remote:
-            return None
-        for variant in server.variants.all():
-            if variant.is_current and variant.model is not None and variant.model.key == entry.key:
-                return _Spare(variant.name, is_copy=False)
-        name = copy_name_of(entry.key, entry.digest or entry.key)
-        self._variants.hold_copy(server.id, name)
-        why = await self._ask_own(server, name, "POST", COPY, copy_body(entry.name, name))
-        if why:
-            self._variants.release_copy(server.id, name)
-            self._emit(
-                Warned(
-                    f"if {entry.name} is loaded on {server.id}, what the pull replaces stays in memory until "
-                    f"it expires: no copy of the name could be made: {why}"
-                )
-            )
-            return None
-        return _Spare(name, is_copy=True)
-
-    async def _tidy(self, server: ServerView, key: str, old: Entry | None, spare: _Spare | None) -> None:
-        """Unload what a pull has replaced, remove the name that was made for that, and look at the result."""
-        if spare is not None and old is not None:
-            shown_at = server.shown_at
-            await self._look(server, TAGS, PS)
-            new = server.installed.get(key)
-            # What is shown by the name of a variant of old contents, nobody can tell whose that is.
-            is_unsure = not spare.is_copy or server.shown_at == shown_at
-            try:
-                if (new is None or new.digest != old.digest) and (is_unsure or _may_be_left(server, key)):
-                    async with self._loads.held_up(server, key):
-                        why = await self._ask_own(
-                            server, spare.name, "POST", GENERATE, unload_body(spare.name)
-                        )
-                    if why:
-                        text = f"the old weights of {old.name} could not be unloaded from {server.id}: {why}"
-                        self._emit(Warned(text))
-                if spare.is_copy:
-                    await self._remove_copy(server, spare.name)
-            finally:
-                self._variants.release_copy(server.id, spare.name)
+    async def _tidy(self, server: ServerView, old: Entry | None, second: SecondName | None) -> None:
+        """Unload what a pull or create has replaced, and look at the result."""
+        if old is not None and second is not None:
+            await self._second_names.use(server, old, second)
         await self._look(server, TAGS, PS)
-
-    async def _remove_copy(self, server: ServerView, name: str) -> None:
-        why = await self._ask_own(server, name, "DELETE", DELETE, delete_body(name))
-        if not why:
-            server.variants.removed(name, server.memory.changed())
-        else:
-            self._emit(
-                Warned(
-                    f"a hidden copy of a model is left over on {server.id} and can't be removed: {why}; "
-                    "`gollamas variants --prune` removes it"
-                )
-            )
-
-    async def _ask_own(self, server: ServerView, hidden: str, method: str, path: str, body: bytes) -> str:
-        """Ask for something of our own, once; says why it was not done, nothing where it was.
-
-        `hidden` is the name that it is about, which is not said.
-        """
-        try:
-            async with asyncio.timeout(_TIMEOUT):
-                reply = await self._ask.once(server.server, method, path, body, _unheard)
-        except TimeoutError:
-            return f"no answer within {_TIMEOUT:g} s"
-        except ProxyError as error:
-            return error.text
-        is_gone = reply.status == 404 and method == "DELETE"
-        if is_well(reply) or is_gone:
-            return ""
-        return failure(server.id, reply).text.replace(hidden, "the hidden name")
 
     # -- the request itself --------------------------------------------------------------------------
 
@@ -359,18 +269,6 @@ def _is_loaded(server: ServerView, key: str) -> bool:
         return False
     name = instance.asked_as if instance.entry is None else instance.entry.key
     return name == key or name not in server.installed
-
-
-def _may_be_left(server: ServerView, key: str) -> bool:
-    """Whether what a pull has replaced may be in memory: by this name, or by one that leads nowhere now.
-
-    What another name has loaded over the same weights would leave with it, too.
-    """
-    return any(entry.key == key or entry.key not in server.installed for entry in server.loaded)
-
-
-def _unheard(_: bytes) -> None:
-    pass
 
 
 def _read(line: bytes) -> _Reported | None:

@@ -17,6 +17,7 @@ from gollamas.observe.state import (
     OwedState,
     RequestState,
     ServerState,
+    SyncState,
     TargetState,
 )
 
@@ -38,7 +39,7 @@ class StateTable(NamedTuple):
 def tables_of(state: FleetState) -> list[StateTable]:
     """Say in tables how servers are, who has which model, what is loaded, what goes on.
 
-    Jobs, and what servers are owed, are rare: where there are none they have no table.
+    Jobs, what servers are owed and what is to be pulled are rare: where there are none they have no table.
     """
     on: dict[str, list[str]] = {}
     for server in state.servers:
@@ -69,7 +70,7 @@ def tables_of(state: FleetState) -> list[StateTable]:
             [cells(_loading(server.id, one)) for server in state.servers for one in server.loading],
             "no model is being loaded",
         ),
-        *(table for table in (_jobs(state.jobs), _owed(state.owed)) if table.rows),
+        *(table for table in (_jobs(state.jobs), _owed(state.owed), _sync(state.sync)) if table.rows),
         StateTable(
             "REQUESTS",
             ("AGE", "MODEL", "SERVER", "ROUTE", "STATUS", "CLIENT", "ID"),
@@ -164,6 +165,16 @@ def _share(target: TargetState) -> str | None:
 def _owed(owed: Iterable[OwedState]) -> StateTable:
     rows = [cells((one.kind, one.model, one.server, span(one.age_s))) for one in owed]
     return StateTable("OWED", ("JOB", "MODEL", "SERVER", "AGE"), rows, "")
+
+
+def _sync(sync: Iterable[SyncState]) -> StateTable:
+    columns = ("TO BE PULLED", "SERVER", "STATUS", "RETRY", "FAILED", "WHY")
+    return StateTable("SYNC", columns, [cells(_lacking(one)) for one in sync], "")
+
+
+def _lacking(one: SyncState) -> Sequence[object]:
+    retry = None if one.retry_in_s is None else f"in {span(one.retry_in_s)}"
+    return one.model, one.server, one.status, retry, one.failures or None, one.error
 
 
 def _options(options: dict[str, object]) -> str:

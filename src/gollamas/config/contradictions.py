@@ -17,6 +17,7 @@ from gollamas.config.options import MODELS, POLICIES, SERVERS
 _ALL: Final = ("", "")
 _LIMIT: Final = "limit_num_ctx"
 _PRELOAD: Final = "preload"
+_OF_ALL: Final = {_PRELOAD: "preloaded", "sync": "pulled where they are missing"}
 _COMPARED: Final = ("force_num_ctx", "num_ctx", _LIMIT)
 
 
@@ -35,6 +36,8 @@ class Whole:
         if not self._has_lost(_PRELOAD, MODELS.key, SERVERS.key):
             self._look_at_numbers()
             self._look_at_ready(ready)
+        if not self._has_lost(*_OF_ALL, MODELS.key):
+            self._look_at_all_of_none()
 
     def _has_lost(self, *keys: str) -> bool:
         """Whether something that decides may be missing only since it has a fault itself."""
@@ -106,17 +109,16 @@ class Whole:
         return sum(1 for server in servers if preload.get((key, server), EVERYWHERE) is not None)
 
     def _look_at_ready(self, ready: Given) -> None:
-        preload, findings = self.levels[_PRELOAD], self.targets.findings
-        if preload.get(_ALL) is not None and not self.targets.models:
-            findings.warn(
-                self._place(_PRELOAD, _ALL),
-                "all configured models are to be preloaded and none is configured; name them, as in"
-                " `--preload llama3.2`",
-            )
         if ready.text == "preloaded" and not any(self._preloaded()):
-            findings.warn(
-                ready.place, "no model is preloaded, so there is nothing to wait for; see `--preload`"
-            )
+            text = "no model is preloaded, so there is nothing to wait for; see `--preload`"
+            self.targets.findings.warn(ready.place, text)
+
+    def _look_at_all_of_none(self) -> None:
+        """Warn of what is said of all configured models where none is."""
+        for option, done in _OF_ALL.items():
+            if self.levels[option].get(_ALL) and not self.targets.models:
+                text = f"all configured models are to be {done} and none is configured; name them, as in"
+                self.targets.findings.warn(self._place(option, _ALL), f"{text} `--{option} llama3.2`")
 
     def _preloaded(self) -> Iterable[bool]:
         """Whether each configured model is preloaded on each of its servers, and each other one somewhere."""

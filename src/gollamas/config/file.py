@@ -40,6 +40,7 @@ _MEANT_IN_SERVER: Final = {
     **dict.fromkeys(("insecure", "skip_verify", "verify"), "tls: {verify: false}"),
     **dict.fromkeys(("ca", "ca_file", "cert", "certificate"), "tls: {ca: FILE}"),
     "preload": "models: {MODEL: {per_server: {SERVER: {preload: true}}}}",
+    "sync": "models: {MODEL: {per_server: {SERVER: {sync: true}}}}",
     "ping": "models: {MODEL: {per_server: {SERVER: {ping: DURATION}}}}",
 }
 _MEANT_IN_TLS: Final = {

@@ -1,6 +1,7 @@
-"""The kinds of values of what is kept loaded: how many instances, and how often one is looked at.
+"""The kinds of values of what is kept on servers.
 
-Owns their words (`true`, `off`) and what to write for a slip. Knows nothing of levels, nor of models.
+Owns the words for how many instances there are to be, how often one is looked at and whether a model is to be
+there at all (`true`, `off`), and what to write for a slip. Knows nothing of levels, nor of models.
 """
 
 from collections.abc import Mapping
@@ -72,6 +73,33 @@ class InstanceCount:
         text = {"type": "string", "pattern": rf"^\s*({words}{digits})\s*$"}
         numbers = [number] if self.may_be_number else []
         return {"anyOf": [{"type": "boolean"}, *numbers, text, FILLED_IN]}
+
+
+@dataclass(frozen=True, slots=True)
+class Whether:
+    """Whether a model is to be there: `true`, `false` or `off`."""
+
+    placeholder: str = "BOOL"
+    accepts: str = "true or false"
+
+    def parse(self, text: str) -> bool:
+        """Read a word; raises Unusable where it is none of them."""
+        word = text.strip().lower()
+        if word in {TRUE, FALSE, OFF}:
+            return word == TRUE
+        instead = TRUE if word in YES | {ALL} else FALSE if word in NO else f"{TRUE}` or `{FALSE}"
+        raise Unusable(f"`{text.strip()}` is neither true nor false", f"Write `{instead}`")
+
+    def show(self, value: bool) -> str:
+        """As YAML writes it."""
+        return TRUE if value else FALSE
+
+    def schema(self) -> Mapping[str, object]:
+        """Describe a boolean, or a word for one."""
+        words = r"[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Oo][Ff][Ff]"
+        return {
+            "anyOf": [{"type": "boolean"}, {"type": "string", "pattern": rf"^\s*({words})\s*$"}, FILLED_IN]
+        }
 
 
 @dataclass(frozen=True, slots=True)

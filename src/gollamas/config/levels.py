@@ -12,12 +12,13 @@ from gollamas import names
 from gollamas.config.address import shown, surely_names_in
 from gollamas.config.faults import Findings, Unusable, nearest
 from gollamas.config.given import Gathered, Given, LevelEntry
-from gollamas.config.kept_values import ALL, FALSE, NO, YES
+from gollamas.config.kept_values import ALL, FALSE, NO, YES, InstanceCount
 from gollamas.config.lists import split_list
 from gollamas.config.model import Alias, Expose, Model
 from gollamas.config.options import ALIASES, MODELS, POLICIES, LevelsOption
 from gollamas.config.routes import name_key
 from gollamas.config.servers import Servers
+from gollamas.config.values import ValueKind
 
 Level = tuple[str, str]  # the model's key and the server's id, as in Levels
 
@@ -95,11 +96,11 @@ def _named_entry(element: str, place: str, option: LevelsOption, findings: Findi
         what = f"the entry `{entry}` lacks a name"
     elif not model or (word == ALL and server):
         what = f"the entry `{entry}` lacks a model, and `{option.key}` is not said of a server alone"
-    elif equals and not at and value[0].isalpha() and value.lower() not in YES | NO:
-        what = f"`{value}` is not a number of instances (in the entry `{entry}`)"
+    elif equals and not at and value[0].isalpha() and (why := _why_not(value, option.kind)):
+        what = f"{why} (in the entry `{entry}`)"
         instead = f"Write `{model}@{value}` for the server, or {option.kind.accepts}"
         entry = f"{model}@{value}"
-    elif not equals and not at and (meant := _meant_by_name(word)):
+    elif not equals and not at and (meant := _meant_by_name(word, option.kind)):
         what = f"`{model}` stands where a model's name belongs"
         instead = f"Write `{meant}`" + (f", or `{model}:latest` for a model" if word.isalnum() else "")
     else:
@@ -109,11 +110,22 @@ def _named_entry(element: str, place: str, option: LevelsOption, findings: Findi
     return None
 
 
-def _meant_by_name(word: str) -> str | None:
+def _why_not(value: str, kind: ValueKind) -> str:
+    """Say why a value can't be used; nothing where it can, or where its kind knows what was meant."""
+    if value.lower() in YES | NO:
+        return ""
+    try:
+        kind.parse(value)
+    except Unusable as why:
+        return why.what
+    return ""
+
+
+def _meant_by_name(word: str, kind: ValueKind) -> str | None:
     """Give the entry for all models that is meant by a value alone; None for what is most likely a name."""
     if word in NO:
         return f"{ALL}={FALSE}"
-    if word.isdecimal():
+    if word.isdecimal() and isinstance(kind, InstanceCount):
         return f"{ALL}={word}"
     return ALL if word in YES else None
 

@@ -169,6 +169,7 @@ class Config:
     on_overflow: Levels[str] = field(default_factory=dict)  # "pass", or "error" where a prompt would be cut
     preload: Levels[int] = field(default_factory=dict)  # instances that are kept, EVERYWHERE for one on each
     ping: Levels[float] = field(default_factory=dict)  # seconds between two looks at one
+    sync: Levels[bool] = field(default_factory=dict)  # models that are pulled where they are missing
     ready: str = "listening"  # or "preloaded": when we are ready
     manage: Manage = Manage.CONFIGURED
     manage_servers: tuple[str, ...] = ()  # ids, for models that are not configured; none: all servers

@@ -9,7 +9,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
 from gollamas.config import words
-from gollamas.config.kept_values import ALL, TRUE, InstanceCount, PingPause
+from gollamas.config.kept_values import ALL, TRUE, InstanceCount, PingPause, Whether
 from gollamas.config.list_values import ORIGINS, REGISTRIES, SERVER_IDS
 from gollamas.config.model import Config
 from gollamas.config.paths import WRITTEN
@@ -287,6 +287,13 @@ POLICIES: Final = (
         PingPause(),
         "how often to check that a model is loaded, to reload it if not, and to extend its keep_alive",
         is_of_servers=False,
+    ),
+    _levels(
+        "sync",
+        Whether(),
+        "models that are pulled on those of their servers that lack them",
+        is_of_servers=False,
+        implied=TRUE,
     ),
 )
 POLICY_KEYS: Final = tuple(dict.fromkeys(option.policy for option in POLICIES))

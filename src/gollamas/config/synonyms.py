@@ -32,6 +32,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "manage_servers": "manage_server managed_servers pull_servers",
     "registries": "registry registry_host allowed_registry allow_registry",
     "manage_parallel": "parallel_pull max_parallel_pull pull_parallel parallel_download",
+    "sync": "syncs synchronize synchronise sync_model mirror replicate keep_pulled auto_pull",
     "ready": "ready_when readiness",
     "level": "log log_level loglevel logging verbosity",
     "log_format": "format log_output",

@@ -23,6 +23,7 @@ __all__ = [
     "Emit",
     "End",
     "Event",
+    "JobCause",
     "JobEnd",
     "JobEnded",
     "JobKind",
@@ -83,6 +84,14 @@ class JobKind(StrEnum):
     DELETE = "delete"
 
 
+class JobCause(StrEnum):
+    """Who wants a job."""
+
+    CLIENT = "client"  # one has asked for it
+    OWED = "owed"  # one had, while the server was down
+    SYNC = "sync"  # the model is to be there, by the configuration
+
+
 class JobEnd(StrEnum):
     """How a job ended on one of its targets."""
 
@@ -128,7 +137,7 @@ class JobEnded:
     model: str  # as it was asked for; of a copy its destination
     end: JobEnd
     took_s: float  # from its turn on, none of the time that it waited for other jobs
-    was_owed: bool  # the server had missed it while it was down
+    why: JobCause
     is_owed: bool  # it is done when the server is back
     error: str | None
 

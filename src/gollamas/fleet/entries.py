@@ -62,7 +62,6 @@ class Entry:
         json: bytes,
         time_ns: int,
         *,
-        size: int | None = None,
         is_remote: bool = False,
     ) -> None:
         self.name = name
@@ -71,7 +70,7 @@ class Entry:
         self.digests = frozenset((digest,))
         self.json = json
         self.time_ns = time_ns
-        self.size = size
+        self.size: int | None = None
         self.is_remote = is_remote  # another host runs it: nothing is loaded here
 
     def renamed(self, name: str) -> bytes:
@@ -81,15 +80,9 @@ class Entry:
     def of(self, other: "Entry") -> "Entry":
         """Give this entry as one of another model, by that one's name and digest."""
         json = self._with({"name": other.name, "model": other.name, "digest": other.digest})
-        return Entry(
-            other.name,
-            other.key,
-            other.digest,
-            json,
-            self.time_ns,
-            size=self.size,
-            is_remote=self.is_remote,
-        )
+        entry = Entry(other.name, other.key, other.digest, json, self.time_ns, is_remote=self.is_remote)
+        entry.size = self.size
+        return entry
 
     def _with(self, texts: Mapping[str, str]) -> bytes:
         """Write the object with other texts for members that it has."""
@@ -137,15 +130,16 @@ def _entry(json: bytes, time_member: str) -> Entry | None:
     key = names.key_of(name)
     if key is None:
         return None
-    return Entry(
+    entry = Entry(
         name,
         key,
         _text(members, "digest"),
         json,
         nanoseconds(_text(members, time_member)),
-        size=_number(members.get("size")),
         is_remote=bool(_text(members, "remote_host")),
     )
+    entry.size = _number(members.get("size"))
+    return entry
 
 
 def _text(members: dict[str, msgspec.Raw], member: str) -> str:

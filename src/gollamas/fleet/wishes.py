@@ -1,10 +1,10 @@
-"""Which models are to be in memory where, as the operator wrote it.
+"""Which models are to be in memory where, and which on disk, as the operator wrote it.
 
-Owns the reading of `preload` and `ping` for each model and server, in the order of the configuration.
-`fleet/keeping` decides what is done about them. Pure.
+Owns the reading of `preload`, `ping` and `sync` for each model and server, in the order of the configuration.
+`fleet/keeping` and `fleet/syncing` decide what is done about them. Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from gollamas import names
@@ -28,14 +28,47 @@ class Wish(NamedTuple):
     pings: Mapping[str, float]
 
 
+class SyncWish(NamedTuple):
+    """A model that is to be on the disks of these servers, in configuration order."""
+
+    key: str
+    name: str
+    servers: tuple[str, ...]
+
+
 def wishes_of(config: Config) -> list[Wish]:
     """Give the wishes of a configuration: first those of configured models, then of others that it names."""
-    known = {key: (model.name, model.servers) for key, model in config.models.items()}
-    others = (key for key, _ in (*config.preload, *config.ping) if key and key not in known)
     everywhere = tuple(config.servers)
-    found = [_wish(config, key, name, servers) for key, (name, servers) in known.items()]
-    found += [_wish(config, key, _name(key), everywhere) for key in dict.fromkeys(others)]
-    return [wish for wish in found if (wish.instances or wish.pings) and not names.is_cloud(wish.key)]
+    found = [
+        _wish(config, key, name, servers)
+        for key, name, servers in _named(config, (*config.preload, *config.ping), everywhere)
+    ]
+    return [wish for wish in found if wish.instances or wish.pings]
+
+
+def sync_wishes_of(config: Config) -> list[SyncWish]:
+    """Give the models that are to be pulled where they are missing, in the order of `wishes_of`."""
+    found = []
+    for key, name, servers in _named(config, config.sync, config.manage_servers or tuple(config.servers)):
+        wanted = tuple(server for server in servers if value_at(config.sync, key, server))
+        if wanted:
+            found.append(SyncWish(key, name, wanted))
+    return found
+
+
+def _named(
+    config: Config, levels: Iterable[tuple[str, str]], servers: tuple[str, ...]
+) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Give key, name and servers of each configured model, then of others that levels name.
+
+    What runs in Ollama's cloud is on no server.
+    """
+    for key, model in config.models.items():
+        if not names.is_cloud(key):
+            yield key, model.name, model.servers
+    for key in dict.fromkeys(key for key, _ in levels):
+        if key and key not in config.models and not names.is_cloud(key):
+            yield key, _name(key), servers
 
 
 def _wish(config: Config, key: str, name: str, servers: tuple[str, ...]) -> Wish:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gollamas.events import JobKind
+from gollamas.events import JobCause, JobKind
 
 
 class OpenTarget(NamedTuple):
@@ -20,6 +20,7 @@ class OpenJob(NamedTuple):
 
     kind: JobKind
     model: str  # as it was asked for; of a copy its destination
+    why: JobCause
     age_s: float
     is_waiting: bool  # for jobs of the same model
     watchers: int  # clients that wait for it

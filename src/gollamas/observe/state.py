@@ -18,6 +18,7 @@ from gollamas.fleet.health import TOLD_AS
 from gollamas.fleet.instances import Memory
 from gollamas.fleet.loading import ModelLoad
 from gollamas.fleet.server_view import ServerView
+from gollamas.fleet.syncing import Lacking
 from gollamas.fleet.view import View
 from gollamas.observe.jobs import OpenJob, OwedJob
 from gollamas.observe.jsonlines import encoded
@@ -105,6 +106,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     model: str
+    why: str
     age_s: float
     is_waiting: bool
     watchers: int
@@ -120,6 +122,17 @@ class OwedState(msgspec.Struct, frozen=True, kw_only=True):
     age_s: float
 
 
+class SyncState(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is to be on a server and is not there yet."""
+
+    model: str
+    server: str
+    status: str
+    failures: int
+    error: str | None
+    retry_in_s: float | None
+
+
 class FleetState(msgspec.Struct, frozen=True, kw_only=True):
     """The whole page."""
 
@@ -131,6 +144,7 @@ class FleetState(msgspec.Struct, frozen=True, kw_only=True):
     requests: list[RequestState]
     jobs: list[JobState]
     owed: list[OwedState]
+    sync: list[SyncState]
 
 
 class OpenRequest(NamedTuple):
@@ -149,12 +163,13 @@ class OpenLoad(NamedTuple):
 
 
 class UnderWay(NamedTuple):
-    """What gives the requests that are being answered, loads and jobs that have not ended, what is owed."""
+    """What gives the requests, loads and jobs that go on, what is owed, and what has yet to be pulled."""
 
     requests: Callable[[], Iterable[OpenRequest]]
     loads: Callable[[], Iterable[OpenLoad]]
     jobs: Callable[[], Iterable[OpenJob]]
     owed: Callable[[], Iterable[OwedJob]]
+    lacking: Callable[[], Iterable[Lacking]]
 
 
 class Moment(NamedTuple):
@@ -204,8 +219,9 @@ class StatePage:
             requests=[],
             jobs=[],
             owed=[],
+            sync=[],
         )
-        yield encoded(began).removesuffix(b'[],"requests":[],"jobs":[],"owed":[]}') + b"["
+        yield encoded(began).removesuffix(b'[],"requests":[],"jobs":[],"owed":[],"sync":[]}') + b"["
         under_way = self._under_way
         loads = list(under_way.loads())
         for number, server in enumerate(tuple(self._view.servers.values())):
@@ -216,6 +232,8 @@ class StatePage:
         yield from _in_parts(_job(one) for one in under_way.jobs())
         yield b'],"owed":['
         yield from _in_parts(_owed(one) for one in under_way.owed())
+        yield b'],"sync":['
+        yield from _in_parts(_sync(one) for one in under_way.lacking())
         yield b"]}\n"
 
 
@@ -315,6 +333,7 @@ def _job(job: OpenJob) -> JobState:
     return JobState(
         kind=job.kind.value,
         model=cut(without_user_info(job.model)),
+        why=job.why.value,
         age_s=round(job.age_s, 3),
         is_waiting=job.is_waiting,
         watchers=job.watchers,
@@ -336,4 +355,15 @@ def _owed(owed: OwedJob) -> OwedState:
         model=cut(without_user_info(owed.model)),
         server=owed.server,
         age_s=round(owed.age_s, 3),
+    )
+
+
+def _sync(one: Lacking) -> SyncState:
+    return SyncState(
+        model=one.name,
+        server=one.server_id,
+        status=one.status.value,
+        failures=one.failures,
+        error=cut(without_user_info(one.error)) or None,
+        retry_in_s=None if one.retry_s is None else round(one.retry_s, 3),
     )

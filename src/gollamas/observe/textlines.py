@@ -195,8 +195,8 @@ def _load(event: events.LoadEnded) -> str:
 def _job(event: events.JobEnded) -> str:
     said = f"{event.server} {event.kind} {word(without_user_info(event.model))} {event.end}"
     said += f" in {seconds(event.took_s)}"
-    if event.was_owed:
-        said += " was_owed"
+    if event.why is not events.JobCause.CLIENT:
+        said += f" why={event.why}"
     return f"{said} is_owed" if event.is_owed else said
 
 

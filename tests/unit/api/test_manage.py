@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gollamas.api.manage import Change, Rules, Unqualified, owed_change
+from gollamas.api.manage import Change, Rules, Unqualified
+from gollamas.api.own_changes import owed_change
 from gollamas.api.routes import Route, find
 from gollamas.config.model import Alias, Config, Expose, Manage, Model, Server
 from gollamas.errors import ProxyError

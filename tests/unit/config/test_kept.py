@@ -132,6 +132,15 @@ def test_a_nearer_place_speaks_for_one_level() -> None:
         ("preload", "m1@http://u:hunter2=x@gpu-1", "no server is called `http://***@gpu-1`."),
         ("preload", "x=u:hunter2@gpu-1", "stands where a model's name belongs"),
         ("preload", "", "the entry is empty. Write `--preload all|MODEL[@SERVER][=NUMBER],...`."),
+        ("sync", "true", "`true` stands where a model's name belongs. Write `all`, or `true:latest`"),
+        ("sync", "off", "Write `all=false`, or `off:latest` for a model"),
+        ("sync", "2", "no model `2` is configured."),
+        ("sync", "m1=g2", "`g2` is neither true nor false (in the entry `m1`). Write `m1@g2` for the server"),
+        ("sync", "m1=2", "`2` is neither true nor false (in the entry `m1`). Write `true` or `false`."),
+        ("sync", "m1=yes", "`yes` is neither true nor false (in the entry `m1`). Write `true`."),
+        ("sync", "@g1", "the entry `@g1` lacks a model, and `sync` is not said of a server alone."),
+        ("sync", "al", "`al` is an alias. Write its model, `m1`."),
+        ("sync", "m2:8b@g2", "`m2:8b` does not run on the server `g2`."),
         ("ping", "0", "`0` is not a time between two looks. Write `off`."),
         ("ping", "4 m", "`4 m` is no duration. Write `4m`."),
         ("ping", "4m,8m", "the list has more than one value for all models: 4m, 8m."),
@@ -308,3 +317,21 @@ def test_command_lines_of_the_go_program_take_both_flags() -> None:
     assert set(config.preload.values()) == {EVERYWHERE}
     assert len(config.preload) == 2
     assert set(config.ping.values()) == {240.0, 60.0}
+
+
+def test_sync_is_said_of_models_as_preload_is() -> None:
+    config = config_of(*BASE, "--sync", "all,m1=off,m1@g2", env={"GOLLAMAS_SYNC": "m2:8b=false"})
+    assert config.sync == {ALL: True, MODEL: False, BOTH: True, (M2, ""): False}
+    text = BASE_YAML.replace(
+        "m1: [g1, g2]", "m1: {servers: [g1, g2], sync: true, per_server: {g2: {sync: off}}}"
+    )
+    config = config_of_yaml(f"{text}sync: false\n")
+    assert config.sync == {ALL: False, MODEL: True, BOTH: False}
+
+
+def test_sync_of_all_models_where_none_is_configured_is_warned_of() -> None:
+    (warning,) = config_of("http://gpu-1", "--sync", "all").warnings
+    assert warning == (
+        "--sync: all configured models are to be pulled where they are missing and none is configured; "
+        "name them, as in `--sync llama3.2`"
+    )

@@ -5,15 +5,16 @@ import re
 import pytest
 
 from gollamas.config.faults import Unusable
-from gollamas.config.kept_values import InstanceCount, PingPause
+from gollamas.config.kept_values import InstanceCount, PingPause, Whether
 from gollamas.config.model import EVERYWHERE
 
 COUNT = InstanceCount()
 ON_ONE = InstanceCount(may_be_number=False)
 PING = PingPause()
+WANTED = Whether()
 
 
-def pattern_of(kind: InstanceCount | PingPause) -> re.Pattern[str]:
+def pattern_of(kind: InstanceCount | PingPause | Whether) -> re.Pattern[str]:
     """Give the pattern of the texts in the kind's schema."""
     schema = kind.schema()["anyOf"]
     assert isinstance(schema, list)
@@ -135,3 +136,29 @@ def test_what_is_no_time_between_two_looks_is_told_what_one_is(text: str, what: 
     with pytest.raises(Unusable, match=what) as caught:
         PING.parse(text)
     assert caught.value.instead == instead
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), (" True ", True), ("false", False), ("OFF", False)]
+)
+def test_whether_a_model_is_to_be_there_is_read(text: str, value: bool) -> None:
+    assert WANTED.parse(text) is value
+    assert WANTED.parse(WANTED.show(value)) is value
+    assert pattern_of(WANTED).search(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ("yes", "Write `true`"),
+        ("all", "Write `true`"),
+        ("never", "Write `false`"),
+        ("2", "Write `true` or `false`"),
+        ("", "Write `true` or `false`"),
+    ],
+)
+def test_what_says_neither_is_told_what_to_write(text: str, instead: str) -> None:
+    with pytest.raises(Unusable, match=re.escape(f"`{text}` is neither true nor false")) as why:
+        WANTED.parse(text)
+    assert why.value.instead == instead
+    assert not pattern_of(WANTED).search(text)

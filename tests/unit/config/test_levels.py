@@ -41,6 +41,7 @@ SAMPLES: dict[str, list[tuple[str, Any]]] = {
     "on_overflow": [("error", "error"), ("pass", "pass")],
     "preload": [("true", EVERYWHERE), ("off", None), ("false", None)],
     "ping": [("4m", 240.0), ("off", None)],
+    "sync": [("true", True), ("off", False)],
 }
 WITH = [
     pytest.param(option, level, text, value, id=f"{option.key}-{ENTRY[level]}{text}")

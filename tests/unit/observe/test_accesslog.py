@@ -95,7 +95,7 @@ JOB = events.JobEnded(
     model="llama3.2",
     end=events.JobEnd.DONE,
     took_s=74.2,
-    was_owed=False,
+    why=events.JobCause.CLIENT,
     is_owed=False,
     error=None,
 )
@@ -264,12 +264,12 @@ def test_a_load_reads_well() -> None:
 def test_a_job_reads_well() -> None:
     """One line for each server: what, which model, how long, how it ended, why it failed, what is owed."""
     missed = replace(JOB, server="gpu-2", end=events.JobEnd.DOWN, took_s=0.0, is_owed=True)
-    late = replace(JOB, kind=events.JobKind.DELETE, end=events.JobEnd.MISSING, was_owed=True)
+    late = replace(JOB, kind=events.JobKind.DELETE, end=events.JobEnd.MISSING, why=events.JobCause.OWED)
     failed = replace(JOB, end=events.JobEnd.FAILED, error="http://u:secret@gpu-1 has\nno space")
     assert [line.partition("Z ")[2] for line in lines(JOB, missed, late, failed)] == [
         "info  job gpu-1 pull llama3.2 done in 74.20s\n",
         "info  job gpu-2 pull llama3.2 down in 0.0ms is_owed\n",
-        "info  job gpu-1 delete llama3.2 missing in 74.20s was_owed\n",
+        "info  job gpu-1 delete llama3.2 missing in 74.20s why=owed\n",
         'info  job gpu-1 pull llama3.2 failed in 74.20s error="http://gpu-1 has\\nno space"\n',
     ]
     assert said(failed) | {"time": ""} == {
@@ -281,7 +281,7 @@ def test_a_job_reads_well() -> None:
         "model": "llama3.2",
         "end": "failed",
         "took_s": 74.2,
-        "was_owed": False,
+        "why": "client",
         "is_owed": False,
         "error": "http://gpu-1 has\nno space",
     }

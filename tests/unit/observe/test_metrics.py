@@ -127,7 +127,14 @@ def test_reloads_are_counted_by_model_server_and_what_differed() -> None:
 
 def job(kind: events.JobKind, end: events.JobEnd, server: str = "gpu-1") -> events.JobEnded:
     return events.JobEnded(
-        kind=kind, server=server, model="m", end=end, took_s=1.0, was_owed=False, is_owed=False, error=None
+        kind=kind,
+        server=server,
+        model="m",
+        end=end,
+        took_s=1.0,
+        why=events.JobCause.CLIENT,
+        is_owed=False,
+        error=None,
     )
 
 

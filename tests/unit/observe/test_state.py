@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from gollamas.config.model import Config
-from gollamas.events import JobKind, LoadCause, RequestEnded
+from gollamas.events import JobCause, JobKind, LoadCause, RequestEnded
 from gollamas.fleet.entries import Entry, read
 from gollamas.fleet.loading import Loading, ModelLoad
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions
+from gollamas.fleet.syncing import Lacking, SyncStatus
 from gollamas.fleet.view import View
 from gollamas.observe.jobs import OpenJob, OpenTarget, OwedJob
 from gollamas.observe.state import FleetState, Moment, OpenLoad, OpenRequest, StatePage, UnderWay, written
@@ -23,7 +24,7 @@ KEY = key_of("m")
 SMALL = RunnerOptions((2048, *PLAIN.values[1:-1], False))
 
 
-GoesOn = OpenRequest | OpenLoad | OpenJob | OwedJob
+GoesOn = OpenRequest | OpenLoad | OpenJob | OwedJob | Lacking
 
 
 def page_of(
@@ -39,7 +40,8 @@ def page_of(
     loads = [one for one in under_way if isinstance(one, OpenLoad)]
     jobs = [one for one in under_way if isinstance(one, OpenJob)]
     owed = [one for one in under_way if isinstance(one, OwedJob)]
-    goes_on = UnderWay(lambda: requests, lambda: loads, lambda: jobs, lambda: owed)
+    lacking = [one for one in under_way if isinstance(one, Lacking)]
+    goes_on = UnderWay(lambda: requests, lambda: loads, lambda: jobs, lambda: owed, lambda: lacking)
     return StatePage(
         "9.9.9", view, lambda: Moment(next(times), NOON), lambda: made, goes_on, lambda: not_ready
     )
@@ -76,6 +78,7 @@ def test_a_fleet_without_anything_is_told_of() -> None:
         "requests": [],
         "jobs": [],
         "owed": [],
+        "sync": [],
     }
 
 
@@ -317,13 +320,13 @@ def test_many_requests_are_written_in_parts_and_none_is_lost(number: int) -> Non
     parts = list(page_of(view_of(made), made, *requests).parts())
     found = msgspec.json.decode(b"".join(parts), type=FleetState)
     assert [one.id for one in found.requests] == [f"id-{one}" for one in range(number)]
-    assert len(parts) == 7 + -(-number // 64)
+    assert len(parts) == 8 + -(-number // 64)
 
 
 def job(
     *targets: OpenTarget, kind: JobKind = JobKind.PULL, model: str = "m", is_waiting: bool = False
 ) -> OpenJob:
-    return OpenJob(kind, model, 12.34567, is_waiting, 2, targets)
+    return OpenJob(kind, model, JobCause.SYNC, 12.34567, is_waiting, 2, targets)
 
 
 def test_a_job_says_how_far_each_of_its_servers_is() -> None:
@@ -334,6 +337,7 @@ def test_a_job_says_how_far_each_of_its_servers_is() -> None:
     assert first == {
         "kind": "pull",
         "model": "m",
+        "why": "sync",
         "age_s": 12.346,
         "is_waiting": False,
         "watchers": 2,
@@ -361,7 +365,7 @@ def test_many_jobs_are_written_in_parts_and_none_is_lost(number: int) -> None:
     found = msgspec.json.decode(b"".join(parts), type=FleetState)
     names = [f"m{one}" for one in range(number)]
     assert ([one.model for one in found.jobs], [one.model for one in found.owed]) == (names, names)
-    assert len(parts) == 5 + 2 * -(-number // 64)
+    assert len(parts) == 6 + 2 * -(-number // 64)
 
 
 def test_what_a_server_says_of_a_job_is_cut_and_tells_no_password() -> None:
@@ -408,3 +412,20 @@ def test_what_no_calendar_has_is_no_time() -> None:
     assert written(0) == "1970-01-01T00:00:00.000Z"
     assert written(10**18) is None
     assert written(-(10**18)) is None
+
+
+def test_what_is_to_be_pulled_says_when_it_is_tried_again() -> None:
+    made = config({"m": ["a", "b"]})
+    failed = Lacking("m", "a", SyncStatus.FAILED, 2, "http://u:secret@x refused", 61.23456)
+    waits = Lacking("m", "b", SyncStatus.WAITING, 0, "", None)
+    assert told(view_of(made), made, failed, waits)["sync"] == [
+        {
+            "model": "m",
+            "server": "a",
+            "status": "failed",
+            "failures": 2,
+            "error": "http://x refused",
+            "retry_in_s": 61.235,
+        },
+        {"model": "m", "server": "b", "status": "waiting", "failures": 0, "error": None, "retry_in_s": None},
+    ]

@@ -67,7 +67,7 @@ async def test_status_in_a_pipe_is_plain_text_of_all_that_goes_on() -> None:
             r"^gollamas \S+, up for \S+$",
             r"^127\.0\.0\.1:\d+ +up +\S+ +0\.32\.15 +0 +2 +1 +lacks llama3\.2$",
             r"^127\.0\.0\.1:\d+ +down +\S+ +- +- +0 +0 +\S.*$",
-            r"^llama3\.2:latest +127\.0\.0\.1:\d+ +8192 +- +0 MB +33% +never$",
+            r"^llama3\.2:latest +127\.0\.0\.1:\d+ +8192 +- +\d+ K?B +33% +never$",
             r"^\d+\.\ds +llama3\.2 +127\.0\.0\.1:\d+ +/api/chat +200 +127\.0\.0\.1 +mine-1$",
         ):
             assert re.search(line, text, re.MULTILINE), (line, text)

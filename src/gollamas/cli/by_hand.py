@@ -1,6 +1,6 @@
 """What `gollamas load` and `gollamas unload` have in common: the models are asked for one after another.
 
-Owns how a model on a server is written, how long it is waited for, and what people read of an answer.
+Owns how long they are waited for, and what people read of an answer.
 """
 
 import os
@@ -10,13 +10,13 @@ from typing import Final
 
 import msgspec
 
-from gollamas import names
+from gollamas.cli.answers import NobodyThere, NothingTold, error_in, no_gollamas
 from gollamas.cli.asking import PageReply, Question
-from gollamas.cli.page import NobodyThere, NothingTold, bearer, error_in, no_gollamas, reply_of
+from gollamas.cli.page import bearer, reply_of
 from gollamas.cli.say import USAGE, complain, complain_of, say, say_bytes
 from gollamas.cli.tables import TABLES
-from gollamas.config.address import shown, surely_names_in
-from gollamas.config.faults import Faults, Findings
+from gollamas.cli.wanted import models_named
+from gollamas.config.faults import Faults
 from gollamas.config.load import Loaded, load_values
 from gollamas.config.model import Config
 from gollamas.events import LoadEnd
@@ -36,7 +36,7 @@ def run_by_hand(verb: str, argv: Sequence[str]) -> int:
     """Print what became of each; 1 where something failed or nobody answers, 2 for a faulty command line."""
     try:
         loaded = load_values(argv, os.environ, table=TABLES[verb])
-        wanted = _wanted(verb, loaded.words)
+        wanted = [Wanted(model=one.model, server=one.server) for one in models_named(verb, loaded.words)]
     except Faults as faults:
         complain_of(faults)
         return USAGE
@@ -51,26 +51,6 @@ def run_by_hand(verb: str, argv: Sequence[str]) -> int:
         complain(f"gollamas: {why}")
         return 1
     return code
-
-
-def _wanted(verb: str, words: Sequence[str]) -> list[Wanted]:
-    """Read the words of a command line; raises Faults."""
-    findings = Findings()
-    form, on_server = TABLES[verb].words, f"gollamas {verb} llama3.2@gpu-1"
-    example = f"Write it like `gollamas {verb} llama3.2` or `{on_server}`"
-    wanted = []
-    for word in words:
-        model, at, server = word.partition("@")
-        if names.parse(model) is None or "://" in word or (at and not server):
-            quoted = surely_names_in(word)
-            place = f"argument `{word if quoted else shown(word)}`"
-            findings.fault(place, f"this is no {form}", example, (*quoted, form, on_server))
-        else:
-            wanted.append(Wanted(model=model, server=server or None))
-    if not words:
-        findings.fault(f"gollamas {verb}", "no model is named", example, (on_server,))
-    findings.raise_faults()
-    return wanted
 
 
 def _ask(verb: str, loaded: Loaded, wanted: Wanted) -> int:

@@ -63,6 +63,48 @@ admin_token of the file. ADMIN is found as by `health`. Exits 1 where no gollama
 is wrong, administration is off or a variant could not be removed, 2 when the address is faulty. The
 other flags of serve are taken, and change nothing.
 """,
+    "models": """Usage: gollamas models [--json] [--admin ADDRESS] [--config FILE] [MODEL[@SERVER]...]
+
+Shows each model on each server of a running proxy: size, digest, when it was changed there, whether
+it is loaded and with which context. Where servers have different contents under one name, the
+newest are marked, and `gollamas pull MODEL` makes them alike; so it does where a configured model
+is missing. Asks http://ADMIN/state, found as by `health`. Where nobody answers there, it shows what
+clients see, which does not tell servers apart, and asks HOST, found as by `pull`. Exits 1 where a
+model is nowhere or no gollamas answers, 2 for a faulty command line. The other flags of serve are
+taken, and change nothing.
+""",
+    "ps": """Usage: gollamas ps [--json] [--admin ADDRESS] [--config FILE]
+
+Shows what is loaded on which server of a running proxy, and what is being loaded. ADMIN, HOST and
+the exit status are as by `models`.
+""",
+    "show": """Usage: gollamas show [--json] [--host HOST] [--config FILE] MODEL[@SERVER]
+
+Shows what a model is: architecture, size, context, capabilities, parameters, system prompt and
+license, as a server of the model says, or the one that is named. --json has all of it, the template
+too. HOST and the exit status are as by `pull`.
+""",
+    "pull": """Usage: gollamas pull [--json] [--insecure] [--host HOST] [--config FILE] MODEL[@SERVER]...
+
+Has a running proxy pull models, one after another: each on all of its servers, or on one. On a
+terminal it draws a bar for each server, out of http://ADMIN/state; elsewhere, and where nobody
+answers there, it prints lines. What a server that is down will make up for is said on standard
+error. Ctrl-C ends the pull, unless another client waits for it; servers keep what they have
+fetched. HOST is what --host or GOLLAMAS_HOST says, written as in OLLAMA_HOST, else the address that
+`serve` would listen on. Exits 1 where a pull failed on any server, nobody answers or clients may
+not pull this, 2 for a faulty command line. The other flags of serve are taken, and change nothing.
+""",
+    "cp": """Usage: gollamas cp [--host HOST] [--config FILE] SOURCE[@SERVER] DESTINATION
+
+Has a running proxy copy a model under another name, on all servers that have it, or on one. HOST
+and the exit status are as by `pull`.
+""",
+    "rm": """Usage: gollamas rm [--host HOST] [--config FILE] MODEL[@SERVER]...
+
+Has a running proxy delete models from all of their servers, or from one. A server that is down and
+has the model deletes it when it is back, which is said on standard error. HOST and the exit status
+are as by `pull`.
+""",
     "load": """Usage: gollamas load [--json] [--admin ADDRESS] [--config FILE] MODEL[@SERVER]...
 
 Asks a running proxy to load models into memory, by their names or aliases: on one server, or on
@@ -97,6 +139,12 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "health": ("listen", "config", "admin"),
     "status": ("json", "config", "admin"),
     "variants": ("prune", "json", "config", "admin", "admin_token"),
+    "models": ("json", "host", "listen", "config", "admin"),
+    "ps": ("json", "host", "listen", "config", "admin"),
+    "show": ("json", "host", "listen", "config"),
+    "pull": ("json", "insecure", "host", "listen", "config", "admin"),
+    "cp": ("host", "listen", "config"),
+    "rm": ("host", "listen", "config"),
     "load": ("json", "config", "admin", "admin_token", "load_timeout"),
     "unload": ("json", "config", "admin", "admin_token", "load_timeout"),
 }

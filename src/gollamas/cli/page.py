@@ -10,32 +10,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import msgspec
-
-from gollamas.cli.asking import NotHttp, PageReply, Question, Unanswered, ask
+from gollamas.cli.answers import NobodyThere, NothingTold, error_in, no_gollamas
+from gollamas.cli.asking import NotHttp, PageReply, Question, Unanswered, ask, place_at
+from gollamas.cli.plain import PageRead, as_text
 from gollamas.cli.say import USAGE, complain, complain_of, say, say_bytes
-from gollamas.cli.state import StateTable, as_text
 from gollamas.cli.tables import TABLES
 from gollamas.config.faults import Faults
 from gollamas.config.load import Loaded, load_values
 from gollamas.config.model import Address, Config
-from gollamas.observe.safe import cut, escaped
-
-
-class NothingTold(Exception):
-    """There is nothing to print; the text says why, in one line."""
-
-
-class NobodyThere(NothingTold):
-    """Nothing answers at the address."""
-
-
-class PageRead(NamedTuple):
-    """What people read of a page, and what the verb exits with."""
-
-    heading: str
-    tables: list[StateTable]
-    code: int = 0
 
 
 class PageAsked(NamedTuple):
@@ -43,12 +25,6 @@ class PageAsked(NamedTuple):
 
     question: Question
     read: Callable[[bytes], PageRead]
-
-
-class _ErrorPage(msgspec.Struct):
-    """What the admin port answers where it refuses something."""
-
-    error: str
 
 
 def show(verb: str, argv: Sequence[str], asked: Callable[[Loaded], PageAsked]) -> int:
@@ -65,13 +41,19 @@ def show(verb: str, argv: Sequence[str], asked: Callable[[Loaded], PageAsked]) -
         return 1
     if loaded.own.get("json"):
         say_bytes(body)
-    elif sys.stdout.isatty():
+    else:
+        say_page(page)
+    return page.code
+
+
+def say_page(page: PageRead) -> None:
+    """Print a page for people: drawn on a terminal, as text elsewhere."""
+    if sys.stdout.isatty():
         from gollamas.cli.terminal import drawn  # noqa: PLC0415 - only a terminal needs it
 
-        say(drawn(page.heading, page.tables, sys.stdout))
+        say(drawn(page, sys.stdout))
     else:
-        say(as_text(page.heading, page.tables))
-    return page.code
+        say(as_text(page))
 
 
 def _ask(verb: str, admin: Address | None, asked: PageAsked) -> tuple[bytes, PageRead]:
@@ -91,7 +73,7 @@ def reply_of(verb: str, admin: Address | None, question: Question) -> tuple[str,
         raise NothingTold(f"administration is off here (--admin off): {verb} asks the admin port")
     url = f"http://{admin}{question.path}"
     try:
-        reply = ask(admin, question)
+        reply = ask(place_at(admin), question)
     except NotHttp as why:
         raise no_gollamas(url, "it speaks no HTTP") from why
     except Unanswered as why:
@@ -101,20 +83,6 @@ def reply_of(verb: str, admin: Address | None, question: Question) -> tuple[str,
     return url, reply
 
 
-def no_gollamas(url: str, why: str) -> NothingTold:
-    """Say that what answers is none of ours."""
-    mark = "," if why.startswith("or ") else ":"
-    return NothingTold(f"what answers at {url} is no gollamas{mark} {why}")
-
-
 def bearer(config: Config) -> dict[str, bytes]:
     """Give the fields with the admin token, for a question that changes something."""
     return {"Authorization": f"Bearer {config.admin_token}".encode()} if config.admin_token else {}
-
-
-def error_in(body: bytes) -> str:
-    """Give the sentence of a refusal; empty where it is none of ours."""
-    try:
-        return cut(escaped(msgspec.json.decode(body, type=_ErrorPage).error))
-    except (ValueError, RecursionError):
-        return ""

@@ -1,13 +1,13 @@
-"""The state of a running proxy as tables, and these as plain text.
+"""The state of a running proxy as tables.
 
-Owns what a person reads of it and in which words. Text of others is made fit for a terminal here.
+Owns what a person reads of it and in which words.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from gollamas import names
+from gollamas.cli.plain import StateTable, cells, expiry_text, seconds_between, size_text, span
 from gollamas.observe.safe import escaped
 from gollamas.observe.state import (
     FleetState,
@@ -21,19 +21,7 @@ from gollamas.observe.state import (
     TargetState,
 )
 
-_UNITS: Final = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
-_FOREVER: Final = 20 * 365 * 86400  # what `ollama ps` calls so
-_NOTHING: Final = "-"
 _MOST_IDS: Final = 3  # of requests that wait for one load
-
-
-class StateTable(NamedTuple):
-    """A titled table; `empty` is said where it has no rows."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    empty: str
 
 
 def tables_of(state: FleetState) -> list[StateTable]:
@@ -58,18 +46,8 @@ def tables_of(state: FleetState) -> list[StateTable]:
             [cells((model, ", ".join(servers))) for model, servers in sorted(on.items())],
             "no server has said that it has a model",
         ),
-        StateTable(
-            "LOADED",
-            ("MODEL", "SERVER", "CONTEXT", "OPTIONS", "SIZE", "CPU", "EXPIRES"),
-            [cells(_loaded(server.id, one, state.time)) for server in state.servers for one in server.loaded],
-            "no model is loaded",
-        ),
-        StateTable(
-            "LOADING",
-            ("MODEL", "SERVER", "OPTIONS", "WHY", "AGE", "WAITING"),
-            [cells(_loading(server.id, one)) for server in state.servers for one in server.loading],
-            "no model is being loaded",
-        ),
+        loaded_table(state),
+        loading_table(state),
         *(table for table in (_jobs(state.jobs), _owed(state.owed), _sync(state.sync)) if table.rows),
         StateTable(
             "REQUESTS",
@@ -80,38 +58,30 @@ def tables_of(state: FleetState) -> list[StateTable]:
     ]
 
 
+def loaded_table(state: FleetState) -> StateTable:
+    """Say what is loaded."""
+    return StateTable(
+        "LOADED",
+        ("MODEL", "SERVER", "CONTEXT", "OPTIONS", "SIZE", "CPU", "EXPIRES"),
+        [cells(_loaded(server.id, one, state.time)) for server in state.servers for one in server.loaded],
+        "no model is loaded",
+    )
+
+
+def loading_table(state: FleetState) -> StateTable:
+    """Say what is being loaded."""
+    return StateTable(
+        "LOADING",
+        ("MODEL", "SERVER", "OPTIONS", "WHY", "AGE", "WAITING"),
+        [cells(_loading(server.id, one)) for server in state.servers for one in server.loading],
+        "no model is being loaded",
+    )
+
+
 def heading_of(state: FleetState) -> str:
     """Say which proxy it is, and whether it can be of use."""
-    text = f"gollamas {state.gollamas}, up for {span(_seconds(state.started_at, state.time))}"
+    text = f"gollamas {state.gollamas}, up for {span(seconds_between(state.started_at, state.time))}"
     return escaped(f"{text}: {state.not_ready}" if state.not_ready else text)
-
-
-def as_text(heading: str, tables: Iterable[StateTable]) -> str:
-    """Write tables for a pipe or a file: columns as wide as they must be, no colour, no lines."""
-    return "\n\n".join([heading, *("\n".join(_lines(table)) for table in tables)])
-
-
-def _lines(table: StateTable) -> Iterable[str]:
-    yield table.title
-    if not table.rows:
-        yield table.empty
-        return
-    lines = [table.columns, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-
-
-def span(seconds: float) -> str:
-    """Write a time span by its two largest units."""
-    seconds = max(seconds, 0.0)
-    if seconds < 10:
-        return f"{seconds:.1f}s"
-    for size, unit, below, name in _UNITS:
-        if seconds >= size:
-            rest = int(seconds % size) // below
-            return f"{int(seconds) // size}{unit}{rest}{name}" if rest else f"{int(seconds) // size}{unit}"
-    return f"{int(seconds)}s"
 
 
 def _server(server: ServerState, now: str) -> Sequence[object]:
@@ -122,7 +92,7 @@ def _server(server: ServerState, now: str) -> Sequence[object]:
     return (
         server.id,
         server.health,
-        None if server.since is None else span(_seconds(server.since, now)),
+        None if server.since is None else span(seconds_between(server.since, now)),
         server.version,
         None if server.models is None else len(server.models),
         len(server.loaded),
@@ -134,7 +104,7 @@ def _server(server: ServerState, now: str) -> Sequence[object]:
 def _loaded(server: str, one: LoadedModel, now: str) -> Sequence[object]:
     cpu = None if one.cpu_share is None else f"{one.cpu_share:.0%}"
     options = None if one.runner_options is None else _options(one.runner_options)
-    expiry = _expiry(one.expires_at, now)
+    expiry = expiry_text(one.expires_at, now)
     return one.model, server, one.context_length, options, size_text(one.size), cpu, expiry
 
 
@@ -186,30 +156,3 @@ def _request(one: RequestState) -> Sequence[object]:
     if model and one.model_used and names.key_of(model) != names.key_of(one.model_used):
         model = f"{model}->{one.model_used}"  # an alias, as in the log
     return span(one.age_s), model, one.server, one.route, one.status, one.client, one.id
-
-
-def size_text(number: int | None) -> str | None:
-    """Write bytes by the larger of two units; None where nobody said how many."""
-    if number is None:
-        return None
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"  # as Ollama counts them
-
-
-def _expiry(time: str | None, now: str) -> str | None:
-    if time is None:
-        return None
-    left = _seconds(now, time)
-    if left > _FOREVER:
-        return "never"
-    return f"in {span(left)}" if left > 0 else "now, or after its request"
-
-
-def _seconds(begin: str, end: str) -> float:
-    """Say how long it is from one time to another; raises ValueError where one is none."""
-    first, last = (datetime.fromisoformat(time).astimezone(UTC) for time in (begin, end))
-    return (last - first).total_seconds()
-
-
-def cells(values: Sequence[object]) -> tuple[str, ...]:
-    """Write a row, fit for a terminal."""
-    return tuple(_NOTHING if value in (None, "") else escaped(str(value)) for value in values)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from gollamas.cli.asking import Question
-from gollamas.cli.page import PageAsked, PageRead, show
+from gollamas.cli.page import PageAsked, show
+from gollamas.cli.plain import PageRead
 from gollamas.cli.state import heading_of, tables_of
 from gollamas.observe.state import FleetState
 

@@ -11,6 +11,7 @@ from typing import Final
 from gollamas import names
 from gollamas.config.faults import Unusable
 from gollamas.config.flags import SERVE, Table
+from gollamas.config.host import ProxyHost
 from gollamas.config.model import Address
 from gollamas.config.options import OPTIONS, VALUES, FlagOption
 from gollamas.config.values import Count, Listen, Switch
@@ -19,6 +20,7 @@ from gollamas.simulate.settings import VERSIONS, Settings
 _LISTEN, _ADMIN, _LEVEL = VALUES[:3]
 _SETTINGS: Final = Settings()
 PLACE: Final = "MODEL[@SERVER]"
+COPY: Final = "SOURCE[@SERVER] DESTINATION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,17 @@ _CHECK: Final = (
     FlagOption(key="live", flags=("--live",), kind=Switch(), help="ask each server what it has, too"),
 )
 _JSON: Final = FlagOption(key="json", flags=("--json",), kind=Switch(), help="print the JSON as it came")
+_OWN_JSON: Final = FlagOption(key="json", flags=("--json",), kind=Switch(), help="print JSON for programs")
+_HOST: Final = FlagOption(
+    key="host",
+    flags=("--host",),
+    kind=ProxyHost(),
+    variables=("GOLLAMAS_HOST",),
+    help="where gollamas is; without it where `serve` would listen",
+)
+_INSECURE: Final = FlagOption(
+    key="insecure", flags=("--insecure",), kind=Switch(), help="pull from a registry without TLS, too"
+)
 _PRUNE: Final = FlagOption(
     key="prune", flags=("--prune",), kind=Switch(), help="remove the variants that no policy needs"
 )
@@ -162,6 +175,12 @@ TABLES: Final = {
         Table("health", OPTIONS),
         Table("status", (_JSON, *OPTIONS)),
         Table("variants", (_PRUNE, _JSON, *OPTIONS)),
+        Table("models", (_OWN_JSON, _HOST, *OPTIONS), PLACE),
+        Table("ps", (_OWN_JSON, _HOST, *OPTIONS)),
+        Table("show", (_JSON, _HOST, *OPTIONS), PLACE),
+        Table("pull", (_JSON, _INSECURE, _HOST, *OPTIONS), PLACE),
+        Table("cp", (_HOST, *OPTIONS), COPY),
+        Table("rm", (_HOST, *OPTIONS), PLACE),
         Table("load", (_JSON, *OPTIONS), PLACE),
         Table("unload", (_JSON, *OPTIONS), PLACE),
         Table("demo", _DEMO),

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from gollamas.cli.asking import Question
-from gollamas.cli.page import PageAsked, PageRead, bearer, show
-from gollamas.cli.state import StateTable, cells, size_text
+from gollamas.cli.page import PageAsked, bearer, show
+from gollamas.cli.plain import PageRead, StateTable, cells, size_text
 from gollamas.config.load import Loaded
 from gollamas.observe.variants import Pruned, VariantList, VariantState
 

@@ -37,6 +37,8 @@ _OF_SERVICE: Final = re.compile(
 _OF_SERVICE_URL: Final = re.compile(r"(tcp|udp|sctp)://")
 _FOR_OTHERS: Final = ("GOLLAMAS_TEST_", "GOLLAMAS_PURE")  # read by the tests and by setup.py
 
+_LISTEN: Final = "listen"
+_PROXY_HOST: Final = "GOLLAMAS_HOST"  # of verbs that talk to a running proxy
 _KNOWN_VARIABLES: Final = tuple(
     variable for option in OPTIONS for variable in option.variables if variable.startswith(PREFIX)
 )
@@ -76,7 +78,7 @@ def gather(sources: Sources, findings: Findings) -> Gathered:
         said.words = flags.words
     else:
         said.servers += _positional(flags.words, findings)
-    _look_for_unknown_variables(sources.environ, findings)
+    _look_for_unknown_variables(sources, said, findings)
     if path := value_of(CONFIG, flags, sources.environ):
         from gollamas.config.file import read_config_file  # noqa: PLC0415 - YAML's reader is slow to import
 
@@ -129,14 +131,19 @@ def _meant(index: int, word: str) -> str:
     return f"Write a server with a scheme or a port, like `{url_of(word)}`"
 
 
-def _look_for_unknown_variables(environ: Mapping[str, str], findings: Findings) -> None:
+def _look_for_unknown_variables(sources: Sources, said: Gathered, findings: Findings) -> None:
+    environ = sources.environ
+    known = {*_KNOWN_VARIABLES, *(name for option in sources.table.own for name in option.variables)}
+    if _LISTEN in said.values:
+        known.add(_PROXY_HOST)  # whoever set both means the verbs by it
     for name in sorted(environ):
-        if not name.startswith(PREFIX) or name in _KNOWN_VARIABLES or name.startswith(_FOR_OTHERS):
+        if not name.startswith(PREFIX) or name in known or name.startswith(_FOR_OTHERS):
             continue
         if _is_of_service(name, environ[name]):
             continue
         hint = _meant_variable(name.removeprefix(PREFIX), unquoted(environ[name]))
-        findings.warn(name, f"this variable is unknown and ignored{hint}")
+        what = "for `gollamas pull` and its like," if name == _PROXY_HOST else "unknown"
+        findings.warn(name, f"this variable is {what} and ignored{hint}")
 
 
 def _is_of_service(name: str, value: str) -> bool:

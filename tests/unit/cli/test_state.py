@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gollamas.cli.state import as_text, heading_of, span, tables_of
+from gollamas.cli.plain import PageRead, as_text, span
+from gollamas.cli.state import heading_of, tables_of
 from gollamas.cli.terminal import drawn
 from gollamas.observe.state import (
     FleetState,
@@ -32,6 +33,7 @@ SERVERS = [
         in_flight=1,
         truncated={},
         models=["llama3.2:latest", "qwen3:4b"],
+        installed=None,
         missing=[],
         loaded=[
             LoadedModel(
@@ -73,6 +75,7 @@ SERVERS = [
         in_flight=0,
         truncated={},
         models=["llama3.2:latest"],
+        installed=None,
         missing=["gemma3"],
         loaded=[],
         loading=[],
@@ -87,6 +90,7 @@ SERVERS = [
         in_flight=0,
         truncated={},
         models=None,
+        installed=None,
         missing=[],
         loaded=[],
         loading=[],
@@ -121,7 +125,11 @@ def state(**changed: Any) -> FleetState:
 
 
 def text_of(made: FleetState) -> str:
-    return as_text(heading_of(made), tables_of(made))
+    return as_text(page_of(made))
+
+
+def page_of(made: FleetState) -> PageRead:
+    return PageRead(heading_of(made), tables_of(made))
 
 
 def test_the_whole_state_as_plain_text() -> None:
@@ -207,7 +215,7 @@ def test_a_span_has_its_two_largest_units(seconds: float, text: str) -> None:
         (None, None, None, ("-", "-", "-")),
         (4_000_000, 1.0, "2318-01-01T00:00:00.000Z", ("4 MB", "100%", "never")),
         (8_000_000_000, 0.0, NOW, ("8.0 GB", "0%", "now, or after its request")),
-        (0, None, "2026-11-30T12:00:05.500Z", ("0 MB", "-", "in 5.5s")),
+        (0, None, "2026-11-30T12:00:05.500Z", ("0 B", "-", "in 5.5s")),
     ],
 )
 def test_what_is_loaded_says_its_size_and_when_it_goes(
@@ -332,7 +340,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 def test_a_terminal_gets_the_same_cells_drawn_in_colours(terminal: Terminal) -> None:
     owed = OwedState(kind="pull", model="m", server="a", age_s=1.0)
     made = state(jobs=[job(target("a", "pulling 1234", 1, 2))], owed=[owed])
-    text = drawn(heading_of(made), tables_of(made), terminal)
+    text = drawn(page_of(made), terminal)
     for table in tables_of(made):
         assert table.title in text
         assert all(word in text for row in table.rows for cell in row for word in cell.split())
@@ -352,7 +360,7 @@ def test_an_id_of_ours_is_whole_on_a_narrow_terminal(
         REQUEST, id="1" * length, client="2001:db8::1:2:3:4", route="/v1/messages"
     )
     made = state(requests=[request])
-    lines = drawn(heading_of(made), tables_of(made), terminal).splitlines()
+    lines = drawn(page_of(made), terminal).splitlines()
     assert any(request.id in line for line in lines) is is_whole
     assert any("gpt-4o" in line for line in lines)
     assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in lines) <= 80
@@ -361,7 +369,7 @@ def test_an_id_of_ours_is_whole_on_a_narrow_terminal(
 def test_a_terminal_without_colours_gets_none(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     made = state()
-    text = drawn(heading_of(made), tables_of(made), terminal)
+    text = drawn(page_of(made), terminal)
     assert not {"\x1b[32m", "\x1b[31m"} & set(text)
     assert "[3" not in text
     assert "─" in text
@@ -369,7 +377,7 @@ def test_a_terminal_without_colours_gets_none(terminal: Terminal, monkeypatch: p
 
 def test_on_a_terminal_too_a_name_is_no_command_and_no_markup(terminal: Terminal) -> None:
     made = with_a_hostile_name()
-    text = drawn(heading_of(made), tables_of(made), terminal)
+    text = drawn(page_of(made), terminal)
     assert r"\x1b[31m[bold]m\u202e" in text
     assert "SERVERS: no server is configured" in text
 
@@ -379,4 +387,4 @@ def test_no_line_is_wider_than_the_terminal(terminal: Terminal, monkeypatch: pyt
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "dumb")
     made = state()
-    assert all(len(line) <= 60 for line in drawn(heading_of(made), tables_of(made), terminal).splitlines())
+    assert all(len(line) <= 60 for line in drawn(page_of(made), terminal).splitlines())

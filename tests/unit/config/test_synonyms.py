@@ -93,7 +93,6 @@ def test_a_flag_that_turns_off_what_is_no_switch_suggests_none(flag: str) -> Non
         ("GOLLAMAS_MODEL", "GOLLAMAS_PROXIES"),
         ("GOLLAMAS_PROXY", "GOLLAMAS_PROXIES"),
         ("GOLLAMAS_ALIAS", "GOLLAMAS_ALIASES"),
-        ("GOLLAMAS_HOST", "GOLLAMAS_LISTEN"),
         ("GOLLAMAS_ADDRESS", "GOLLAMAS_LISTEN"),
         ("GOLLAMAS_ERROR_LEVEL", "GOLLAMAS_LEVEL"),
         ("GOLLAMAS_LOG_LEVEL", "GOLLAMAS_LEVEL"),
@@ -109,6 +108,18 @@ def test_a_variable_of_another_program_names_ours(variable: str, meant: str) -> 
     """It is a warning, since a variable may be somebody else's."""
     (warning,) = config_of(URL, env={variable: "1"}).warnings
     assert warning.startswith(f"{variable}: this variable is unknown and ignored; did you mean {meant}?")
+
+
+def test_the_place_of_the_proxy_for_the_verbs_is_no_address_to_listen_on() -> None:
+    """Who starts the proxy hears so, unless it was said where it listens."""
+    env = {"GOLLAMAS_HOST": "0.0.0.0"}
+    (warning,) = config_of(URL, env=env).warnings
+    assert warning.startswith(
+        "GOLLAMAS_HOST: this variable is for `gollamas pull` and its like, and ignored; "
+        "did you mean GOLLAMAS_LISTEN? Write it like GOLLAMAS_LISTEN=0.0.0.0:11434"
+    )
+    assert config_of(URL, env={**env, "GOLLAMAS_LISTEN": ":11434"}).warnings == ()
+    assert config_of("--listen", ":11434", URL, env=env).warnings == ()
 
 
 def test_a_port_in_a_variable_is_told_apart_from_one_of_kubernetes() -> None:
@@ -233,7 +244,8 @@ def test_an_address_that_is_to_be_off_names_off(word: str) -> None:
         ("validate", "check"),
         ("test", "check"),
         ("ping", "health"),
-        ("ps", "status"),
+        ("list", "models"),
+        ("delete", "rm"),
     ],
 )
 def test_a_verb_of_another_program_names_ours(word: str, verb: str) -> None:

@@ -1,0 +1,32 @@
+"""The state of the fleet for `gollamas models` and `gollamas ps`, or why it can't be had."""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import msgspec
+
+from gollamas.cli.answers import NothingTold, no_gollamas
+from gollamas.cli.asking import Question
+from gollamas.cli.clients_port import admin_of, port_of
+from gollamas.cli.page import reply_of
+from gollamas.config.load import Loaded
+from gollamas.observe.state import FleetState
+
+Read = TypeVar("Read")
+
+WHERE: Final = "--admin or GOLLAMAS_ADMIN says where the admin port is"
+_STATE: Final = "/state"
+
+
+def read_state(verb: str, loaded: Loaded, read: Callable[[FleetState], Read]) -> Read:
+    """Ask for the state and read it; raises NothingTold, also where the reader raises ValueError."""
+    admin = admin_of(loaded)
+    if admin is None and loaded.config.admin is not None:
+        raise NothingTold(f"nobody has said where the admin port of {port_of(loaded).url} is")
+    url, reply = reply_of(verb, admin, Question(_STATE))
+    if reply.status != 200:
+        raise no_gollamas(url, f"or an older one: status {reply.status}")
+    try:
+        return read(msgspec.json.decode(reply.body, type=FleetState))
+    except (ValueError, RecursionError) as why:
+        raise no_gollamas(url, "it says nothing that one would") from why

@@ -1,0 +1,129 @@
+"""What each server has of each model, compared, out of the state of a running proxy.
+
+Owns which copy is the newest, and what is said of copies that differ or are missing. Pure.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from gollamas import names
+from gollamas.cli.plain import PageRead, StateTable, cells, seconds_between, size_text, span
+from gollamas.cli.wanted import Named
+from gollamas.observe.safe import cut, escaped
+from gollamas.observe.state import FleetState, ServerState
+
+_DIGEST_LETTERS: Final = 12  # as `ollama list` shows
+_COLUMNS: Final = ("MODEL", "SERVER", "SIZE", "DIGEST", "MODIFIED", "LOADED", "CONTEXT", "NOTE")
+_EMPTY: Final = "no server has said that it has a model"
+
+
+class PlacedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model on one server; `note` is null where all servers have the same."""
+
+    model: str
+    server: str
+    is_down: bool
+    size: int | None = None
+    digest: str | None = None
+    modified_at: str | None = None
+    is_loaded: bool = False
+    is_loading: bool = False
+    context_length: int | None = None
+    note: str | None = None  # newest, older, missing
+
+
+def placed_in(state: FleetState, wanted: Sequence[Named] = ()) -> list[PlacedModel]:
+    """Give all, by model and then in the order of the servers; or only those of these names."""
+    by_key: dict[str, list[PlacedModel]] = {}
+    for server in state.servers:
+        for one in _on(server):
+            by_key.setdefault(_key(one.model), []).append(one)
+    compared = [one for key in sorted(by_key) for one in _compared(by_key[key])]
+    return [one for one in compared if not wanted or any(_is_meant(one, named) for named in wanted)]
+
+
+def page_of(state: FleetState, placed: Sequence[PlacedModel]) -> PageRead:
+    """Say it to people; a column that would be empty is left out."""
+    rows = [cells(_cells(one, state.time)) for one in placed]
+    columns: tuple[str, ...] = _COLUMNS
+    if not any(one.note for one in placed):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    return PageRead("", [StateTable("", columns, rows, _EMPTY)], notes=list(_notes(state, placed)))
+
+
+def _on(server: ServerState) -> Iterator[PlacedModel]:
+    is_down = server.health == "down"
+    loaded = {_key(one.model): one for one in server.loaded}
+    loading = {_key(one.model) for one in server.loading}
+    seen = {}
+    for one in server.installed or ():
+        key = _key(one.model)
+        instance = loaded.get(key)
+        seen[key] = PlacedModel(
+            model=one.model,
+            server=server.id,
+            is_down=is_down,
+            size=one.size,
+            digest=one.digest.removeprefix("sha256:") or None,
+            modified_at=one.modified_at,
+            is_loaded=instance is not None,
+            is_loading=key in loading,
+            context_length=None if instance is None else instance.context_length,
+        )
+    yield from seen.values()
+    for name in server.missing:
+        if _key(name) not in seen:
+            yield PlacedModel(model=name, server=server.id, is_down=is_down, note="missing")
+
+
+def _compared(copies: Sequence[PlacedModel]) -> Iterator[PlacedModel]:
+    """Mark those of a model that are not the same everywhere, under the name that the most of them have."""
+    there = [one for one in copies if one.digest]
+    name = next((one.model for one in there), copies[0].model)
+    newest = max(there, key=lambda one: one.modified_at or "", default=None)
+    differs = len({one.digest for one in there}) > 1
+    for one in copies:
+        note = one.note
+        if differs and newest is not None and one.digest:
+            note = "newest" if one.digest == newest.digest else "older"
+        yield msgspec.structs.replace(one, model=name, note=note)
+
+
+def _is_meant(one: PlacedModel, named: Named) -> bool:
+    return _key(one.model) == _key(named.model) and named.server in (None, one.server)
+
+
+def _cells(one: PlacedModel, now: str) -> Sequence[object]:
+    changed = None if one.modified_at is None else f"{span(seconds_between(one.modified_at, now))} ago"
+    return (
+        one.model,
+        f"{one.server} (down)" if one.is_down else one.server,
+        size_text(one.size),
+        one.digest and one.digest[:_DIGEST_LETTERS],
+        changed,
+        "yes" if one.is_loaded else "loading" if one.is_loading else None,
+        one.context_length,
+        one.note,
+    )
+
+
+def _notes(state: FleetState, placed: Iterable[PlacedModel]) -> Iterator[str]:
+    """Say what to do about copies that differ or are missing, and who has not been heard."""
+    by_note: dict[str, dict[str, None]] = {}
+    for one in placed:
+        if one.note and (name := names.parse(one.model)):  # else it is no word of a command line
+            by_note.setdefault(one.note, {})[name.shortest] = None
+    if older := by_note.get("older"):
+        yield f"Contents differ between servers: `gollamas pull {' '.join(older)}` makes them alike."
+    if missing := by_note.get("missing"):
+        yield f"A server lacks what is configured for it: `gollamas pull {' '.join(missing)}` mends that."
+    for server in state.servers:
+        if server.installed is None:
+            why = f": {server.why}" if server.why else ""
+            yield escaped(cut(f"{server.id} has not said yet what it has{why}"))
+
+
+def _key(name: str) -> str:
+    return names.key_of(name) or name

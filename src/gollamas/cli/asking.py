@@ -30,7 +30,7 @@ class BrokenOff(Unanswered):
     """An answer began and did not come to its end."""
 
 
-class Place(NamedTuple):
+class Endpoint(NamedTuple):
     """Where to ask."""
 
     host: str
@@ -61,12 +61,12 @@ class PageReply(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def place_at(address: Address) -> Place:
+def endpoint_at(address: Address) -> Endpoint:
     """Give the place of an address that a proxy listens on."""
-    return Place(address.for_clients.host, address.port)
+    return Endpoint(address.for_clients.host, address.port)
 
 
-def ask(place: Place, question: Question) -> PageReply:
+def ask(place: Endpoint, question: Question) -> PageReply:
     """Ask for a page; raises Unanswered."""
     with answering(place, question) as answer:
         return whole(answer)
@@ -91,7 +91,7 @@ def lines_of(answer: http.client.HTTPResponse) -> Iterator[bytes]:
 
 
 @contextmanager
-def answering(place: Place, question: Question) -> Iterator[http.client.HTTPResponse]:
+def answering(place: Endpoint, question: Question) -> Iterator[http.client.HTTPResponse]:
     """Ask, and give the answer to be read in the block; raises Unanswered, also out of the block."""
     timeout = question.timeout
     kind = http.client.HTTPSConnection if place.is_tls else http.client.HTTPConnection

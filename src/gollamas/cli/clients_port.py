@@ -15,14 +15,14 @@ import msgspec
 from gollamas.cli.answers import NobodyThere, NothingTold, error_in, no_gollamas
 from gollamas.cli.asking import (
     BrokenOff,
+    Endpoint,
     NotHttp,
     PageReply,
-    Place,
     Question,
     Unanswered,
     answering,
+    endpoint_at,
     lines_of,
-    place_at,
     whole,
 )
 from gollamas.cli.say import USAGE, complain, complain_of, warn
@@ -46,7 +46,7 @@ class Refused(Exception):
 class Port(NamedTuple):
     """Where clients connect."""
 
-    place: Place
+    place: Endpoint
     url: str  # without user info
 
 
@@ -93,9 +93,9 @@ def port_of(loaded: Loaded) -> Port:
     """Find the address: as it was told, or where the proxy listens."""
     host: ServerUrl | None = loaded.own.get("host")
     if host is None:
-        place = place_at(loaded.config.listen)
+        place = endpoint_at(loaded.config.listen)
         return Port(place, f"http://{loaded.config.listen.for_clients}")
-    place = Place(host.host, host.port, host.scheme == "https", host.prefix, host.authorization)
+    place = Endpoint(host.host, host.port, host.scheme == "https", host.prefix, host.authorization)
     return Port(place, ProxyHost().show(host))
 
 

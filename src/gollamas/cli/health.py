@@ -6,7 +6,7 @@ Finds the admin address as `serve` does and looks at nothing else of the configu
 import os
 from collections.abc import Sequence
 
-from gollamas.cli.asking import Question, Unanswered, ask, place_at
+from gollamas.cli.asking import Question, Unanswered, ask, endpoint_at
 from gollamas.cli.say import USAGE, complain, complain_of, say
 from gollamas.cli.tables import TABLES
 from gollamas.config.faults import Faults
@@ -35,7 +35,7 @@ def run(argv: Sequence[str]) -> int:
 def _problem(address: Address, path: str) -> str | None:
     """Say what is wrong where a running proxy does not answer 200."""
     try:
-        status = ask(place_at(address), Question(path)).status
+        status = ask(endpoint_at(address), Question(path)).status
     except Unanswered as why:
         return str(why)
     return None if status == 200 else f"status {status}"

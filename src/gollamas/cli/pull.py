@@ -5,14 +5,14 @@ Owns what an answer has to be; how it is shown is `pull_lines`' and, on a termin
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from gollamas.cli.answers import NothingTold, no_gollamas
-from gollamas.cli.asking import Question, Unanswered, ask, place_at
+from gollamas.cli.asking import Question, Unanswered, ask, endpoint_at
 from gollamas.cli.clients_port import (
     Port,
     Refused,
@@ -38,14 +38,6 @@ _AGAIN: Final = "pull again: servers go on with what they have"
 _NO_FILE: Final = "file does not exist"  # what Ollama says of a name that its registry does not have
 
 
-class Wish(NamedTuple):
-    """What is pulled, and how it is shown."""
-
-    named: Named
-    is_insecure: bool
-    shown: AbstractContextManager[PullShown]
-
-
 def run(argv: Sequence[str]) -> int:
     """Pull them; 1 where one failed on any server, 2 for a faulty command line."""
     return with_proxy("pull", argv, _pull)
@@ -54,9 +46,9 @@ def run(argv: Sequence[str]) -> int:
 def _pull(loaded: Loaded) -> int:
     wanted = models_named("pull", loaded.words)
     port, show = port_of(loaded), _way_to_show(loaded)
-    is_insecure = bool(loaded.own.get("insecure"))
+    members = {"stream": True, "insecure": bool(loaded.own.get("insecure"))}
     try:
-        return each(wanted, lambda named: _pull_one(port, Wish(named, is_insecure, show(named))))
+        return each(wanted, lambda named: _pull_one(port, _question(named, members), show(named)))
     except KeyboardInterrupt:
         complain(
             "gollamas: interrupted; servers keep what they have fetched, and the next pull goes on from it"
@@ -71,25 +63,26 @@ def _way_to_show(loaded: Loaded) -> Callable[[Named], AbstractContextManager[Pul
     if sys.stdout.isatty() and os.environ.get("TERM", "") not in _DUMB and admin and _answers(admin):
         from gollamas.cli.pull_bars import PullBars  # noqa: PLC0415 - only a terminal needs it
 
-        return lambda named: PullBars(named, place_at(admin))
+        return lambda named: PullBars(named, endpoint_at(admin))
     return PlainLines
 
 
 def _answers(admin: Address) -> bool:
     try:
-        return ask(place_at(admin), Question("/state", timeout=_QUICK)).status == 200
+        return ask(endpoint_at(admin), Question("/state", timeout=_QUICK)).status == 200
     except Unanswered:
         return False
 
 
-def _pull_one(port: Port, wish: Wish) -> None:
+def _question(named: Named, members: Mapping[str, object]) -> Question:
+    return question(_PATH, named, {"model": named.model, **members}, timeout=None)
+
+
+def _pull_one(port: Port, asked: Question, showing: AbstractContextManager[PullShown]) -> None:
     """Pull a model, and show how far it is; raises Refused or NothingTold."""
-    named = wish.named
-    members = {"model": named.model, "stream": True, "insecure": wish.is_insecure}
-    asked = question(_PATH, named, members, timeout=None)
     has_succeeded = False
     try:
-        with closing(lines_from(port, asked)) as lines, wish.shown as shown:
+        with closing(lines_from(port, asked)) as lines, showing as shown:
             for line in lines:
                 said = _read(port, line)
                 if said.error:

@@ -14,7 +14,7 @@ from typing import Final, Self
 import msgspec
 
 from gollamas import names
-from gollamas.cli.asking import Place, Question, Unanswered, ask
+from gollamas.cli.asking import Endpoint, Question, Unanswered, ask
 from gollamas.cli.pull_lines import PullLine
 from gollamas.cli.say import warn
 from gollamas.cli.terminal import PullBar, PullDrawing
@@ -39,7 +39,7 @@ class JobsAlone(msgspec.Struct):
 class PullBars:
     """The bars of one pull, drawn for as long as its block lasts."""
 
-    def __init__(self, named: Named, admin: Place) -> None:
+    def __init__(self, named: Named, admin: Endpoint) -> None:
         self._named = named
         self._admin = admin
         self._drawing = PullDrawing(f"pulling {named}", sys.stdout)
@@ -47,6 +47,7 @@ class PullBars:
         self._layers: dict[str, tuple[int, int]] = {}  # by digest
         self._bars: dict[str, PullBar] = {}  # by server, as it was seen last
         self._has_ended = threading.Event()
+        self._lock = threading.Lock()  # of what is drawn: the answer and the state are read side by side
         self._looker = threading.Thread(target=self._look_on, daemon=True)
 
     def __enter__(self) -> Self:
@@ -59,7 +60,6 @@ class PullBars:
         self, kind: type[BaseException] | None, why: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._has_ended.set()
-        self._looker.join()
         self._drawing.stop()
         signal.signal(signal.SIGTERM, self._before)
         warn(f"{self._named}: {note}" for note in self._notes)
@@ -72,25 +72,26 @@ class PullBars:
             return
         if said.digest:
             self._layers[said.digest] = said.completed, said.total
-        if not self._bars:
-            done, total = (
-                (sum(parts) for parts in zip(*self._layers.values(), strict=True)) if self._layers else (0, 0)
-            )
+        with self._lock:
+            if self._bars:
+                return
+            done, total = (sum(part) for part in zip((0, 0), *self._layers.values(), strict=True))
             self._drawing.draw([PullBar("", escaped(said.status), done, total)])
 
     def succeed(self) -> None:
         """Draw what the state tells no more, since the pull is over: all that has not failed is done."""
         self._has_ended.set()
-        self._looker.join()
-        bars = [bar if bar.text in _FAILED else bar.filled(JobEnd.DONE) for bar in self._bars.values()]
-        self._drawing.draw(bars or [PullBar("", "success", 1, 1)])
+        with self._lock:
+            bars = [bar if bar.text in _FAILED else bar.filled(JobEnd.DONE) for bar in self._bars.values()]
+            self._drawing.draw(bars or [PullBar("", "success", 1, 1)])
 
     def _look_on(self) -> None:
         while not self._has_ended.wait(_PAUSE if self._bars else _PAUSE / 5):
             bars = {target.server: _bar(job, target) for job, target in self._targets()}
-            if bars and not self._has_ended.is_set():
-                self._bars |= bars
-                self._drawing.draw(list(self._bars.values()))
+            with self._lock:
+                if bars and not self._has_ended.is_set():
+                    self._bars |= bars
+                    self._drawing.draw(self._bars.values())
 
     def _targets(self) -> Iterator[tuple[JobState, TargetState]]:
         """Give what the state tells of this pull, that which waits for another job of the model first."""

@@ -42,7 +42,7 @@ class PullShown(Protocol):
         """Show that all of it is done."""
 
 
-class _Lines:
+class _Undrawn:
     """What is shown in lines needs no end."""
 
     def __init__(self, named: Named) -> None:
@@ -60,7 +60,7 @@ class _Lines:
         """The last line has said so."""
 
 
-class JsonLines(_Lines):
+class JsonLines(_Undrawn):
     """The lines as they come."""
 
     def hear(self, line: bytes, said: PullLine) -> None:
@@ -69,7 +69,7 @@ class JsonLines(_Lines):
         say_bytes(line + b"\n")
 
 
-class PlainLines(_Lines):
+class PlainLines(_Undrawn):
     """A line for each step, and some for each layer, so that no log is flooded."""
 
     def __init__(self, named: Named) -> None:

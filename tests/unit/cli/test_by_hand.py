@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gollamas.cli.asking import Question, Unanswered, ask, place_at
+from gollamas.cli.asking import Question, Unanswered, ask, endpoint_at
 from gollamas.cli.main import main
 from gollamas.config.model import Address
 from gollamas.observe.by_hand import ByHand, OnServer, by_hand_page
@@ -143,7 +143,7 @@ def test_who_takes_the_question_and_never_answers_is_not_waited_for_for_ever() -
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address(host="127.0.0.1", port=listener.getsockname()[1])
         with pytest.raises(Unanswered, match=r"^no answer within 0\.05 s$"):
-            ask(place_at(address), Question("/load", "POST", timeout=0.05, body=b"{}"))
+            ask(endpoint_at(address), Question("/load", "POST", timeout=0.05, body=b"{}"))
 
 
 @pytest.mark.parametrize("verb", VERBS)

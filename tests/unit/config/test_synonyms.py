@@ -118,8 +118,8 @@ def test_the_place_of_the_proxy_for_the_verbs_is_no_address_to_listen_on() -> No
         "GOLLAMAS_HOST: this variable is for `gollamas pull` and its like, and ignored; "
         "did you mean GOLLAMAS_LISTEN? Write it like GOLLAMAS_LISTEN=0.0.0.0:11434"
     )
-    assert config_of(URL, env={**env, "GOLLAMAS_LISTEN": ":11434"}).warnings == ()
-    assert config_of("--listen", ":11434", URL, env=env).warnings == ()
+    assert config_of(URL, env={**env, "GOLLAMAS_LISTEN": "localhost:11434"}).warnings == ()
+    assert config_of("--listen", "localhost:11434", URL, env=env).warnings == ()
 
 
 def test_a_port_in_a_variable_is_told_apart_from_one_of_kubernetes() -> None:

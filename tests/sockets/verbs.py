@@ -3,8 +3,10 @@
 import asyncio
 import os
 import pty
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 
@@ -58,6 +60,59 @@ async def draw_verb(
         drawn = await reader
         os.close(ours)
     return drawn.decode(), done
+
+
+class OnTerminal:
+    """A verb that runs on a terminal of its own, and what it has drawn so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process, fd: int) -> None:
+        self.process = process
+        self.drawn = ""
+        self._fd = fd
+
+    async def until(self, pattern: str) -> None:
+        """Read what it draws until a pattern is there."""
+        while not re.search(pattern, self.drawn):
+            assert await self._read(), f"it ended before it drew {pattern!r}: {self.drawn}"
+
+    async def ended(self) -> int:
+        """Read the rest; give its exit code."""
+        while await self._read():
+            pass
+        return await self.process.wait()
+
+    async def _read(self) -> bool:
+        try:
+            piece = await asyncio.to_thread(os.read, self._fd, 1 << 16)
+        except OSError:  # as Linux says that nobody writes any more
+            return False
+        self.drawn += piece.decode(errors="replace")
+        return bool(piece)
+
+
+@asynccontextmanager
+async def on_terminal(
+    verb: str, *more: str, env: Mapping[str, str] | None = None
+) -> AsyncIterator[OnTerminal]:
+    """Run a verb on a terminal, to which all of it goes; it may go on while others do something."""
+    ours, theirs = pty.openpty()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gollamas", verb, *more),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={"PATH": os.environ["PATH"], "TERM": "xterm-256color", "COLUMNS": "120", **(env or {})},
+        )
+    finally:
+        os.close(theirs)
+    try:
+        yield OnTerminal(process, ours)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        os.close(ours)
 
 
 def _drawn(fd: int) -> bytes:

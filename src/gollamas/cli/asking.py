@@ -15,7 +15,7 @@ _TIMEOUT: Final = 5.0
 _MOST_BYTES: Final = 256 * 1024 * 1024  # more is no answer of ours
 _PIECE_BYTES: Final = 1 << 16
 _LONGEST_LINE: Final = 1 << 20
-_AGENT: Final = {"User-Agent": f"gollamas/{__version__}"}
+_AGENT: Final = {"User-Agent": f"gollamas-cli/{__version__}"}  # not that of what the proxy asks servers
 
 
 class Unanswered(Exception):

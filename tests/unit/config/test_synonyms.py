@@ -112,11 +112,11 @@ def test_a_variable_of_another_program_names_ours(variable: str, meant: str) -> 
 
 def test_the_place_of_the_proxy_for_the_verbs_is_no_address_to_listen_on() -> None:
     """Who starts the proxy hears so, unless it was said where it listens."""
-    env = {"GOLLAMAS_HOST": "0.0.0.0"}
+    env = {"GOLLAMAS_HOST": "pc-1"}
     (warning,) = config_of(URL, env=env).warnings
     assert warning.startswith(
         "GOLLAMAS_HOST: this variable is for `gollamas pull` and its like, and ignored; "
-        "did you mean GOLLAMAS_LISTEN? Write it like GOLLAMAS_LISTEN=0.0.0.0:11434"
+        "did you mean GOLLAMAS_LISTEN? Write it like GOLLAMAS_LISTEN=pc-1:11434"
     )
     assert config_of(URL, env={**env, "GOLLAMAS_LISTEN": "localhost:11434"}).warnings == ()
     assert config_of("--listen", "localhost:11434", URL, env=env).warnings == ()

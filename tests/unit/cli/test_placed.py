@@ -1,0 +1,157 @@
+"""`gollamas models`: each model on each server, the newest of copies that differ, and what to do about them."""
+
+from typing import Any
+
+from gollamas.cli.placed import page_of, placed_in
+from gollamas.cli.plain import as_text
+from gollamas.cli.wanted import Named
+from gollamas.observe.state import FleetState, InstalledModel, LoadedModel, LoadingModel, ServerState
+
+NOW = "2026-11-30T12:00:00.000Z"
+
+
+def installed(model: str, digest: str = "a" * 64, day: int | None = 29) -> InstalledModel:
+    at = None if day is None else f"2026-11-{day}T12:00:00.000Z"
+    return InstalledModel(model=model, digest=digest, size=2_000_000_000, modified_at=at)
+
+
+def server(name: str, *models: InstalledModel, **changed: Any) -> ServerState:
+    told: dict[str, Any] = {
+        "url": f"http://{name}",
+        "health": "up",
+        "why": None,
+        "since": NOW,
+        "version": "0.34.3",
+        "in_flight": 0,
+        "truncated": {},
+        "models": [one.model for one in models],
+        "installed": list(models),
+        "missing": [],
+        "loaded": [],
+        "loading": [],
+    }
+    return ServerState(id=name, **{**told, **changed})
+
+
+def state(*servers: ServerState) -> FleetState:
+    return FleetState(
+        gollamas="1",
+        time=NOW,
+        started_at=NOW,
+        not_ready=None,
+        servers=list(servers),
+        requests=[],
+        jobs=[],
+        owed=[],
+    )
+
+
+def text_of(made: FleetState) -> list[str]:
+    return as_text(page_of(made, placed_in(made))).splitlines()
+
+
+def test_a_row_is_a_model_on_a_server() -> None:
+    loaded = LoadedModel(
+        model="smol:latest",
+        context_length=8192,
+        runner_options=None,
+        size=1,
+        size_vram=1,
+        cpu_share=None,
+        expires_at=None,
+    )
+    loading = LoadingModel(
+        model="smol", runner_options={}, why="request", age_s=1, has_begun=True, waiting=[]
+    )
+    made = state(
+        server("b", installed("smol:latest"), installed("minilm:latest", "b" * 64), loaded=[loaded]),
+        server("a", installed("smol:latest"), loading=[loading]),
+        server("c", installed("smol:latest", day=None), health="down"),
+    )
+    assert text_of(made) == [
+        "MODEL          SERVER    SIZE    DIGEST        MODIFIED  LOADED   CONTEXT",
+        "minilm:latest  b         2.0 GB  bbbbbbbbbbbb  1d ago    -        -",
+        "smol:latest    b         2.0 GB  aaaaaaaaaaaa  1d ago    yes      8192",
+        "smol:latest    a         2.0 GB  aaaaaaaaaaaa  1d ago    loading  -",
+        "smol:latest    c (down)  2.0 GB  aaaaaaaaaaaa  -         -        -",
+    ]
+
+
+def test_copies_that_differ_are_marked_and_the_newest_is_told() -> None:
+    """A name in another spelling is the same model, a second name for it is another."""
+    made = state(
+        server("a", installed("smol:latest", "a" * 64, 20), installed("other:latest", "b" * 64)),
+        server("b", installed("Smol:latest", "sha256:" + "b" * 64, 25)),
+        server("c", installed("smol:latest", "b" * 64, 22)),
+        server("d", installed("smol:latest", "c" * 64, None)),
+    )
+    placed = placed_in(made)
+    assert [(one.model, one.server, one.note) for one in placed] == [
+        ("other:latest", "a", None),
+        ("smol:latest", "a", "older"),
+        ("smol:latest", "b", "newest"),
+        ("smol:latest", "c", "newest"),
+        ("smol:latest", "d", "older"),
+    ]
+    assert (
+        text_of(made)[-1] == "Contents differ between servers: `gollamas pull smol:latest` makes them alike."
+    )
+
+
+def test_what_is_missing_is_a_row_and_says_what_to_do() -> None:
+    made = state(server("a", installed("smol:latest")), server("b", missing=["smol"]))
+    assert text_of(made)[2].split() == ["smol:latest", "b", "-", "-", "-", "-", "-", "missing"]
+    assert (
+        text_of(made)[-1]
+        == "A server lacks what is configured for it: `gollamas pull smol:latest` mends that."
+    )
+
+
+def test_who_has_not_been_heard_is_named() -> None:
+    made = state(server("a", installed=None, why="Connection refused"), server("b", installed=None))
+    assert text_of(made) == [
+        "no server has said that it has a model",
+        "",
+        "a has not said yet what it has: Connection refused",
+        "b has not said yet what it has",
+    ]
+
+
+def test_only_the_named_are_shown() -> None:
+    made = state(
+        server("a", installed("smol:latest"), installed("minilm:latest")),
+        server("b", installed("smol:latest")),
+    )
+    for named, servers in (
+        (Named("SMOL", None), ["a", "b"]),
+        (Named("smol", "b"), ["b"]),
+        (Named("x", None), []),
+    ):
+        assert [one.server for one in placed_in(made, [named])] == servers
+
+
+def test_names_of_others_are_no_commands_for_a_terminal_nor_for_a_shell() -> None:
+    """What is no name of a model is shown, and stands in no command that is to be pasted."""
+    hostile = "\x1b[31m$(reboot)"
+    made = state(
+        server("a", installed(hostile, "a" * 64)),
+        server("b", installed(hostile, "b" * 64)),
+        server("\x1b[2J", installed=None),
+    )
+    text = "\n".join(text_of(made))
+    assert "\x1b" not in text
+    assert r"\x1b[31m$(reboot)" in text
+    assert "gollamas pull" not in text
+
+
+def test_a_wide_fleet_is_a_line_for_each_and_one_for_what_to_do() -> None:
+    made = state(
+        *(
+            server(f"gpu-{number}", *(installed(f"m{n}", f"{number % 2}" * 64) for n in range(3)))
+            for number in range(20)
+        )
+    )
+    lines = text_of(made)
+    assert len(lines) == 1 + 60 + 2
+    assert max(map(len, lines[:-2])) <= 80
+    assert "`gollamas pull m0:latest m1:latest m2:latest`" in lines[-1]

@@ -56,7 +56,12 @@ class Reader:
         """Run a command; give what it prints."""
         done = subprocess.run(
             ["/bin/sh", "-c", command.replace("localhost:11434", self._address)],
-            env=ENV | {"GOLLAMAS_ADMIN": self._admin, "PATH": f"{_path_of_ollama()}{ENV['PATH']}"},
+            env=ENV
+            | {
+                "GOLLAMAS_HOST": self._address,
+                "GOLLAMAS_ADMIN": self._admin,
+                "PATH": f"{_path_of_ollama()}{ENV['PATH']}",
+            },
             check=False,
             capture_output=True,
             text=True,

@@ -75,6 +75,8 @@ def test_every_command_has_a_test() -> None:
         r"journalctl -u gollamas |launchctl setenv |"
         r"gollamas (load|unload) [a-z]|curl -d .*:11435/load$|"
         r"curl http://127.0.0.1:11435/state$|gollamas status( --json)?$|"
+        r"gollamas (models|ps)$|gollamas (models|show|pull|rm)( [\w.:-]+(@pc-[12])?)+$|"
+        r"gollamas cp [\w.-]+ [\w.-]+$|"
         r"curl -X POST .*:11435/variants/prune$|gollamas variants( --prune| --json)?$|export \w+=|"
         r"gollamas (load|unload)( [\w.:-]+(@gpu-1)?)+$|curl -d '{[^']+}' http://127.0.0.1:11435/load$|"
         r"curl (-i )?(-H '[\w: -]+' )?http://localhost:11434/api/pull -d '{[^']+}'$|"

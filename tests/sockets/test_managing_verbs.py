@@ -198,10 +198,11 @@ async def test_what_fails_on_some_servers_names_them_and_exits_1() -> None:
         for name in ("two", "three"):
             verbs.both.ollamas[name].fail_next_pull(FailsToPull(2, "no space left on device"))
         done = await verbs.run("pull", NEW, "nothing", CHAT)
+        no_such_model = "pull model manifest: file does not exist"
         assert done.code == 1
         assert done.error.splitlines() == [
             f"gollamas: {NEW}: server two: no space left on device; server three: no space left on device",
-            "gollamas: nothing: pull model manifest: file does not exist: its registry has no such model or tag",
+            f"gollamas: nothing: {no_such_model}: its registry has no such model or tag",
         ]
         assert done.out.endswith(f"{CHAT}: success\n".encode())
         assert has_it(verbs.both, NEW) == ["one"]
@@ -244,7 +245,7 @@ async def test_what_is_unknown_or_forbidden_says_why_and_what_to_do() -> None:
             show.error
             == "gollamas: nothing: model 'nothing:latest' not found: `gollamas models` shows what there is\n"
         )
-        assert "'nothing' not found" in copy.error
+        assert 'model "nothing" not found: `gollamas models`' in copy.error
         assert models.error == "gollamas: no server has nothing\n"
         for done in on_server:
             assert "no server 'nowhere' is configured: `gollamas status` shows the servers" in done.error

@@ -75,6 +75,8 @@ def ask(place: Endpoint, question: Question) -> PageReply:
 def whole(answer: http.client.HTTPResponse) -> PageReply:
     """Read an answer to its end, within `answering`."""
     body = answer.read(_MOST_BYTES)
+    if answer.length:  # http.client minds only where no number of bytes is asked for
+        raise http.client.IncompleteRead(body, answer.length)
     return PageReply(answer.status, body, tuple(answer.headers.get_all("Warning", ())))
 
 

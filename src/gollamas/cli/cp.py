@@ -35,14 +35,16 @@ def _named(words: Sequence[str]) -> tuple[Named, str]:
     findings = Findings()
     example = "Write it like `gollamas cp llama3.2 llama3.2-before`"
     if len(words) != 2:
-        findings.fault("gollamas cp", f"it takes two names: {COPY}", example, (COPY,))
+        findings.fault("gollamas cp", f"it takes two names: `{COPY}`", example, (COPY,))
         findings.raise_faults()
     source, destination = models_named("cp", words)
+    meant = f"gollamas cp {source.model}@{destination.server} {destination.model}"
     if destination.server:
         findings.fault(
             f"argument `{destination}`",
             "the server stands behind the source",
-            f"Write `gollamas cp {source.model}@{destination.server} {destination.model}`",
+            f"Write `{meant}`",
+            (str(destination), meant),
         )
     findings.raise_faults()
     return source, destination.model

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gollamas.cli.answers import NobodyThere, NothingTold, error_in, no_gollamas
-from gollamas.cli.asking import NotHttp, PageReply, Question, Unanswered, ask, endpoint_at
+from gollamas.cli.asking import BrokenOff, NotHttp, PageReply, Question, Unanswered, ask, endpoint_at
 from gollamas.cli.plain import PageRead, as_text
 from gollamas.cli.say import USAGE, complain, complain_of, say, say_bytes
 from gollamas.cli.tables import TABLES
@@ -74,6 +74,8 @@ def reply_of(verb: str, admin: Address | None, question: Question) -> tuple[str,
     url = f"http://{admin}{question.path}"
     try:
         reply = ask(endpoint_at(admin), question)
+    except BrokenOff as why:
+        raise NothingTold(f"what {url} answered broke off: try again") from why
     except NotHttp as why:
         raise no_gollamas(url, "it speaks no HTTP") from why
     except Unanswered as why:

@@ -37,7 +37,7 @@ def serving(
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_GET  # noqa: N815 - the name of the base class
+        do_POST = do_DELETE = do_GET  # noqa: N815 - the names of the base class
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
             """Say nothing."""

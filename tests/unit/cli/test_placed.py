@@ -1,4 +1,4 @@
-"""`gollamas models`: each model on each server, the newest of copies that differ, and what to do about them."""
+"""`gollamas models`: each model on each server, the newest of copies that differ, what to do then."""
 
 from typing import Any
 

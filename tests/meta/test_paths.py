@@ -6,13 +6,16 @@ from typing import Final
 
 import pytest
 
+from gollamas.api import routes
+from gollamas.cli import client_paths
 from tests.meta.building import PACKAGE
 
-# The table itself, what probes and loads ask, the option that adds paths (it stands below the table; a test
+# The table itself, what probes, loads and verbs ask, the option that adds paths (it stands below the table; a test
 # compares the two), and the stand-in server, which has a table of its own.
 _NAMES_PATHS: Final = (
     "api/routes.py",
     "config/paths.py",
+    "cli/client_paths.py",
     "fleet/judging.py",
     "fleet/load_requests.py",
     "simulate/",
@@ -56,6 +59,12 @@ def test_only_the_table_of_routes_knows_paths() -> None:
     }
     assert "api/routes.py" in named
     assert not [file for file in named if not file.startswith(_NAMES_PATHS)], named
+
+
+def test_what_the_verbs_ask_is_in_the_table() -> None:
+    asked = [value for name, value in vars(client_paths).items() if name.isupper()]
+    assert len(asked) == 6
+    assert not [path for path in asked if routes.find(path.encode()) is None]
 
 
 @pytest.mark.parametrize(

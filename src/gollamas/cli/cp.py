@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
+from gollamas.cli.client_paths import COPY
 from gollamas.cli.clients_port import each, port_of, question, reply_of, warn_of, with_proxy
 from gollamas.cli.say import say
-from gollamas.cli.tables import COPY
+from gollamas.cli.tables import COPY as WRITTEN
 from gollamas.cli.wanted import Named, models_named
 from gollamas.config.faults import Findings
 from gollamas.config.load import Loaded
@@ -24,7 +25,7 @@ def _copy(loaded: Loaded) -> int:
 
     def copy(named: Named) -> None:
         members = {"source": named.model, "destination": destination}
-        warn_of(named, reply_of(port, question("/api/copy", named, members, timeout=_TIMEOUT)))
+        warn_of(named, reply_of(port, question(COPY, named, members, timeout=_TIMEOUT)))
         say(f"copied {named} to {destination}")
 
     return each([source], copy)
@@ -35,7 +36,7 @@ def _named(words: Sequence[str]) -> tuple[Named, str]:
     findings = Findings()
     example = "Write it like `gollamas cp llama3.2 llama3.2-before`"
     if len(words) != 2:
-        findings.fault("gollamas cp", f"it takes two names: `{COPY}`", example, (COPY,))
+        findings.fault("gollamas cp", f"it takes two names: `{WRITTEN}`", example, (WRITTEN,))
         findings.raise_faults()
     source, destination = models_named("cp", words)
     meant = f"gollamas cp {source.model}@{destination.server} {destination.model}"

@@ -13,6 +13,7 @@ import msgspec
 
 from gollamas.cli.answers import NothingTold, no_gollamas
 from gollamas.cli.asking import Question, Unanswered, ask, endpoint_at
+from gollamas.cli.client_paths import PULL
 from gollamas.cli.clients_port import (
     Port,
     Refused,
@@ -30,7 +31,6 @@ from gollamas.config.load import Loaded
 from gollamas.config.model import Address
 from gollamas.observe.safe import cut, escaped
 
-_PATH: Final = "/api/pull"
 _SUCCESS: Final = "success"
 _DUMB: Final = ("", "dumb", "unknown")  # terminals that nothing can be drawn on
 _QUICK: Final = 1.0  # seconds that the admin port has to answer
@@ -75,7 +75,7 @@ def _answers(admin: Address) -> bool:
 
 
 def _question(named: Named, members: Mapping[str, object]) -> Question:
-    return question(_PATH, named, {"model": named.model, **members}, timeout=None)
+    return question(PULL, named, {"model": named.model, **members}, timeout=None)
 
 
 def _pull_one(port: Port, asked: Question, showing: AbstractContextManager[PullShown]) -> None:
@@ -107,7 +107,7 @@ def _read(port: Port, line: bytes) -> PullLine:
 
 
 def _other(port: Port) -> NothingTold:
-    return no_gollamas(port.url + _PATH, "it says nothing that one would")
+    return no_gollamas(port.url + PULL, "it says nothing that one would")
 
 
 def _why(error: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from gollamas.cli.client_paths import DELETE
 from gollamas.cli.clients_port import each, port_of, question, reply_of, warn_of, with_proxy
 from gollamas.cli.say import say
 from gollamas.cli.wanted import Named, models_named
@@ -20,7 +21,7 @@ def _remove(loaded: Loaded) -> int:
     port = port_of(loaded)
 
     def remove(named: Named) -> None:
-        asked = question("/api/delete", named, {"model": named.model}, timeout=_TIMEOUT, method="DELETE")
+        asked = question(DELETE, named, {"model": named.model}, timeout=_TIMEOUT, method="DELETE")
         warn_of(named, reply_of(port, asked))
         say(f"deleted {named}")
 

@@ -9,6 +9,7 @@ import msgspec
 from gollamas import names
 from gollamas.cli.answers import NothingTold, no_gollamas
 from gollamas.cli.asking import Question
+from gollamas.cli.client_paths import PS, TAGS
 from gollamas.cli.clients_port import port_of, reply_of
 from gollamas.cli.fleet_page import WHERE
 from gollamas.cli.page import say_page
@@ -46,13 +47,13 @@ Cells = Callable[[SeenModel, str], Sequence[object]]
 def show_tags(loaded: Loaded, why: NothingTold, wanted: Sequence[Named]) -> int:
     """Print which models there are, and why no more than that; raises as `clients_port.reply_of`."""
     columns = ("MODEL", "SIZE", "DIGEST", "MODIFIED")
-    return _show(loaded, "/api/tags", why, wanted, StateTable("", columns, [], "there is no model"))
+    return _show(loaded, TAGS, why, wanted, StateTable("", columns, [], "there is no model"))
 
 
 def show_ps(loaded: Loaded, why: NothingTold) -> int:
     """Print what is loaded, and why no more than that; raises as `clients_port.reply_of`."""
     columns = ("MODEL", "CONTEXT", "SIZE", "CPU", "EXPIRES")
-    return _show(loaded, "/api/ps", why, (), StateTable("", columns, [], "no model is loaded"))
+    return _show(loaded, PS, why, (), StateTable("", columns, [], "no model is loaded"))
 
 
 def _show(loaded: Loaded, path: str, why: NothingTold, wanted: Sequence[Named], table: StateTable) -> int:
@@ -66,7 +67,7 @@ def _show(loaded: Loaded, path: str, why: NothingTold, wanted: Sequence[Named], 
         seen = msgspec.json.decode(reply.body, type=SeenModels).models
         keys = {names.key_of(one.model) for one in wanted}
         seen = [one for one in seen if not keys or names.key_of(one.name) in keys]
-        write = _tag if path == "/api/tags" else _running
+        write = _tag if path == TAGS else _running
         table.rows.extend(cells(write(one, now)) for one in seen)
     except (ValueError, RecursionError) as error:
         raise no_gollamas(port.url + path, "it says nothing that one would") from error

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from gollamas.cli.answers import no_gollamas
+from gollamas.cli.client_paths import SHOW
 from gollamas.cli.clients_port import each, port_of, question, reply_of, warn_of, with_proxy
 from gollamas.cli.say import say, say_bytes
 from gollamas.cli.wanted import Named, models_named
@@ -13,7 +14,6 @@ from gollamas.config.faults import Findings
 from gollamas.config.load import Loaded
 from gollamas.observe.safe import escaped
 
-_PATH: Final = "/api/show"
 _TIMEOUT: Final = 60.0  # seconds
 _MOST_LINES: Final = 2  # of a license
 _INDENT: Final = "  "
@@ -55,11 +55,11 @@ def _show(loaded: Loaded) -> int:
     port = port_of(loaded)
 
     def show(named: Named) -> None:
-        reply = reply_of(port, question(_PATH, named, {"model": named.model}, timeout=_TIMEOUT))
+        reply = reply_of(port, question(SHOW, named, {"model": named.model}, timeout=_TIMEOUT))
         try:
             shown = msgspec.json.decode(reply.body, type=ShownModel)
         except (ValueError, RecursionError) as why:
-            raise no_gollamas(port.url + _PATH, "it says nothing that one would") from why
+            raise no_gollamas(port.url + SHOW, "it says nothing that one would") from why
         warn_of(named, reply)
         if loaded.own.get("json"):
             say_bytes(reply.body.rstrip(b"\n") + b"\n")

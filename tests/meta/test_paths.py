@@ -10,8 +10,8 @@ from gollamas.api import routes
 from gollamas.cli import client_paths
 from tests.meta.building import PACKAGE
 
-# The table itself, what probes, loads and verbs ask, the option that adds paths (it stands below the table; a test
-# compares the two), and the stand-in server, which has a table of its own.
+# The table itself, what probes, loads and verbs ask, the option that adds paths (it stands below the table; a
+# test compares the two), and the stand-in server, which has a table of its own.
 _NAMES_PATHS: Final = (
     "api/routes.py",
     "config/paths.py",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from gollamas.config.model import Address, Manage
-from gollamas.simulate.faults import FailsToPull
+from gollamas.simulate.faults import FailsToPull, HangsPulling
 from tests.sockets.jobs import AWAY, NEW, has, held, release, servers
 from tests.sockets.proxying import runs
 from tests.sockets.raw import Message, Peer, RawServer, answer, chunk
@@ -158,6 +159,39 @@ async def test_a_pull_on_a_terminal_that_is_interrupted_ends_and_leaves_it_whole
         assert pulling.drawn.rindex(CURSOR_BACK) > pulling.drawn.rindex(CURSOR_AWAY)
         await verbs.both.until(lambda: verbs.both.ollama.pulls[-1].ended == "aborted")
         assert not has(verbs.both.ollama, NEW)
+
+
+@runs
+async def test_a_pull_in_a_pipe_that_is_interrupted_says_so() -> None:
+    async with managed("one") as verbs:
+        client = await held(verbs.both, NEW, after=4)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gollamas", "pull", verbs.host, NEW),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        await process.stdout.readuntil(b"pulling manifest\n")
+        client.close()
+        process.send_signal(signal.SIGINT)
+        _, error = await process.communicate()
+        assert process.returncode == 130
+        assert error.startswith(b"gollamas: interrupted; servers keep what they have fetched")
+        await verbs.both.until(lambda: verbs.both.ollama.pulls[-1].ended == "aborted")
+
+
+@runs
+async def test_on_a_terminal_the_bar_of_a_server_that_has_failed_says_so_while_others_go_on() -> None:
+    async with managed("one", "two") as verbs:
+        verbs.both.ollamas["two"].fail_next_pull(FailsToPull(4, "no space left on device"))
+        verbs.both.ollamas["one"].fail_next_pull(HangsPulling(4))
+        async with verbs.on_terminal("pull", NEW) as pulling:
+            await pulling.until("two .*failed")
+            release(verbs.both)
+            assert await pulling.ended() == 1
+        bars, _, end = pulling.drawn.rpartition(CURSOR_BACK)
+        assert re.search(r"two .*failed", bars.rpartition("one ")[2])
+        assert end.strip() == f"gollamas: {NEW}: server two: no space left on device"
 
 
 @runs

@@ -10,7 +10,7 @@ from gollamas.cli.asking import Question
 from gollamas.cli.clients_port import admin_of, port_of
 from gollamas.cli.page import reply_of
 from gollamas.config.load import Loaded
-from gollamas.observe.state import FleetState
+from gollamas.observe.state import ServerState
 
 Read = TypeVar("Read")
 
@@ -18,7 +18,14 @@ WHERE: Final = "--admin or GOLLAMAS_ADMIN says where the admin port is"
 _STATE: Final = "/state"
 
 
-def read_state(verb: str, loaded: Loaded, read: Callable[[FleetState], Read]) -> Read:
+class ServersState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of the page."""
+
+    time: str
+    servers: list[ServerState]
+
+
+def read_state(verb: str, loaded: Loaded, read: Callable[[ServersState], Read]) -> Read:
     """Ask for the state and read it; raises NothingTold, also where the reader raises ValueError."""
     admin = admin_of(loaded)
     if admin is None and loaded.config.admin is not None:
@@ -27,6 +34,6 @@ def read_state(verb: str, loaded: Loaded, read: Callable[[FleetState], Read]) ->
     if reply.status != 200:
         raise no_gollamas(url, f"or an older one: status {reply.status}")
     try:
-        return read(msgspec.json.decode(reply.body, type=FleetState))
+        return read(msgspec.json.decode(reply.body, type=ServersState))
     except (ValueError, RecursionError) as why:
         raise no_gollamas(url, "it says nothing that one would") from why

@@ -6,7 +6,7 @@ import msgspec
 
 from gollamas.cli.answers import NothingTold
 from gollamas.cli.clients_port import with_proxy
-from gollamas.cli.fleet_page import read_state
+from gollamas.cli.fleet_page import ServersState, read_state
 from gollamas.cli.page import say_page
 from gollamas.cli.placed import PlacedModel, page_of, placed_in
 from gollamas.cli.plain import PageRead
@@ -14,7 +14,6 @@ from gollamas.cli.say import complain, say_bytes
 from gollamas.cli.seen_by_clients import show_tags
 from gollamas.cli.wanted import models_named
 from gollamas.config.load import Loaded
-from gollamas.observe.state import FleetState
 
 
 def run(argv: Sequence[str]) -> int:
@@ -25,7 +24,7 @@ def run(argv: Sequence[str]) -> int:
 def _show(loaded: Loaded) -> int:
     wanted = models_named("models", loaded.words) if loaded.words else []
 
-    def read(state: FleetState) -> tuple[list[PlacedModel], PageRead]:
+    def read(state: ServersState) -> tuple[list[PlacedModel], PageRead]:
         placed = placed_in(state, wanted)
         return placed, page_of(state, placed)
 

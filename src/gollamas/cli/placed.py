@@ -9,10 +9,11 @@ from typing import Final
 import msgspec
 
 from gollamas import names
+from gollamas.cli.fleet_page import ServersState
 from gollamas.cli.plain import PageRead, StateTable, cells, seconds_between, size_text, span
 from gollamas.cli.wanted import Named
 from gollamas.observe.safe import cut, escaped
-from gollamas.observe.state import FleetState, ServerState
+from gollamas.observe.state import ServerState
 
 _DIGEST_LETTERS: Final = 12  # as `ollama list` shows
 _COLUMNS: Final = ("MODEL", "SERVER", "SIZE", "DIGEST", "MODIFIED", "LOADED", "CONTEXT", "NOTE")
@@ -34,7 +35,7 @@ class PlacedModel(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None = None  # newest, older, missing
 
 
-def placed_in(state: FleetState, wanted: Sequence[Named] = ()) -> list[PlacedModel]:
+def placed_in(state: ServersState, wanted: Sequence[Named] = ()) -> list[PlacedModel]:
     """Give all, by model and then in the order of the servers; or only those of these names."""
     by_key: dict[str, list[PlacedModel]] = {}
     for server in state.servers:
@@ -44,7 +45,7 @@ def placed_in(state: FleetState, wanted: Sequence[Named] = ()) -> list[PlacedMod
     return [one for one in compared if not wanted or any(_is_meant(one, named) for named in wanted)]
 
 
-def page_of(state: FleetState, placed: Sequence[PlacedModel]) -> PageRead:
+def page_of(state: ServersState, placed: Sequence[PlacedModel]) -> PageRead:
     """Say it to people; a column that would be empty is left out."""
     rows = [cells(_cells(one, state.time)) for one in placed]
     columns: tuple[str, ...] = _COLUMNS
@@ -109,7 +110,7 @@ def _cells(one: PlacedModel, now: str) -> Sequence[object]:
     )
 
 
-def _notes(state: FleetState, placed: Iterable[PlacedModel]) -> Iterator[str]:
+def _notes(state: ServersState, placed: Iterable[PlacedModel]) -> Iterator[str]:
     """Say what to do about copies that differ or are missing, and who has not been heard."""
     by_note: dict[str, dict[str, None]] = {}
     for one in placed:

@@ -6,14 +6,13 @@ import msgspec
 
 from gollamas.cli.answers import NothingTold
 from gollamas.cli.clients_port import with_proxy
-from gollamas.cli.fleet_page import read_state
+from gollamas.cli.fleet_page import ServersState, read_state
 from gollamas.cli.page import say_page
 from gollamas.cli.plain import PageRead
 from gollamas.cli.say import say_bytes
 from gollamas.cli.seen_by_clients import show_ps
 from gollamas.cli.state import loaded_table, loading_table
 from gollamas.config.load import Loaded
-from gollamas.observe.state import FleetState
 
 
 class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,14 +45,14 @@ def _show(loaded: Loaded) -> int:
     return 0
 
 
-def _page(state: FleetState) -> PageRead:
+def _page(state: ServersState) -> PageRead:
     loaded, loading = loaded_table(state), loading_table(state)
     if not loading.rows:
         return PageRead("", [loaded._replace(title="")])
     return PageRead("", [loaded, loading] if loaded.rows else [loading])
 
 
-def _running(state: FleetState) -> Iterator[RunningModel]:
+def _running(state: ServersState) -> Iterator[RunningModel]:
     for server in state.servers:
         for one in server.loaded:
             yield RunningModel(

@@ -83,7 +83,7 @@ def _pull_one(port: Port, asked: Question, showing: AbstractContextManager[PullS
     has_succeeded = False
     try:
         with closing(lines_from(port, asked)) as lines, showing as shown:
-            for line in lines:
+            for line in filter(bytes.strip, lines):
                 said = _read(port, line)
                 if said.error:
                     raise Refused(_why(said.error))

@@ -29,7 +29,9 @@ class PullLine(msgspec.Struct, frozen=True):
     @property
     def is_note(self) -> bool:
         """Whether it says what was not done, as that a server is down: all else is going on, or success."""
-        return not self.digest and self.status != _SUCCESS and not self.status.split()[0].endswith("ing")
+        return (
+            not self.digest and self.status != _SUCCESS and not self.status.partition(" ")[0].endswith("ing")
+        )
 
 
 class PullShown(Protocol):
@@ -83,7 +85,7 @@ class PlainLines(_Undrawn):
         if not said.digest:
             warn([text]) if said.is_note else say(text)
             return
-        step = 100 * said.completed // said.total // _STEP if said.total > 0 else 0
+        step = 100 * min(said.completed, said.total) // said.total // _STEP if said.total > 0 else 0
         if step > self._steps.get(said.digest, -1):
             self._steps[said.digest] = step
             of = f": {step * _STEP}% of {size_text(said.total)}" if said.total else ""

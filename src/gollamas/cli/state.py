@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gollamas import names
+from gollamas.cli.fleet_page import ServersState
 from gollamas.cli.plain import StateTable, cells, expiry_text, seconds_between, size_text, span
 from gollamas.observe.safe import escaped
 from gollamas.observe.state import (
@@ -58,7 +59,7 @@ def tables_of(state: FleetState) -> list[StateTable]:
     ]
 
 
-def loaded_table(state: FleetState) -> StateTable:
+def loaded_table(state: FleetState | ServersState) -> StateTable:
     """Say what is loaded."""
     return StateTable(
         "LOADED",
@@ -68,7 +69,7 @@ def loaded_table(state: FleetState) -> StateTable:
     )
 
 
-def loading_table(state: FleetState) -> StateTable:
+def loading_table(state: FleetState | ServersState) -> StateTable:
     """Say what is being loaded."""
     return StateTable(
         "LOADING",

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from gollamas.cli.fleet_page import ServersState
 from gollamas.cli.placed import page_of, placed_in
 from gollamas.cli.plain import as_text
 from gollamas.cli.wanted import Named
-from gollamas.observe.state import FleetState, InstalledModel, LoadedModel, LoadingModel, ServerState
+from gollamas.observe.state import InstalledModel, LoadedModel, LoadingModel, ServerState
 
 NOW = "2026-11-30T12:00:00.000Z"
 
@@ -33,20 +34,11 @@ def server(name: str, *models: InstalledModel, **changed: Any) -> ServerState:
     return ServerState(id=name, **{**told, **changed})
 
 
-def state(*servers: ServerState) -> FleetState:
-    return FleetState(
-        gollamas="1",
-        time=NOW,
-        started_at=NOW,
-        not_ready=None,
-        servers=list(servers),
-        requests=[],
-        jobs=[],
-        owed=[],
-    )
+def state(*servers: ServerState) -> ServersState:
+    return ServersState(time=NOW, servers=list(servers))
 
 
-def text_of(made: FleetState) -> list[str]:
+def text_of(made: ServersState) -> list[str]:
     return as_text(page_of(made, placed_in(made))).splitlines()
 
 

@@ -40,11 +40,13 @@ def test_a_total_that_grows_says_nothing_twice_and_none_says_no_share(
         {**LAYER, "total": 100, "completed": 50},
         {**LAYER, "total": 200, "completed": 60},
         {**LAYER, "total": 200, "completed": 120},
+        {**LAYER, "total": 200, "completed": 900},
     )
     assert capsys.readouterr().out.splitlines() == [
         "smol: pulling abc",
         "smol: pulling abc: 50% of 100 B",
         "smol: pulling abc: 60% of 200 B",
+        "smol: pulling abc: 100% of 200 B",
     ]
 
 

@@ -116,7 +116,7 @@ def reply_of(port: Port, asked: Question) -> PageReply:
 
 
 def lines_from(port: Port, asked: Question) -> Generator[bytes]:
-    """Ask, and give the lines of the answer as they come; raises as `reply_of`, Unanswered in its midst."""
+    """Ask, and give the lines of the answer as they come; raises as `reply_of`, BrokenOff in its midst."""
     has_begun = False
     try:
         with _answered(port, asked) as answer:
@@ -125,7 +125,8 @@ def lines_from(port: Port, asked: Question) -> Generator[bytes]:
                 yield line
     except NothingTold as why:
         if has_begun:
-            raise Unanswered(str(why.__cause__)) from why
+            cut_off = isinstance(why.__cause__, BrokenOff)
+            raise BrokenOff("the answer broke off" + ("" if cut_off else f" ({why.__cause__})")) from why
         raise
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from gollamas.cli.answers import NothingTold, no_gollamas
-from gollamas.cli.asking import Question, Unanswered, ask, endpoint_at
+from gollamas.cli.asking import BrokenOff, Question, Unanswered, ask, endpoint_at
 from gollamas.cli.client_paths import PULL
 from gollamas.cli.clients_port import (
     Port,
@@ -92,8 +92,8 @@ def _pull_one(port: Port, asked: Question, showing: AbstractContextManager[PullS
             if not has_succeeded:
                 raise Refused(f"the answer broke off; {_AGAIN}")
             shown.succeed()
-    except Unanswered as why:
-        raise Refused(f"the answer broke off ({why}); {_AGAIN}") from why
+    except BrokenOff as why:
+        raise Refused(f"{why}; {_AGAIN}") from why
 
 
 def _read(port: Port, line: bytes) -> PullLine:

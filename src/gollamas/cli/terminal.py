@@ -27,7 +27,7 @@ _STYLES: Final = {
     "down": "red",
 }
 _STYLED: Final = ("HEALTH", "NOTE")
-_BREAK: Final = "\n"
+_BAR, _SHORT_BAR, _WIDE = 24, 8, 80  # columns of a bar, and of a terminal that has room for it
 
 
 def drawn(page: PageRead, terminal: TextIO) -> str:
@@ -42,8 +42,9 @@ def drawn(page: PageRead, terminal: TextIO) -> str:
             if page.heading or number:
                 console.print()
             console.print(_drawing(table) if table.rows else Text(_nothing_in(table)))
-        for number, note in enumerate(page.notes):
-            console.print(Text(f"{'' if number else _BREAK}{note}"), soft_wrap=True)
+        if page.notes:
+            console.print()
+            console.print(Text("\n".join(page.notes)), soft_wrap=True)
     return capture.get().rstrip("\n")
 
 
@@ -97,7 +98,7 @@ class PullDrawing:
         self._console = Console(file=terminal, highlight=False)
         self._progress = Progress(
             TextColumn("{task.fields[server]}", markup=False, table_column=_column()),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=_BAR if self._console.width >= _WIDE else _SHORT_BAR),
             TextColumn("{task.fields[share]}", markup=False, justify="right", table_column=_column()),
             TextColumn("{task.fields[size]}", markup=False, table_column=_column()),
             TimeRemainingColumn(compact=True, table_column=_column()),

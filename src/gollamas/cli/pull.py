@@ -85,9 +85,9 @@ def _pull_one(port: Port, asked: Question, showing: AbstractContextManager[PullS
         with closing(lines_from(port, asked)) as lines, showing as shown:
             for line in filter(bytes.strip, lines):
                 said = _read(port, line)
+                shown.hear(line, said)
                 if said.error:
                     raise Refused(_why(said.error))
-                shown.hear(line, said)
                 has_succeeded = said.status == _SUCCESS
             if not has_succeeded:
                 raise Refused(f"the answer broke off; {_AGAIN}")

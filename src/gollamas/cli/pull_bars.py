@@ -67,6 +67,8 @@ class PullBars:
     def hear(self, line: bytes, said: PullLine) -> None:
         """Keep a note for the end, and draw the answer's own progress where there is no other."""
         del line
+        if said.error:
+            return
         if said.is_note:
             self._notes.append(escaped(said.status))
             return

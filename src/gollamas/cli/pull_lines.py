@@ -38,7 +38,7 @@ class PullShown(Protocol):
     """Where the lines of an answer go."""
 
     def hear(self, line: bytes, said: PullLine) -> None:
-        """Show a line."""
+        """Show a line; of one that is an error, what it says is told elsewhere."""
 
     def succeed(self) -> None:
         """Show that all of it is done."""
@@ -81,6 +81,8 @@ class PlainLines(_Undrawn):
     def hear(self, line: bytes, said: PullLine) -> None:
         """Print it, or not; a note goes to standard error."""
         del line
+        if said.error:
+            return
         text = f"{self._named}: {escaped(said.status)}"
         if not said.digest:
             warn([text]) if said.is_note else say(text)

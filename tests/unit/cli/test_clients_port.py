@@ -151,6 +151,13 @@ def test_one_model_that_is_refused_keeps_no_other_from_being_done(capsys: pytest
     assert (out, err.splitlines()) == ("", ["gollamas: a: no space left", "gollamas: b@gpu-1: no space left"])
 
 
+def test_as_json_an_error_is_a_line_like_any_other(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    lines = b'{"status":"pulling manifest"}\n{"error":"no space left"}\n'
+    with serving({"/api/pull": (200, lines)}) as server:
+        assert ran("pull", server.port, "--json", "smol") == 1
+    assert capfdbinary.readouterr() == (lines, b"gollamas: smol: no space left\n")
+
+
 @pytest.mark.parametrize(
     ("argv", "hint"),
     [

@@ -9,6 +9,7 @@ from typing import Final
 from gollamas import names
 from gollamas.cli.fleet_page import ServersState
 from gollamas.cli.plain import StateTable, cells, expiry_text, seconds_between, size_text, span
+from gollamas.events import JobCause
 from gollamas.observe.safe import escaped
 from gollamas.observe.state import (
     FleetState,
@@ -124,7 +125,8 @@ def _jobs(jobs: Iterable[JobState]) -> StateTable:
 
 def _target(job: JobState, target: TargetState) -> Sequence[object]:
     status = "waits for another job of this model" if job.is_waiting else target.status
-    return job.kind, job.model, target.server, status, _share(target), span(job.age_s), job.watchers
+    kind = job.kind if job.why == JobCause.CLIENT else f"{job.kind} ({job.why})"
+    return kind, job.model, target.server, status, _share(target), span(job.age_s), job.watchers
 
 
 def _share(target: TargetState) -> str | None:

@@ -18,6 +18,7 @@ from gollamas.observe.state import (
     OwedState,
     RequestState,
     ServerState,
+    SyncState,
     TargetState,
 )
 
@@ -119,6 +120,7 @@ def state(**changed: Any) -> FleetState:
         "requests": [REQUEST],
         "jobs": [],
         "owed": [],
+        "sync": [],
         **changed,
     }
     return FleetState(**members)
@@ -254,6 +256,7 @@ def job(*targets: TargetState, **changed: Any) -> JobState:
     members = {
         "kind": "pull",
         "model": "llama3.2",
+        "why": "client",
         "age_s": 75.0,
         "is_waiting": False,
         "watchers": 2,
@@ -269,21 +272,38 @@ def test_a_job_has_a_row_for_each_server_and_what_is_owed_has_its_own() -> None:
         target("gpu-3", "pulling 1234", None, 4_000_000_000),
         target("gpu-4", "success", 5_000_000, 5_000_000),
     )
-    waits = job(target("gpu-1"), kind="delete", is_waiting=True, age_s=2.0, watchers=1)
+    waits = job(target("gpu-1"), kind="delete", why="owed", is_waiting=True, age_s=2.0, watchers=0)
     owed = OwedState(kind="delete", model="qwen3:4b", server="gpu-5", age_s=7260.0)
     lines = text_of(state(servers=[], requests=[], jobs=[pull, waits], owed=[owed])).splitlines()
     assert lines[lines.index("JOBS") : lines.index("REQUESTS")] == [
         "JOBS",
-        "JOB     MODEL     SERVER  STATUS                               DONE           AGE    CLIENTS",
-        "pull    llama3.2  gpu-1   pulling 1234                         99% of 4.0 GB  1m15s  2",
-        "pull    llama3.2  gpu-2   pulling manifest                     -              1m15s  2",
-        "pull    llama3.2  gpu-3   pulling 1234                         0% of 4.0 GB   1m15s  2",
-        "pull    llama3.2  gpu-4   success                              100% of 5 MB   1m15s  2",
-        "delete  llama3.2  gpu-1   waits for another job of this model  -              2.0s   1",
+        "JOB            MODEL     SERVER  STATUS                               DONE           AGE    CLIENTS",
+        "pull           llama3.2  gpu-1   pulling 1234                         99% of 4.0 GB  1m15s  2",
+        "pull           llama3.2  gpu-2   pulling manifest                     -              1m15s  2",
+        "pull           llama3.2  gpu-3   pulling 1234                         0% of 4.0 GB   1m15s  2",
+        "pull           llama3.2  gpu-4   success                              100% of 5 MB   1m15s  2",
+        "delete (owed)  llama3.2  gpu-1   waits for another job of this model  -              2.0s   0",
         "",
         "OWED",
         "JOB     MODEL     SERVER  AGE",
         "delete  qwen3:4b  gpu-5   2h1m",
+        "",
+    ]
+
+
+def test_what_is_to_be_pulled_says_when_it_is_tried_again_and_why_it_was_not_done() -> None:
+    members: dict[str, Any] = {"model": "llama3.2", "failures": 0, "error": None, "retry_in_s": None}
+    failed = {"status": "failed", "failures": 2, "error": "no space left on device", "retry_in_s": 61.0}
+    sync = [
+        SyncState(**{**members, "server": "gpu-1", **failed}),
+        SyncState(**members, server="gpu-2", status="pulling"),
+    ]
+    lines = text_of(state(servers=[], requests=[], sync=sync)).splitlines()
+    assert lines[lines.index("SYNC") : lines.index("REQUESTS")] == [
+        "SYNC",
+        "TO BE PULLED  SERVER  STATUS   RETRY    FAILED  WHY",
+        "llama3.2      gpu-1   failed   in 1m1s  2       no space left on device",
+        "llama3.2      gpu-2   pulling  -        -       -",
         "",
     ]
 

@@ -14,7 +14,8 @@ from tests.unit.cli.servers import serving
 
 STATE = (
     b'{"gollamas":"1.1.0","time":"2026-11-30T12:00:00.000Z","started_at":"2026-11-30T11:00:00.000Z",'
-    b'"not_ready":null,"servers":[],"requests":[],"jobs":[],"owed":[],"later":[1, 2.50, "\xc3\xa9"]}\n'
+    b'"not_ready":null,"servers":[],"requests":[],"jobs":[],"owed":[],"sync":[],'
+    b'"later":[1, 2.50, "\xc3\xa9"]}\n'
 )
 SAYS = {"/state": (200, STATE)}
 SRC = Path(__file__).parents[3] / "src"

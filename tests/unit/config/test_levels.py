@@ -263,6 +263,7 @@ def test_check_shows_where_each_policy_comes_from() -> None:
         ("on_overflow: error", "--on-overflow"),
         ("preload: null", ""),
         ("ping: null", ""),
+        ("sync: null", ""),
         ("servers:", ""),
         ("  g1:", "--connection"),
         ("    url: http://h", ""),

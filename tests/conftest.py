@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 SOURCES = Path(__file__).parents[1] / "src"
+BYTECODE = Path(__file__).parents[1] / ".venv" / "bytecode"
 IS_PLAIN = os.environ.get("GOLLAMAS_PURE") == "1"
+
+
+# Kept even where the environment says that none is written, but beside the sources. Without it each worker
+# takes half a minute to read the tests, and each program that they start several times as long to start.
+sys.dont_write_bytecode = False
+sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def _plain(folder: str) -> PathEntryFinder:

@@ -13,9 +13,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Self
 
 import pytest
@@ -26,6 +27,8 @@ from gollamas.simulate.server import SimulatedOllama
 from gollamas.simulate.serving import Served, serving
 
 PATIENCE: Final = 20.0  # seconds; what takes longer hangs
+PLAIN: Final = ("-m", "gollamas")
+EAGER: Final = ("-P", str(Path(__file__).with_name("eager.py")))
 LISTENING: Final = re.compile(r"started listening on (\S+:\d+);")
 _ASIDE: Final = (
     "GOLLAMAS_",
@@ -54,11 +57,11 @@ def ollama_command() -> str:
 
 
 class Program:
-    """`python -m gollamas` with some words, read line by line."""
+    """`python -m gollamas` with some words, or another script that runs it, read line by line."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, by: Sequence[str] = PLAIN) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "gollamas", *words],
+            [sys.executable, *by, *words],
             env=clean_environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -104,9 +107,9 @@ class Program:
 
 
 @contextmanager
-def started(*words: str) -> Iterator[Program]:
+def started(*words: str, by: Sequence[str] = PLAIN) -> Iterator[Program]:
     """Run the program for as long as the block lasts."""
-    program = Program(*words)
+    program = Program(*words, by=by)
     try:
         yield program
     finally:
@@ -127,9 +130,9 @@ class Proxied:
 
 
 @contextmanager
-def proxy(*words: str) -> Iterator[Proxied]:
+def proxy(*words: str, by: Sequence[str] = PLAIN) -> Iterator[Proxied]:
     """Run the proxy on a free port, without its second one, until the block ends."""
-    with started("--listen", "127.0.0.1:0", "--admin", "off", *words) as program:
+    with started("--listen", "127.0.0.1:0", "--admin", "off", *words, by=by) as program:
         yield Proxied(program.until(LISTENING)[1], program)
 
 

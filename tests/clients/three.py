@@ -17,7 +17,7 @@ import pytest
 from gollamas.simulate.faults import Fails, Fault
 from gollamas.simulate.server import SimulatedOllama
 from gollamas.simulate.settings import Settings
-from tests.clients.programs import Proxied, SimulatedFleet, proxy
+from tests.clients.programs import EAGER, Proxied, SimulatedFleet, proxy
 
 SERVERS: Final = ("first", "second", "third")
 EMBEDDER: Final = "minilm"  # no test copies it: what `ps` shows of it goes by no other name
@@ -28,7 +28,7 @@ ABSENT: Final = "gemma3"
 ELSEWHERE: Final = "localhost:5000/team"  # names there are pushed to a registry that is not Ollama's
 BROKEN: Final = "the disk of this server is broken"
 _SETTINGS: Final = Settings(
-    load_seconds=0.0, tokens_per_second=0.0, prompt_tokens_per_second=0.0, pull_seconds=0.5, models=INSTALLED
+    load_seconds=0.0, tokens_per_second=0.0, prompt_tokens_per_second=0.0, pull_seconds=0.1, models=INSTALLED
 )
 
 
@@ -150,7 +150,7 @@ def three_servers() -> Iterator[Three]:
     configured = [word for model in absent for name in SERVERS for word in ("--proxy", f"{model}={name}")]
     with (
         SimulatedFleet(servers) as simulated,
-        proxy(*simulated.flags(), *configured, *may, "--probe-interval", "0.1") as proxied,
+        proxy(*simulated.flags(), *configured, *may, "--probe-interval", "0.02", by=EAGER) as proxied,
     ):
         for _ in SERVERS:
             proxied.program.until(re.compile(r"server_up \w+"))

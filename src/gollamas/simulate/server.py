@@ -201,7 +201,7 @@ class SimulatedOllama:
 
     def asked(self, path: str) -> list[Request]:
         """Give the requests that came for this path."""
-        return [request for request in self.seen if request.head.path == path.encode()]
+        return [request for request in list(self.seen) if request.head.path == path.encode()]
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return as soon as the condition holds; for `loads`, `seen` and the counters of `engine`."""

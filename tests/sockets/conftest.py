@@ -22,18 +22,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("few", [rounds.FEW, -1], ids=["at once", "in rounds"], indirect=True)
 
 
-# Each job looks at its servers a few times.
-OF_JOBS = {
-    "test_copy_and_delete", "test_create", "test_hidden_copies", "test_jobs", "test_leaving_memory",
-    "test_managing", "test_managing_verbs", "test_owed", "test_pull", "test_push", "test_replay_changes",
-    "test_watching",
-}  # fmt: skip
+# What these look at is how often a server is asked, or what happens between two looks.
+UNHURRIED = {"test_by_hand", "test_loads", "test_overflow", "test_prober"}
 
 
 @pytest.fixture(autouse=True)
 def quick_looks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a server looked at more often than ten times a second, where each test would wait for that."""
-    if request.module.__name__.rpartition(".")[2] in OF_JOBS:
+    if request.module.__name__.rpartition(".")[2] not in UNHURRIED:
         monkeypatch.setattr(prober, "_GAP", 0.005)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gollamas.background import prober
 from gollamas.cli.live import look
 from gollamas.config.model import Config
 from gollamas.events import DigestsDiffer, ModelFound, ModelMissing, ServerWentDown, ServerWentUp, Warned
@@ -23,6 +24,12 @@ from tests.sockets.test_listings import listed
 __all__ = ["certificate"]  # a fixture
 
 BODY = b'{"model":"llama3.2"}'
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the first request of a server that says nothing of its models wait for that less than a second."""
+    monkeypatch.setattr(prober, "LOOK_UP_WAIT", 0.05)
 
 
 class Other(RawServer):

@@ -9,6 +9,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,40 @@ OF_A_POLICY = [case.name for case in all_cases(0).values() if case.has_policy]
 QUICK = ["--rounds", "1", "--seconds", "0.2", "--streams", "50", "--load", "own"]
 
 
-def measure(*words: str, path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
+# What the bench is given as its compiler: each run would make the same programs of the same sources.
+COPIES = """#!/bin/sh
+for word; do
+    [ "$last" != -o ] || target=$word
+    last=$word
+done
+exec cp "{made}/${{target##*/}}" "$target"
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Put a compiler first on the PATH that has done its work."""
+    made = tmp_path_factory.mktemp("made")
+    compile_c(made)
+    compiler = tmp_path_factory.mktemp("bin") / "cc"
+    compiler.write_text(COPIES.format(made=made), encoding="utf-8")
+    compiler.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(compiler.parent), prepend=os.pathsep)
+        yield
+
+
+def measure(*words: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, MEASURE, *words], env={"PATH": path}, check=False, capture_output=True, text=True
+        [sys.executable, MEASURE, *words],
+        env={"PATH": path or os.environ["PATH"]},
+        check=False,
+        capture_output=True,
+        text=True,
     )
 
 
-def figures(*words: str, path: str = os.environ["PATH"], command: str = PROXY) -> tuple[dict[str, Any], str]:
+def figures(*words: str, path: str | None = None, command: str = PROXY) -> tuple[dict[str, Any], str]:
     """Measure our own proxy; give the cases and what was said beside them."""
     done = measure(*QUICK, "--json", "--path-alias", *words, "--", *shlex.split(command), path=path)
     assert done.returncode == 0, done.stderr
@@ -57,8 +85,8 @@ def figures(*words: str, path: str = os.environ["PATH"], command: str = PROXY) -
 
 
 def without_haproxy(folder: Path) -> str:
-    """Make a PATH that has what compiles, and no HAProxy."""
-    for name in ("cc", "as", "ld"):
+    """Make a PATH that has what compiles and a shell, and no proxy to compare with."""
+    for name in ("cc", "cp", "sh"):
         (folder / name).symlink_to(shutil.which(name) or "")
     return str(folder)
 
@@ -89,12 +117,13 @@ def test_haproxy_gives_a_ratio() -> None:
     assert "broke off" not in said
 
 
-def test_a_variant_that_nobody_asks_for_is_no_figure() -> None:
+def test_a_variant_that_nobody_asks_for_is_no_figure(tmp_path: Path) -> None:
     """Native requests have no need of one; the name in others would be what it is anyway."""
-    cases, _ = figures("--policy", "x", "--only", "policy-request", command=WITHOUT_POLICY)
+    path = without_haproxy(tmp_path)
+    cases, _ = figures("--policy", "x", "--only", "policy-request", path=path, command=WITHOUT_POLICY)
     assert cases["policy-request"]["proxy"] > 0
     words = ["--policy", "x", "--only", "policy-sse", "--", *shlex.split(WITHOUT_POLICY)]
-    done = measure(*QUICK, *words)
+    done = measure(*QUICK, *words, path=path)
     assert done.returncode == 2
     assert "policy-sse: the proxy asked for no variant" in done.stderr
 
@@ -166,10 +195,11 @@ def test_ratios_are_compared_round_by_round() -> None:
     assert (said["ratio"], said["nginx_ratio"], said["proxy"], said["haproxy"]) == (2.0, 1.5, 3.0, 2.0)
 
 
-def test_an_error_is_no_figure() -> None:
+def test_an_error_is_no_figure(tmp_path: Path) -> None:
     """A proxy that does not know the alias answers quickly, which says nothing."""
     command = PROXY.replace("--alias gpt-4o=llama3.2", "")
-    done = measure(*QUICK, "--path-alias", "--only", "alias", "--", *shlex.split(command))
+    words = ["--path-alias", "--only", "alias", "--", *shlex.split(command)]
+    done = measure(*QUICK, *words, path=without_haproxy(tmp_path))
     assert done.returncode == 2
     assert "alias: the proxy answers 404" in done.stderr
 

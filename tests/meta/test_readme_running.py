@@ -9,14 +9,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from tests.meta.building import copied, quick_pip
 from tests.meta.machines import ENV, MODELS, at_home, lines, machines
 from tests.meta.running import LISTENING, started
 
@@ -128,21 +125,3 @@ def test_make_run_starts_the_demo_and_control_c_ends_it() -> None:
         program.until(re.compile("Ctrl-C"))
         program.until(re.compile("server_up"))  # what it told the reader is on the screen, the demo runs
         assert "stopped" in program.interrupt()
-
-
-@pytest.mark.timeout(300)
-def test_the_lines_without_pipx_install_the_command(tmp_path: Path) -> None:
-    """README's virtual environment, made in a copy of the repository, has the command."""
-    copy = copied(tmp_path / "copy")
-    env = {
-        name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "REQUESTS_"))
-    }
-    env["GOLLAMAS_PURE"] = "1"  # the image's test compiles
-    env |= {"PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "HOME": str(tmp_path)} | quick_pip()
-    made, installed = *lines("sh", "python3 -m venv"), *lines("sh", "~/.local")
-    command = f"{made} && {installed} && ~/.local/share/gollamas/bin/gollamas --version"
-    done = subprocess.run(
-        ["/bin/sh", "-c", command], cwd=copy, env=env, check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^gollamas \d+\.\d+\.\d+$", done.stdout, re.MULTILINE)

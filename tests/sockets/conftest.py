@@ -23,7 +23,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 # What these look at is how often a server is asked, or what happens between two looks.
-UNHURRIED = {"test_by_hand", "test_loads", "test_overflow", "test_prober"}
+UNHURRIED = {"test_by_hand", "test_loads", "test_prober"}
 
 
 @pytest.fixture(autouse=True)

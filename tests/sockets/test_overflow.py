@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gollamas.background import prober
 from gollamas.config.model import Address
 from gollamas.events import RequestEnded
 from gollamas.simulate.settings import VERSIONS
@@ -23,6 +24,12 @@ DIALECTS: dict[str, dict[str, Any]] = {
     "/v1/messages": {"messages": [{"role": "user", "content": LONG}]},
     "/v1/responses": {"input": LONG},
 }
+
+
+@pytest.fixture
+def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no server looked at a second time, so that what it has loaded is never seen."""
+    monkeypatch.setattr(prober, "_GAP", 60.0)
 
 
 async def admin(proxy: Running, request: bytes) -> Message:
@@ -64,6 +71,7 @@ async def test_a_prompt_that_was_cut_is_counted_in_every_dialect(
         assert await state(both) == [{CHAT: 2}]
 
 
+@pytest.mark.usefixtures("unseen")
 @runs
 async def test_the_context_is_the_client_s_where_nobody_else_says_one() -> None:
     async with fleet() as both:
@@ -82,6 +90,7 @@ async def test_the_context_that_the_server_shows_is_what_counts() -> None:
         assert (await both.proxy.events.ended()).truncated is True
 
 
+@pytest.mark.usefixtures("unseen")
 @runs
 async def test_without_a_context_that_is_known_it_is_null() -> None:
     async with fleet(admin=ADMIN) as both:

@@ -1,0 +1,113 @@
+// The page: one connection, one state, and sections that are drawn anew where what they read has changed.
+
+import { byId, set, show, write } from "./dom.js";
+import { Feed } from "./feed.js";
+import { clockTime, count, fullTime } from "./format.js";
+import { Hands } from "./hands.js";
+import { ModelsSection } from "./models.js";
+import { NowSection } from "./now.js";
+import { RequestsSection } from "./requests.js";
+import { ServersSection } from "./servers.js";
+import { Store } from "./store.js";
+import { View } from "./view.js";
+import { WorkSection, works } from "./work.js";
+import { WrongSection, problems } from "./wrong.js";
+
+const BUDGET_MS = 8; // of drawing in one frame; what is left follows in the next
+const TICK_MS = 1000;
+
+class Page {
+  constructor() {
+    this.store = new Store();
+    this.view = new View(() => this.drawAll());
+    const parts = { store: this.store, view: this.view, hands: new Hands(this.store) };
+    const kinds = [WrongSection, NowSection, ServersSection, ModelsSection, RequestsSection, WorkSection];
+    this.sections = kinds.map((Section) => new Section(parts));
+    this.dirty = new Set();
+    this.isAsked = false;
+    this.lostAt = null;
+  }
+
+  start() {
+    new Feed((kind, data) => this.take(kind, data), (what, why) => this.connection(what, why));
+    setInterval(() => this.tick(), TICK_MS);
+  }
+
+  take(kind, data) {
+    const changed = this.store.take(kind, data);
+    if (kind === "change" && this.store.state === null) return;
+    for (const section of this.sections) {
+      if (section.reads.some((member) => changed.includes(member))) this.dirty.add(section);
+    }
+    this.head();
+    this.ask();
+  }
+
+  drawAll() {
+    for (const section of this.sections ?? []) this.dirty.add(section);
+    this.ask();
+  }
+
+  ask() {
+    if (this.isAsked || this.dirty.size === 0 || this.store.state === null) return;
+    this.isAsked = true;
+    requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    this.isAsked = false;
+    const begun = performance.now();
+    for (const section of this.dirty) {
+      this.dirty.delete(section);
+      section.render(this.store.state);
+      if (performance.now() - begun > BUDGET_MS) break;
+    }
+    performance.measure("render", { start: begun });
+    performance.clearMeasures("render");
+    this.ask();
+  }
+
+  tick() {
+    if (document.hidden || this.store.state === null || this.store.stoppedAt_ms !== null) return;
+    for (const section of this.sections) section.tick?.();
+  }
+
+  // What is said of the whole: also in the title, where a tab in the background shows it.
+  head() {
+    const { state } = this.store;
+    const found = problems(state).length;
+    const title = found ? `(${found}) gollamas` : "gollamas";
+    if (document.title !== title) document.title = title;
+    write(byId("version"), state.gollamas ?? "");
+    const isReady = state.not_ready === null;
+    write(byId("ready"), isReady ? "Ready" : "Not ready");
+    set(byId("ready"), "data-tone", isReady ? "good" : "bad");
+    const numbers = {
+      wrong: found, servers: state.servers.length, models: state.models.length,
+      requests: state.requests.length, work: works(state).length,
+    };
+    for (const name in numbers) write(document.querySelector(`[data-count=${name}]`), count(numbers[name]));
+    set(byId("version"), "title", `Running since ${fullTime(state.started_at)}`);
+  }
+
+  connection(what, why) {
+    const banner = byId("connection");
+    set(document.documentElement, "data-connection", what);
+    if (what === "live") {
+      this.lostAt = null;
+      show(banner, false);
+      return;
+    }
+    this.store.stop();
+    this.lostAt ??= new Date().toISOString();
+    const seen = this.store.state === null ? "" : ` All that stands here is from ${clockTime(this.lostAt)}.`;
+    show(banner, true);
+    write(banner, what === "paused"
+      ? "Paused, since nobody looked; it goes on at once."
+      : `No connection to the proxy: ${why}.${seen} It goes on by itself when the proxy is back.`);
+    write(byId("ready"), "Not connected");
+    set(byId("ready"), "data-tone", "bad");
+  }
+}
+
+new Page().start();

@@ -47,6 +47,7 @@ class Memory:
         self._suspended: dict[str, list[tuple[Instance, RunnerOptions]]] = {}  # by weights, while one loads
         self._under_way: set[str] = set()  # digests that are being loaded: their weights stay what they were
         self.hand_unloads = HandUnloads()
+        self.sent_away: set[str] = set()  # keys of models that were told to leave: that they go is no wonder
 
     def digest_of(self, key: str) -> str | None:
         """What the server has under a name; None where it does not list it."""
@@ -234,6 +235,7 @@ class Memory:
     def unloaded(self, key: str) -> None:
         """Note that a model was told to leave."""
         digest = self.digest_of(key)
+        self.sent_away.add(key)
         if digest is not None and (weights := self.weights_of(digest)) not in self._suspended:
             self._drop(weights)
             self._index()

@@ -14,6 +14,7 @@ from gollamas.events import Emit, LoadCause, Warned
 from gollamas.fleet.choose import choose
 from gollamas.fleet.health import TOLD_DOWN
 from gollamas.fleet.instance import Instance
+from gollamas.fleet.kept import KeptModel, ServerWishes
 from gollamas.fleet.server_view import ServerView
 from gollamas.fleet.view import View
 from gollamas.fleet.wishes import Wish
@@ -52,44 +53,6 @@ class KeepLook(NamedTuple):
 Act = KeepLoad | KeepTouch | KeepLook
 
 
-class _KeptModel:
-    """A model on a server. Times are monotonic seconds."""
-
-    def __init__(self, wish: Wish, server_id: str, order: int) -> None:
-        self.wish = wish
-        self.key = wish.key
-        self.order = order
-        self.ping = wish.pings.get(server_id)
-        self.is_preloaded = server_id in wish.preloaded
-        self.look_at = -math.inf  # when the next ping is due
-        self.asked_at: float | None = None  # when it had the server asked, whose list was too old for it
-        self.is_pinged = False  # a ping has found it missing, and its load has not begun
-        self.retry_at = -math.inf
-        self.failures = 0
-        self.waits_since: float | None = None  # when a preload began to wait for quiet
-        self.pushes = 0  # of its loads in a row, how many pushed another kept model out
-        self.was_tried = False
-        self.yields = False  # it does not fit beside an earlier one
-        self.was_gone = False  # since it yields: that it is there then is somebody else's doing
-
-
-class _ServerWishes:
-    """What is kept on one server."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, _KeptModel] = {}  # by key, in the order of the configuration
-        self.yielding: list[_KeptModel] = []
-        self.loading: str | None = None
-        self.loaded: str | None = None  # the last one, until it is known what left for it
-        self.before: tuple[str, ...] = ()  # kept models that were there when its load began
-        self.loaded_at = -math.inf
-        self.check_after = 0  # what a list has to be asked for after that tells what left
-        self.asked_at = -math.inf  # when a ping had the server asked last
-        self.unlisted_since: float | None = None  # since when it is up and did not say what it has loaded
-        self.runs = 0  # how many requests the server had run at the last look
-        self.quiet_since = -math.inf
-
-
 class Keeping:
     """All wishes of one configuration. `emit` hears which models do not fit together."""
 
@@ -110,13 +73,13 @@ class Keeping:
         self._next_at = math.inf
         self._now = -math.inf  # of the last look
         self._assigned_now: dict[str, frozenset[str]] = {}  # by key, as worked out in this look
-        self._places: dict[str, _ServerWishes] = {}
+        self._places: dict[str, ServerWishes] = {}
         self._unfit: dict[tuple[str, frozenset[str]], int] = {}  # how often in a row, by server and pair
         for order, wish in enumerate(wishes):
             for server_id in wish.servers:
                 if server_id in wish.preloaded or server_id in wish.pings:
-                    place = self._places.setdefault(server_id, _ServerWishes())
-                    place.kept[wish.key] = _KeptModel(wish, server_id, order)
+                    place = self._places.setdefault(server_id, ServerWishes())
+                    place.kept[wish.key] = KeptModel(wish, server_id, order)
 
     @property
     def keeps_any(self) -> bool:
@@ -159,9 +122,19 @@ class Keeping:
         """Name the models that are to be loaded ahead and were not tried yet where they could be."""
         return [wish.name for wish in self._wishes if wish.instances and not self._is_settled(wish)]
 
+    def unfit(self) -> list[tuple[str, str, str]]:
+        """Name the pairs that do not fit together, each behind its server, the earlier model first."""
+        names = {wish.key: wish.name for wish in self._wishes}  # in the order of the configuration
+        pairs = [(server_id, pair) for (server_id, pair), count in self._unfit.items() if count >= _IN_A_ROW]
+        found = []
+        for server_id, pair in pairs:
+            earlier, later = (name for key, name in names.items() if key in pair)
+            found.append((server_id, earlier, later))
+        return found
+
     # -- one server ----------------------------------------------------------------------------------
 
-    def _is_known(self, place: _ServerWishes, server: ServerView, now: float) -> bool:
+    def _is_known(self, place: ServerWishes, server: ServerView, now: float) -> bool:
         """Whether a server has said what it has loaded, or has had its time for that."""
         if server.has_shown:
             place.unlisted_since = None
@@ -173,7 +146,7 @@ class Keeping:
             self._again(until)
         return now >= until
 
-    def _note(self, place: _ServerWishes, server: ServerView, now: float) -> None:
+    def _note(self, place: ServerWishes, server: ServerView, now: float) -> None:
         """Note what has changed since the last look: requests, what is there, what left for a load."""
         if server.runs != place.runs or server.in_flight:
             place.runs, place.quiet_since = server.runs, now
@@ -199,7 +172,7 @@ class Keeping:
             return
         place.loaded = None
 
-    def _judge(self, place: _ServerWishes, server: ServerView, loaded: _KeptModel) -> None:
+    def _judge(self, place: ServerWishes, server: ServerView, loaded: KeptModel) -> None:
         """See which kept models had to leave for the last load, and whether that is once too often."""
         memory = server.memory
         gone = [
@@ -220,7 +193,7 @@ class Keeping:
                 self._yield(place, server, loaded, place.kept[key])
                 return
 
-    def _yield(self, place: _ServerWishes, server: ServerView, one: _KeptModel, other: _KeptModel) -> None:
+    def _yield(self, place: ServerWishes, server: ServerView, one: KeptModel, other: KeptModel) -> None:
         """Have the later one of two that do not fit together wait for a client."""
         earlier, later = sorted((one, other), key=lambda kept: kept.order)
         later.yields, later.was_gone = True, later.key not in server.instances
@@ -232,7 +205,7 @@ class Keeping:
             )
         )
 
-    def _acts(self, place: _ServerWishes, server: ServerView, now: float, unix: float) -> Iterator[Act]:
+    def _acts(self, place: ServerWishes, server: ServerView, now: float, unix: float) -> Iterator[Act]:
         # Whoever ends what is under way has us asked again.
         may_load = place.loading is None and place.loaded is None and not _is_loading(server)
         for kept in place.kept.values():
@@ -246,7 +219,7 @@ class Keeping:
                     place.before = tuple(one.key for one in place.kept.values() if _is_there(server, one))
                     yield KeepLoad(server.id, kept.key, cause)
 
-    def _is_wanted(self, kept: _KeptModel, place: _ServerWishes, server: ServerView) -> bool:
+    def _is_wanted(self, kept: KeptModel, place: ServerWishes, server: ServerView) -> bool:
         """Whether the server is to have a model that it has not: nothing speaks against it but the time."""
         if kept.yields or not _may_have(server, kept.key):
             return False
@@ -260,7 +233,7 @@ class Keeping:
         )
 
     def _cause(
-        self, kept: _KeptModel, place: _ServerWishes, server: ServerView, now: float
+        self, kept: KeptModel, place: ServerWishes, server: ServerView, now: float
     ) -> LoadCause | None:
         """Why a load begins now; None where it has to wait."""
         if now < kept.retry_at:
@@ -281,7 +254,7 @@ class Keeping:
         return None
 
     def _ping(
-        self, kept: _KeptModel, ping: float, place: _ServerWishes, server: ServerView, now: float, unix: float
+        self, kept: KeptModel, ping: float, place: ServerWishes, server: ServerView, now: float, unix: float
     ) -> Iterator[Act]:
         """Look whether an instance is there, and for how long yet, once its time has come."""
         if now >= kept.look_at:
@@ -361,18 +334,18 @@ class Keeping:
                 may_come = may_come or not server.has_listed or _may_have(server, wish.key)
         return not may_come or 0 < wish.instances <= tried
 
-    def _is_unfit(self, server: ServerView, one: _KeptModel, other: _KeptModel) -> bool:
+    def _is_unfit(self, server: ServerView, one: KeptModel, other: KeptModel) -> bool:
         return self._unfit.get((server.id, frozenset((one.key, other.key))), 0) >= _IN_A_ROW
 
 
-def _forget(place: _ServerWishes) -> None:
+def _forget(place: ServerWishes) -> None:
     """Forget what a server that is down was about: what is there when it returns is another matter."""
     place.loaded = place.unlisted_since = None
     for kept in place.kept.values():
         kept.waits_since = kept.asked_at = None
 
 
-def _back_off(kept: _KeptModel, now: float) -> None:
+def _back_off(kept: KeptModel, now: float) -> None:
     """Let a while pass before the next load of a model: longer after each that was in vain."""
     kept.retry_at = now + min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(kept.failures, 10))
     kept.failures += 1
@@ -384,7 +357,7 @@ def _may_have(server: ServerView, key: str) -> bool:
     return entry is not None and not entry.is_remote and not server.memory.is_unloaded_by_hand(key)
 
 
-def _is_there(server: ServerView, kept: _KeptModel) -> bool:
+def _is_there(server: ServerView, kept: KeptModel) -> bool:
     """Whether a model is there that a load of another may push out, and that would be loaded again."""
     instance = server.instances.get(kept.key)
     return instance is not None and not instance.is_loading and not kept.yields

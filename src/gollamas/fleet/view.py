@@ -41,6 +41,7 @@ class View:
         self._expose = Expose.CONFIGURED
         self._installed_on: dict[str, tuple[str, ...]] = {}
         self._running_on: dict[str, tuple[str, ...]] = {}
+        self.contents = 0  # counts the changes of what servers have installed, and of who is to have what
         self._has_said_why_empty = False
         # A model and two digests; a server and two models; a server, a model and its context.
         self._told: set[tuple[str, ...]] = set()
@@ -62,6 +63,7 @@ class View:
         stopped = [known.server for known in old.values() if self.servers.get(known.id) is not known]
         self._models, self._expose = config.models, config.expose
         self._told.clear()
+        self.contents += 1
         self._index(self._installed_on, _installed, {*self._installed_on, *_keys(self.servers, _installed)})
         self._index(self._running_on, _running, {*self._running_on, *_keys(self.servers, _running)})
         for held in self.servers.values():
@@ -112,10 +114,12 @@ class View:
         changed = before.keys() ^ server.installed.keys()
         self._index(self._installed_on, _installed, changed)
         if changed or is_first:
+            self.contents += 1
             self._look_for_models(server)
         for key, entry in server.installed.items():
             known = before.get(key)
             if known is None or known.digests != entry.digests:
+                self.contents += 1
                 self._compare(server, entry)
 
     def asking(self, server_id: str) -> int:
@@ -183,11 +187,27 @@ class View:
         loaded = self.running_on(key)
         return loaded if self._expose is Expose.RUNNING else self.installed_on(key) or loaded
 
+    def offered(self) -> dict[str, tuple[str, ...]]:
+        """Give the models that `expose` opens beside those that are configured, and their servers."""
+        if self._expose is Expose.CONFIGURED:
+            return {}
+        offered = dict(self._running_on)
+        if self._expose is Expose.INSTALLED:
+            offered.update(self._installed_on)
+        return {
+            key: servers
+            for key, servers in offered.items()
+            if key not in self._models and not names.is_cloud(key) and not names.is_ours(key)
+        }
+
     def differing(self) -> list[tuple[str, bool]]:
         """Say of each model that is routed whether its servers have unlike contents under its name."""
+        return [(key, self.differing_on(key) is not None) for key in self.routed()]
+
+    def routed(self) -> list[str]:
+        """Give the keys of the models that are configured, and of those that servers have under `expose`."""
         is_wide = self._expose is not Expose.CONFIGURED
-        keys = dict.fromkeys((*self._models, *self._installed_on) if is_wide else self._models)
-        return [(key, self._differs(key)) for key in keys]
+        return list(dict.fromkeys((*self._models, *self._installed_on) if is_wide else self._models))
 
     @property
     def troubles(self) -> str:
@@ -304,11 +324,18 @@ class View:
         entry = server.installed.get(key)
         return model.name if model is not None else key if entry is None else entry.name
 
-    def _differs(self, key: str) -> bool:
-        """Whether two servers have no contents in common under this name."""
-        servers = [self.servers[server_id] for server_id in self._peers(key) if server_id in self.servers]
-        contents = {server.installed[key].digests for server in servers if key in server.installed}
-        return any(one.isdisjoint(other) for one, other in combinations(contents, 2))
+    def differing_on(self, key: str) -> tuple[str, str] | None:
+        """Name two servers of a model that have no contents in common under its name; None where none do."""
+        held: dict[frozenset[str], str] = {}
+        for server_id in self._peers(key):
+            server = self.servers.get(server_id)
+            entry = None if server is None else server.installed.get(key)
+            if entry is not None:
+                held.setdefault(entry.digests, server_id)
+        for (one, first), (other, second) in combinations(held.items(), 2):
+            if one.isdisjoint(other):
+                return first, second
+        return None
 
     def _peers(self, key: str) -> Sequence[str]:
         model = self._models.get(key)

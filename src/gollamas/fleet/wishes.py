@@ -88,3 +88,10 @@ def _instances(config: Config, key: str, preloaded: frozenset[str]) -> int:
 def _name(key: str) -> str:
     parsed = names.parse(key)
     return key if parsed is None else parsed.shortest
+
+
+def wish_of(config: Config, key: str, name: str, servers: tuple[str, ...]) -> Wish:
+    """Give what is said of one model on these servers; nothing may be."""
+    if not config.preload and not config.ping:  # HOT: a fleet has thousands of places
+        return Wish(key, name, servers, 0, frozenset(), {})
+    return _wish(config, key, name, servers)

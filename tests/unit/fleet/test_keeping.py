@@ -636,6 +636,7 @@ def test_of_two_that_do_not_fit_the_earlier_stays_and_one_warning_names_both() -
     push(made, "m")
     assert made.due() == []
     assert made.warnings == [f"m and n {UNFIT} n is loaded there only when a client asks for it"]
+    assert made.keeping.unfit() == [("a", "m", "n")]
     made.show("a")
     assert made.due() == ["preload m on a"]
     made.end("a", "m")

@@ -116,3 +116,25 @@ def test_the_setting_that_ends_it_is_named() -> None:
     assert advice(None, PLAIN) == (
         "somebody else asks the server for it: send all requests here, or set --force-num-ctx m:latest=N"
     )
+
+
+def test_those_of_the_last_hour_are_told_by_server_with_what_ends_them() -> None:
+    reloads, _ = noting()
+    for at in (0.0, 10.0, 20.0):
+        reloads.noted("a", "m:latest", SMALL, LARGE, at)
+    reloads.noted("b", "m:latest", None, LARGE, 30.0)
+    first, second = reloads.last_hour(100.0)
+    assert (first.server_id, first.model, first.times, first.last_at) == ("a", "m:latest", 3, 20.0)
+    assert first.advice == advice(SMALL, LARGE)
+    assert (second.server_id, second.times, second.advice) == ("b", 1, advice(None, LARGE))
+    assert [(one.server_id, one.times) for one in reloads.last_hour(3605.0)] == [("a", 2), ("b", 1)]
+    assert [(one.server_id, one.times) for one in reloads.last_hour(3625.0)] == [("b", 1)]
+    assert reloads.last_hour(3630.0) == []
+
+
+def test_models_that_servers_make_up_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_MODELS", 3)
+    reloads, _ = noting()
+    for name in ("m", "n", "o", "o", "p"):
+        reloads.noted("a", name, SMALL, LARGE, 1.0)
+    assert [one.model for one in reloads.last_hour(2.0)] == ["p"]

@@ -13,15 +13,16 @@ from secrets import token_hex
 from typing import Any, Final
 
 from gollamas import __version__
+from gollamas.admin.events import EventStreams
 from gollamas.admin.permission import Permission
-from gollamas.admin.service import MAX_BODY_BYTES, Admin, Changes, Reads, refuse
+from gollamas.admin.service import MAX_BODY_BYTES, Admin, Changes, Operators, Reads, refuse
 from gollamas.api.gate import Gate
 from gollamas.api.outbound import Target
 from gollamas.background.duties import Duties, Served
 from gollamas.background.duty import Duty
 from gollamas.background.prober import Prober
 from gollamas.config.model import PRELOADED, Address, Config, Expose
-from gollamas.events import Crashed, Draining, Event, Started, Stopped, Warned
+from gollamas.events import Crashed, Draining, Event, Stopped, Warned
 from gollamas.fleet.admit import Admission
 from gollamas.fleet.judging import PS, TAGS
 from gollamas.fleet.routing import Routing
@@ -33,16 +34,20 @@ from gollamas.net.pool import Pool
 from gollamas.net.rounds import Round
 from gollamas.observe.exposition import Exposition
 from gollamas.observe.gauges import Gauges
+from gollamas.observe.live import LiveState
 from gollamas.observe.metrics import Metrics
+from gollamas.observe.moment import Moment
 from gollamas.observe.observers import Observers
-from gollamas.observe.state import Moment, OpenRequest, StatePage, UnderWay
+from gollamas.observe.page import Known, StatePage
+from gollamas.observe.started import started
+from gollamas.observe.state import OpenRequest, UnderWay
+from gollamas.observe.traffic import Traffic
 from gollamas.proxy.inflight import open_requests
 from gollamas.proxy.manage import JobAnswers
 from gollamas.proxy.own import Listings, Own
 from gollamas.proxy.service import Proxy
 from gollamas.proxy.turn import Context, Snapshot
 from gollamas.proxy.upload import Uploads
-from gollamas.responder import Responder
 from gollamas.system import descriptors
 from gollamas.system.descriptors import Descriptors
 from gollamas.system.listening import NotListening, bind, is_loopback, is_own_address
@@ -51,7 +56,7 @@ from gollamas.system.timers import Timers
 
 _LONGEST_SWEEP: Final = 1.0  # seconds between two looks at all clocks
 _SHORTEST_SWEEP: Final = 0.05
-_ADMIN_CONNECTIONS: Final = 32  # within the reserve of descriptors
+_ADMIN_CONNECTIONS: Final = 48  # within the reserve of descriptors; some are left where 32 watch
 # What a list of models is made of: under `running` also what is loaded.
 _TAGS_NEED: Final = {Expose.CONFIGURED: (TAGS,), Expose.RUNNING: (TAGS, PS), Expose.INSTALLED: (TAGS, PS)}
 
@@ -71,7 +76,7 @@ class App:
         self._pseudonym = f"gollamas-{token_hex(4)}"
         self._is_draining = False
         metrics = Metrics(self._label)
-        self._emit = Observers(metrics, log)
+        self._emit = observers = Observers(metrics, log)
         self._tasks = Supervisor(self._emit)
         self.view = View(self._emit)
         self.gauges = Gauges(self.view, config, self._connections)
@@ -90,20 +95,26 @@ class App:
         duty = Duty(self.view, self._ask, self._tasks, self._emit)
         served = Served(lambda: self._config, lambda: self._routing)
         self._duties = Duties(duty, self._prober, self._ask_jobs, self._timers.call_later, served)
-        self._state = StatePage(
-            __version__,
-            self.view,
-            self._moment,
-            lambda: self._config,
-            UnderWay(
+        self._traffic = Traffic(metrics, self.view, self._requests, self._moment)
+        known = Known(
+            version=__version__,
+            view=self.view,
+            config=lambda: self._config,
+            policies=lambda: self._routing.policies,
+            under_way=UnderWay(
                 self._requests,
                 self._duties.loads.under_way,
                 self._duties.jobs.under_way,
                 self._duties.jobs.owed,
                 self._duties.keeper.lacking,
             ),
-            self._why_not_ready,
+            not_ready=self._why_not_ready,
+            traffic=self._traffic,
+            ended=observers,
+            happened=self._duties.happened,
         )
+        self._state = StatePage(known, self._moment)
+        self._watching = EventStreams(LiveState(self._state), self._tasks, self._timers.call_later, clock)
         self._round = Round()
         self._pool = Pool(config.connect_timeout, self._round)
         self._pools = (self._pool, self._ask.pool, self._ask_jobs.pool)  # of requests, probes and loads, jobs
@@ -164,6 +175,7 @@ class App:
             await self._start_admin(admin_sockets)
         self._files.measure()
         self._look_at_clocks()
+        self._traffic.begin(self._timers.call_later)
         self._tell_started(sockets)
 
     def apply(self, config: Config) -> None:
@@ -194,6 +206,7 @@ class App:
         assert self._listener is not None  # noqa: S101 - it is started before it is stopped
         self._listener.stop_accepting()
         self._duties.drain()
+        self._watching.drain()
         self._emit(Draining(self._listener.clients.busy, self._config.grace))
 
     def hung_up(self) -> None:
@@ -223,12 +236,18 @@ class App:
         """Serve the second port."""
         config, duties = self._config, self._duties
         admin = Admin(
-            Reads(self._exposition.page, self._state.parts, self._why_not_ready, duties.variants.states),
+            Reads(
+                metrics=self._exposition.page,
+                state=self._state.parts,
+                ready=self._why_not_ready,
+                variants=duties.variants.states,
+                events=self._watching.watch,
+            ),
             Changes(duties.variants.prune, duties.by_hand.load, duties.by_hand.unload),
             self._admin_gate(sockets).why_not_host,
             Permission(config.admin_token, is_loopback=is_loopback(sockets)),
         )
-        service = Responder(admin.respond, refuse, MAX_BODY_BYTES)
+        service = Operators(admin.respond, refuse, MAX_BODY_BYTES)
         crowd = Crowd(_ADMIN_CONNECTIONS)
         self._admin = Listener(service, config, self._tasks, self._clock, crowd=crowd)
         await self._admin.start(sockets)
@@ -295,15 +314,8 @@ class App:
             text = f"max_connections is {most}, not {config.max_connections}: the limit of open files is "
             text += f"{self._files.limit}, and each client takes two; raise it (ulimit -n, LimitNOFILE=)"
             self._emit(Warned(text))
-        self._emit(
-            Started(
-                listen=tuple(_place(sock) for sock in sockets),
-                admin=str(self.admin_address) if self.admin_address is not None else None,
-                servers=tuple((server.id, server.url) for server in config.servers.values()),
-                models=tuple((model.name, model.servers) for model in config.models.values()),
-                aliases=tuple((alias.name, alias.model) for alias in config.aliases.values()),
-            )
-        )
+        admin = str(self.admin_address) if self.admin_address is not None else None
+        self._emit(started(config, tuple(_place(sock) for sock in sockets), admin))
 
     def _look_at_clocks(self) -> None:
         """Sweep over all clocks: once a second, more often where a time-out is shorter than four seconds."""

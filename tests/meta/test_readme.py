@@ -74,7 +74,7 @@ def test_every_command_has_a_test() -> None:
         r"(\w+=\S+ )*gollamas (check|--listen) |python -X importtime -m gollamas --help$|"
         r"journalctl -u gollamas |launchctl setenv |"
         r"gollamas (load|unload) [a-z]|curl -d .*:11435/load$|"
-        r"curl http://127.0.0.1:11435/state$|gollamas status( --json)?$|"
+        r"curl (-N )?http://127.0.0.1:11435/(state|events)$|gollamas status( --json)?$|"
         r"gollamas (models|ps)$|gollamas (models|show|pull|rm)( [\w.:-]+(@pc-[12])?)+$|"
         r"gollamas cp [\w.-]+ [\w.-]+$|"
         r"curl -X POST .*:11435/variants/prune$|gollamas variants( --prune| --json)?$|export \w+=|"

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from gollamas.config.model import Address, Expose
-from gollamas.observe.state import FleetState, JobState, OwedState, TargetState
+from gollamas.observe.models import PolicyState
+from gollamas.observe.state import FleetState, JobState, OwedState, SyncState, TargetState
+from gollamas.observe.wrong import WrongState
 from tests.meta.documents import text_of
 from tests.sockets.proxying import ROUTED, Running, a_config, in_front_of, runs
 from tests.sockets.proxying import running as run_proxy
@@ -380,9 +382,12 @@ async def test_the_page_about_state_has_every_key_that_a_running_proxy_answers()
                 ("jobs[]", JobState),
                 ("jobs[].targets[]", TargetState),
                 ("owed[]", OwedState),
+                ("sync[]", SyncState),
+                ("wrong[]", WrongState),
+                ("models[].policies.SERVER", PolicyState),
             )
             for key in shape.__struct_fields__
         }
         assert set(described) == keys_of(found) | more
-        assert (found["jobs"], found["owed"]) == ([], [])
+        assert (found["jobs"], found["owed"], found["sync"]) == ([], [], [])
         assert list(found) == list(FleetState.__struct_fields__)

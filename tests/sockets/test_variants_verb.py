@@ -70,7 +70,13 @@ async def admin_port(token: str | None = None, *, is_loopback: bool = True) -> A
     variants = Variants()
     gate = Gate((), is_loopback=is_loopback, port=0, hostnames=(), is_own=lambda _: False)
     admin = Admin(
-        Reads(lambda _: ("text/plain", iter(())), lambda: iter(()), lambda: None, lambda: variants.found),
+        Reads(
+            lambda _: ("text/plain", iter(())),
+            lambda: iter(()),
+            lambda: None,
+            lambda: variants.found,
+            lambda: None,
+        ),
         Changes(variants.prune, nothing, nothing),
         gate.why_not_host,
         Permission(token, is_loopback=is_loopback),

@@ -31,7 +31,7 @@ def request(**more: Any) -> RequestEnded:
 
 def test_a_request_says_nothing_that_is_not_known() -> None:
     said = request()
-    known = {"request_id", "client", "method", "route", "total_s", "bytes_in", "bytes_out", "end"}
+    known = {"request_id", "client", "method", "route", "total_s", "bytes_in", "bytes_out", "end", "ended_at"}
     assert {name for name in (one.name for one in fields(said)) if getattr(said, name) is not None} == known
     assert (said.total_s, said.bytes_in, said.bytes_out, said.end) == (0.0, 0, 0, End.DONE)
 

@@ -5,15 +5,17 @@ Whether we are ready, whose Host is ours and who may change something is asked.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
 from gollamas.admin.permission import Permission
 from gollamas.errors import BadRequest, ProxyError
+from gollamas.net.downstream import ClientConnection
 from gollamas.observe.by_hand import ByHand, Wanted, by_hand_page, wanted
 from gollamas.observe.variants import Pruned, VariantState, pruned_page, variants_page
+from gollamas.responder import Responder
 from gollamas.wire.message import Answer, Fields, Request
 
 WhyNotHost = Callable[[bytes | None], str | None]
@@ -22,6 +24,7 @@ Respond = Callable[[Request], Awaitable[Answer]]
 _JSON: Final = (b"Content-Type", b"application/json; charset=utf-8")
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 _FRESH: Final = (b"Cache-Control", b"no-store")
+_EVENTS: Final = b"/events"
 MAX_BODY_BYTES: Final = 16 * 1024
 _READING: Final = (b"GET", b"HEAD")  # whoever reaches the port may; all else changes something
 
@@ -33,6 +36,7 @@ class Reads(NamedTuple):
     state: Callable[[], Iterator[bytes]]  # the page in parts
     ready: Callable[[], str | None]  # None while requests can be served, else one sentence that says why not
     variants: Callable[[], Sequence[VariantState]]
+    events: Callable[[], AsyncIterator[bytes] | None]  # what changes, as it does; None where too many watch
 
 
 class Changes(NamedTuple):
@@ -62,6 +66,7 @@ class Admin:
             b"/healthz": _read_by(self._health),
             b"/readyz": _read_by(self._readiness),
             b"/state": _read_by(self._state),
+            _EVENTS: _read_by(self._events),
             b"/variants": _read_by(self._variants),
             b"/variants/prune": {b"POST": self._prune},
             b"/load": {b"POST": lambda request: _done(request, changes.load)},
@@ -97,6 +102,15 @@ class Admin:
         del request
         return Answer(200, [_JSON, _FRESH], await _joined(self._reads.state()))
 
+    async def _events(self, request: Request) -> Answer:
+        """Tell the same, and what changes of it for as long as somebody reads."""
+        del request
+        events = self._reads.events()
+        if events is None:
+            text = "as many watch /events as may at once: close another page, or ask /state"
+            return _error(503, text, _FRESH, (b"Retry-After", b"5"))
+        return Answer(200, [(b"Content-Type", b"text/event-stream"), _FRESH], events)
+
     async def _variants(self, request: Request) -> Answer:
         """Tell which variants there are."""
         del request
@@ -116,6 +130,15 @@ class Admin:
         del request
         why_not = self._reads.ready()
         return Answer(200, [_TEXT, _FRESH], b"ok\n") if why_not is None else _error(503, why_not, _FRESH)
+
+
+class Operators(Responder):
+    """Answers requests as the admin port does: who closes the connection watches no more."""
+
+    async def answer(self, client: ClientConnection, request: Request) -> None:
+        """Answer one request."""
+        client.fin_means_left = request.head.path == _EVENTS
+        await super().answer(client, request)
 
 
 def refuse(error: ProxyError) -> Answer:

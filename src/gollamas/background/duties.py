@@ -4,9 +4,11 @@ Owns what of it hears of a change, and in which order they stop; each does its o
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gollamas import names
 from gollamas.api.manage import Change
 from gollamas.api.outcomes import PartOutcome
 from gollamas.background.by_hand import HandLoads
@@ -21,15 +23,18 @@ from gollamas.background.slots import Slots
 from gollamas.background.touches import Touches
 from gollamas.background.variants import VariantMaker
 from gollamas.config.model import Config
-from gollamas.events import JobCause
+from gollamas.events import Event, JobCause, LoadEnd, LoadEnded
 from gollamas.fleet.admit import Lease
-from gollamas.fleet.judging import TAGS
+from gollamas.fleet.crowding import Crowding
+from gollamas.fleet.judging import PS, TAGS
 from gollamas.fleet.keeping import Keeping
 from gollamas.fleet.reloads import Reloads
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.runner_options import PLAIN
-from gollamas.fleet.syncing import Syncing
+from gollamas.fleet.syncing import Syncing, SyncStatus
 from gollamas.fleet.wishes import sync_wishes_of, wishes_of
+from gollamas.observe.moment import Moment
+from gollamas.observe.wrong import FailingSync, Happened
 
 
 class Served(NamedTuple):
@@ -51,10 +56,14 @@ class Duties:
         served: Served,
     ) -> None:
         self._view, self._emit = duty.view, duty.emit
-        self._reloads = Reloads(duty.emit)
+        self.reloads = Reloads(duty.emit)
+        self.crowding = Crowding()
         look, routing = prober.ask_soon, served.routing
         self.loads = Loads(
-            duty, reloads=self._reloads, changed=look, timeout=lambda: served.config().load_timeout
+            duty._replace(emit=self._hear),
+            reloads=self.reloads,
+            changed=look,
+            timeout=lambda: served.config().load_timeout,
         )
         self.touches = Touches(duty, changed=look)
         self.by_hand = HandLoads(duty, loads=self.loads, touches=self.touches, prober=prober, routing=routing)
@@ -86,13 +95,36 @@ class Duties:
         entry = None if server is None else server.installed.get(lease.key)
         name = lease.key if entry is None else entry.name
         now = asyncio.get_running_loop().time()
-        self._reloads.noted(lease.server, name, None, lease.wanted or PLAIN, now)
+        self.reloads.noted(lease.server, name, None, lease.wanted or PLAIN, now)
+
+    def happened(self, now: Moment) -> Happened:
+        """Tell what may be wrong beside what the view knows."""
+        return Happened(
+            unfit=self.keeper.unfit(),
+            crowded=self.crowding.pairs(now.monotonic),
+            reloads=self.reloads.last_hour(now.monotonic),
+            owed=self.jobs.owed(),
+            failing=[
+                FailingSync(one.name, one.server_id, one.failures, one.error)
+                for one in self.keeper.lacking()
+                if one.failures and one.status is not SyncStatus.DELETED
+            ],
+        )
+
+    def _hear(self, event: Event) -> None:
+        """Tell what loads tell; what left for one is found out."""
+        if isinstance(event, LoadEnded) and event.end is LoadEnd.LOADED:
+            key, now = names.key_of(event.model) or event.model, asyncio.get_running_loop().time()
+            self.crowding.loaded(event.server, key, event.why, event.took_s, now)
+        self._emit(event)
 
     def _found(self, server_id: str, path: str) -> None:
         """Go on with what waits for a server's lists."""
         if path == TAGS:
             self.variants.listed(server_id)
             self.jobs.listed(server_id)
+        elif path == PS and (server := self._view.servers.get(server_id)) is not None:
+            self.crowding.listed(server, asyncio.get_running_loop().time(), time.time())
         self.keeper.wake()
 
     def _failed(self, server_id: str) -> None:

@@ -181,7 +181,9 @@ class Jobs:
     def owed(self) -> list[OwedJob]:
         """Give what servers are owed."""
         now = _now()
-        return [OwedJob(one.kind, one.name, one.server_id, now - one.since) for one in self._owed.all()]
+        return [
+            OwedJob(one.kind, one.name, one.server_id, now - one.since, one.since) for one in self._owed.all()
+        ]
 
     # -- a job ---------------------------------------------------------------------------------------
 

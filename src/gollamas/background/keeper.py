@@ -95,6 +95,10 @@ class Keeper:
             elif change.kind in BRINGING and outcome.end is JobEnd.DONE:
                 syncing.brought(change.key, change.servers)
 
+    def unfit(self) -> list[tuple[str, str, str]]:
+        """Name the pairs of kept models that do not fit together, each behind its server."""
+        return [] if self._wishes is None else self._wishes.keeping.unfit()
+
     async def _run(self) -> None:
         while True:
             self._news.clear()

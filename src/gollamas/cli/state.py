@@ -22,6 +22,7 @@ from gollamas.observe.state import (
     SyncState,
     TargetState,
 )
+from gollamas.observe.wrong import WrongState
 
 _MOST_IDS: Final = 3  # of requests that wait for one load
 
@@ -29,13 +30,15 @@ _MOST_IDS: Final = 3  # of requests that wait for one load
 def tables_of(state: FleetState) -> list[StateTable]:
     """Say in tables how servers are, who has which model, what is loaded, what goes on.
 
-    Jobs, what servers are owed and what is to be pulled are rare: where there are none they have no table.
+    What is wrong comes first. That, jobs, what servers are owed and what is to be pulled have no table where
+    there are none.
     """
     on: dict[str, list[str]] = {}
     for server in state.servers:
         for model in dict.fromkeys(server.models or ()):
             on.setdefault(model, []).append(server.id + (" (down)" if server.health == "down" else ""))
     return [
+        *(table for table in (_wrong(state.wrong, state.time),) if table.rows),
         StateTable(
             "SERVERS",
             ("SERVER", "HEALTH", "SINCE", "VERSION", "MODELS", "LOADED", "REQUESTS", "WHY"),
@@ -101,6 +104,14 @@ def _server(server: ServerState, now: str) -> Sequence[object]:
         server.in_flight,
         "; ".join(why),
     )
+
+
+def _wrong(wrong: Iterable[WrongState], now: str) -> StateTable:
+    rows = [
+        cells((None if one.since is None else span(seconds_between(one.since, now)), one.text, one.advice))
+        for one in wrong
+    ]
+    return StateTable("WRONG NOW", ("SINCE", "WHAT", "WHAT TO DO"), rows, "")
 
 
 def _loaded(server: str, one: LoadedModel, now: str) -> Sequence[object]:

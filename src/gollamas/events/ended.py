@@ -27,7 +27,7 @@ _DONE: Final = End.DONE  # HOT: CPython 3.11 looks a member of an Enum up by a s
 class RequestEnded:
     """One request, from its first byte to its end. What is not known when it is made is set as it comes.
 
-    The log has these members in this order.
+    The log has these members in this order, but for the last.
     """
 
     request_id: str
@@ -55,6 +55,7 @@ class RequestEnded:
     end: End
     error: str | None  # why it did not end well, as the client was told; None where nothing is to be said
     path: str | None  # the start of the client's, without its query, where the route is "other"
+    ended_at: float  # by the monotonic clock; the log has the time of the line instead
 
     def __init__(self, request_id: str, client: str, method: str, route: str) -> None:
         self.request_id = request_id
@@ -65,6 +66,6 @@ class RequestEnded:
         self.model = self.model_used = self.num_ctx = self.alias = self.server = self.why = None
         self.wait_s = self.load_s = self.first_byte_s = self.tokens_per_s = None
         self.error = self.path = self.truncated = None
-        self.total_s = 0.0
+        self.total_s = self.ended_at = 0.0
         self.bytes_in = self.bytes_out = 0
         self.end = _DONE

@@ -54,7 +54,7 @@ class Entry:
 
     __slots__ = ("digest", "digests", "is_remote", "json", "key", "name", "size", "time_ns")
 
-    def __init__(  # noqa: PLR0913 - as many as a listing says
+    def __init__(
         self,
         name: str,
         key: str,

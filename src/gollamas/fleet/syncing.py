@@ -56,7 +56,7 @@ class Lacking(NamedTuple):
     retry_s: float | None
 
 
-class _Model:
+class _SyncedModel:
     """A model that is to be on a server. Times are monotonic seconds."""
 
     def __init__(self, wish: SyncWish, order: tuple[int, int]) -> None:
@@ -74,8 +74,8 @@ class _Disk:
     """What is to be on one server. What it lacks, or is pulling, is worked out once for each of its lists."""
 
     def __init__(self) -> None:
-        self.wanted: dict[str, _Model] = {}  # by key
-        self.lacking: Sequence[_Model] = ()
+        self.wanted: dict[str, _SyncedModel] = {}  # by key
+        self.lacking: Sequence[_SyncedModel] = ()
         self._seen: Mapping[str, Entry] | None = None
 
     def see(self, server: ServerView) -> None:
@@ -104,7 +104,7 @@ class Syncing:
         for row, wish in enumerate(wishes):
             for column, server_id in enumerate(wish.servers):
                 disk = self._disks.setdefault(server_id, _Disk())
-                disk.wanted[wish.key] = _Model(wish, (row, column))
+                disk.wanted[wish.key] = _SyncedModel(wish, (row, column))
 
     @property
     def has_wishes(self) -> bool:
@@ -125,7 +125,7 @@ class Syncing:
         """
         self._next_at = math.inf
         acts: list[SyncPull | SyncGiveUp] = []
-        due: list[tuple[_Model, str]] = []
+        due: list[tuple[_SyncedModel, str]] = []
         for server_id, server, model in self._missing():
             if model.heard_at is not None:
                 if self._is_silent(model, model.heard_at, now):
@@ -189,7 +189,7 @@ class Syncing:
 
     # -- one model on one server ---------------------------------------------------------------------
 
-    def _missing(self) -> Iterator[tuple[str, ServerView, _Model]]:
+    def _missing(self) -> Iterator[tuple[str, ServerView, _SyncedModel]]:
         """Give each model that is to be on a server and is not, as far as is known, or is on its way."""
         for server_id, disk in self._disks.items():
             server = self._view.servers.get(server_id)
@@ -199,14 +199,14 @@ class Syncing:
                     if model.heard_at is not None or model.wish.key not in server.installed:
                         yield server_id, server, model
 
-    def _is_silent(self, model: _Model, heard_at: float, now: float) -> bool:
+    def _is_silent(self, model: _SyncedModel, heard_at: float, now: float) -> bool:
         """Whether nothing was heard for too long of a pull that is under way."""
         until = heard_at + self.silence
         if not model.is_given_up and now < until:
             self._next_at = min(self._next_at, until)
         return not model.is_given_up and now >= until
 
-    def _may_begin(self, model: _Model, server: ServerView, now: float) -> bool:
+    def _may_begin(self, model: _SyncedModel, server: ServerView, now: float) -> bool:
         """Whether a server that lacks a model can pull it, nobody has deleted it, and it is not too early."""
         if not server.is_up:
             model.retry_at = -math.inf  # when it returns, it is another matter
@@ -219,7 +219,7 @@ class Syncing:
         return True
 
 
-def _told(model: _Model, server: ServerView, now: float) -> Lacking:
+def _told(model: _SyncedModel, server: ServerView, now: float) -> Lacking:
     retry_s = None
     if model.heard_at is not None:
         status = SyncStatus.PULLING

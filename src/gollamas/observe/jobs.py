@@ -34,3 +34,4 @@ class OwedJob(NamedTuple):
     model: str
     server: str
     age_s: float
+    since: float = 0.0  # monotonic

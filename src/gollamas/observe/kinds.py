@@ -67,10 +67,12 @@ _ROWS: Final[Mapping[type, tuple[str, Level]]] = {
 }
 # What a line says beside the members of its event: the key, and the member that it is made of.
 MADE: Final[Mapping[type, Mapping[str, str]]] = {events.Crashed: {"traceback": "error"}}
+# What is no line's: its own time says it.
+_LEFT_OUT: Final = "ended_at"
 
 
 def _keys(event: type) -> tuple[str, ...]:
-    told = [member.name for member in fields(event)]
+    told = [member.name for member in fields(event) if member.name != _LEFT_OUT]
     return (*told, *MADE.get(event, ()))
 
 

@@ -34,8 +34,8 @@ class Spans:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
-    def add(self, span: float, bounds: tuple[float, ...]) -> None:
-        """Count one span."""
+    def add(self, span: float, bounds: tuple[float, ...]) -> int:
+        """Count one span; give the bucket."""
         at = 0
         for bound in bounds:  # HOT: few are passed, and a call of `bisect` takes longer than all of them
             if span <= bound:
@@ -43,6 +43,7 @@ class Spans:
             at += 1
         self.counts[at] += 1
         self.total += span
+        return at
 
 
 class Times:
@@ -69,17 +70,29 @@ class Tokens:
 class Row:
     """What one request's labels lead to."""
 
-    __slots__ = ("count", "times", "tokens")
+    __slots__ = ("count", "is_error", "times", "tokens")
 
-    def __init__(self, times: Times, tokens: Tokens) -> None:
+    def __init__(self, times: Times, tokens: Tokens, *, is_error: bool) -> None:
         self.count = 0
+        self.is_error = is_error
         self.times = times
         self.tokens = tokens
 
 
 _Key = tuple[str, str | None, str | None, int | None, str]  # route, model, server, status, end
+_BROKEN: Final = frozenset((events.End.SERVER_BROKE, events.End.TIMED_OUT, events.End.SHUT_DOWN))
 _MOST_SPELLINGS: Final = 4096
 _MOST_PENDING: Final = 128
+
+
+class Totals:
+    """What all requests that have ended come to, whatever their labels."""
+
+    __slots__ = ("errors", "first_byte", "generated", "requests")
+
+    def __init__(self) -> None:
+        self.requests = self.errors = self.generated = 0
+        self.first_byte = [0] * (len(FIRST_BYTE_BUCKETS) + 1)  # by bucket
 
 
 class Metrics:
@@ -93,6 +106,7 @@ class Metrics:
         self._label = label
         self._spelt: dict[_Key, Row] = {}  # as events name models: many spellings lead to one row
         self.rows: dict[_Key, Row] = {}
+        self.totals = Totals()
         self.times: dict[tuple[str, str, str], Times] = {}  # by route, model, server
         self.tokens: dict[tuple[str, str], Tokens] = {}  # by model, server
         self.failed: dict[tuple[str, str], int] = {}  # attempts by server, cause
@@ -154,17 +168,24 @@ class Metrics:
 
     def add_up(self) -> None:
         """Bring the sums up to date."""
+        totals = self.totals
+        first_byte = totals.first_byte
+        totals.requests += len(self._pending)
         for row, first, span, wait, tokens_in, tokens_out, tokens_cached in self._pending:
             row.count += 1
             times = row.times
             times.request.add(span, REQUEST_BUCKETS)
             if first is not None:
-                times.first_byte.add(first, FIRST_BYTE_BUCKETS)
+                first_byte[times.first_byte.add(first, FIRST_BYTE_BUCKETS)] += 1
             if wait is not None:
                 times.wait.add(wait, WAIT_BUCKETS)
             tokens = row.tokens
             tokens.read += tokens_in or 0
-            tokens.generated += tokens_out or 0
+            if tokens_out is not None:
+                tokens.generated += tokens_out
+                totals.generated += tokens_out
+            if row.is_error:
+                totals.errors += 1
             if tokens_cached is not None:
                 tokens.cached = (tokens.cached or 0) + tokens_cached
         self._pending.clear()
@@ -179,7 +200,8 @@ class Metrics:
         if row is None:
             times = self.times.setdefault((route, model or "", server or ""), Times())
             tokens = self.tokens.setdefault((model or "", server or ""), Tokens())
-            row = self.rows[key] = Row(times, tokens)
+            is_error = (status is not None and status >= 500) or end in _BROKEN
+            row = self.rows[key] = Row(times, tokens, is_error=is_error)
         if label is not None or name is None:
             if len(self._spelt) >= _MOST_SPELLINGS:
                 self._spelt.clear()

@@ -75,7 +75,7 @@ class Proxy:
             event.method, event.path = asked
         event.error, event.status, event.end = error.text, error.status, End.REFUSED
         fields, body = dialects.error(Dialect.NATIVE, error.status, error.text, event.request_id)
-        event.bytes_out = len(body)
+        event.bytes_out, event.ended_at = len(body), client.now()
         self._context.emit(event)
         if error.retry_after is not None:
             fields.append((b"Retry-After", b"%d" % error.retry_after))

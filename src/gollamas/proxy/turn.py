@@ -186,6 +186,7 @@ class Turn(Generic[R_co]):
     def refuse(self, error: ProxyError) -> None:
         """Answer why the request was not read to its end, and tell of that."""
         self.answer_error(error)
+        self.event.ended_at = self.client.now()
         self._tell(self.event)
 
     def break_off(self, writer: AnswerWriter, text: str, *, is_event_stream: bool) -> None:
@@ -242,13 +243,16 @@ class Turn(Generic[R_co]):
             now = client.now()
         event = self.event
         event.total_s = now - client.complete_at
+        event.ended_at = now
         self._tell(event)
         client.request_done(now)
 
     def conclude_unread(self, began_at: float) -> None:
         """Tell what happened to a request whose body was not read to its end."""
-        self.event.total_s = self.client.now() - began_at
-        self._tell(self.event)
+        event = self.event
+        event.ended_at = self.client.now()
+        event.total_s = event.ended_at - began_at
+        self._tell(event)
 
     def _tell(self, event: Event) -> None:
         """Emit an event; the connection goes on whatever listens to it."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any
 
 import msgspec
@@ -49,7 +49,14 @@ VARIANT = VariantState(
     size=5,
     name="gollamas/llama3.2-1:ctx4096",
 )
-READS = Reads(page, state, lambda: None, lambda: [VARIANT])
+
+
+async def events() -> AsyncIterator[bytes]:
+    """Tell one event."""
+    yield b"event: state\ndata: {}\n\n"
+
+
+READS = Reads(page, state, lambda: None, lambda: [VARIANT], events)
 
 
 async def prune() -> Pruned:
@@ -156,12 +163,12 @@ def test_readiness_says_why_not() -> None:
 def test_other_paths_are_not_found(path: bytes) -> None:
     answer = ask(path)
     assert (answer.status, kind_of(answer)) == (404, "application/json; charset=utf-8")
-    pages = "/metrics, /healthz, /readyz, /state, /variants, /variants/prune, /load, /unload"
+    pages = "/metrics, /healthz, /readyz, /state, /events, /variants, /variants/prune, /load, /unload"
     assert pages in json.loads(text_of(answer))["error"]
 
 
 CHANGE = [b"/variants/prune", b"/load", b"/unload"]
-READ = [b"/metrics", b"/healthz", b"/readyz", b"/state", b"/variants"]
+READ = [b"/metrics", b"/healthz", b"/readyz", b"/state", b"/events", b"/variants"]
 
 
 @pytest.mark.parametrize(
@@ -193,6 +200,20 @@ def test_other_methods_are_not_allowed(path: bytes, method: bytes, allowed: byte
 def test_reading_needs_no_token_and_no_origin(path: bytes, method: bytes) -> None:
     answer = ask(path, method, fields=((b"Origin", b"http://elsewhere"),), token="secret")
     assert answer.status == 200
+
+
+def test_events_are_a_stream_that_is_never_kept() -> None:
+    answer = ask(b"/events")
+    assert (answer.status, kind_of(answer)) == (200, "text/event-stream")
+    assert dict(answer.fields)[b"Cache-Control"] == b"no-store"
+    assert not isinstance(answer.body, bytes)
+
+
+def test_one_who_watches_too_many_is_told_so() -> None:
+    admin = admin_of(READS._replace(events=lambda: None))
+    answer = asyncio.run(admin.respond(Request(make_head(b"GET", b"/events", [], b""), b"", "127.0.0.1")))
+    assert (answer.status, dict(answer.fields)[b"Retry-After"]) == (503, b"5")
+    assert "ask /state" in json.loads(text_of(answer))["error"]
 
 
 def test_variants_are_json_with_their_names_and_never_kept() -> None:

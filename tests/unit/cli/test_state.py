@@ -21,6 +21,7 @@ from gollamas.observe.state import (
     SyncState,
     TargetState,
 )
+from gollamas.observe.wrong import WrongState
 
 NOW = "2026-11-30T12:00:00.000Z"
 SERVERS = [
@@ -317,6 +318,24 @@ def test_where_there_is_no_job_and_nothing_owed_nothing_is_said_of_them() -> Non
     assert titles() == usual
     assert titles(jobs=[job(target("a"))]) == [*usual[:4], "JOBS", "REQUESTS"]
     assert titles(owed=[owed]) == [*usual[:4], "OWED", "REQUESTS"]
+
+
+def test_what_is_wrong_comes_first_and_what_to_do_stands_beside_it() -> None:
+    wrong = [
+        WrongState(
+            kind="server_down", text="gpu-2 is down: refused", advice="Start it.",
+            since="2026-11-30T11:59:15.000Z", server="gpu-2",
+        ),
+        WrongState(kind="on_cpu", text="25 % of \x1b[31m is on the CPU of gpu-1", advice="Do less."),
+    ]  # fmt: skip
+    lines = text_of(state(wrong=wrong)).splitlines()
+    assert lines[2:7] == [
+        "WRONG NOW",
+        "SINCE  WHAT                                     WHAT TO DO",
+        "45s    gpu-2 is down: refused                   Start it.",
+        "-      25 % of \\x1b[31m is on the CPU of gpu-1  Do less.",
+        "",
+    ]
 
 
 HOSTILE = "\x1b[31m[bold]m\u202e"

@@ -11,11 +11,18 @@ from gollamas.config.model import Config
 from gollamas.events import JobCause, JobKind, LoadCause, RequestEnded
 from gollamas.fleet.entries import Entry, read
 from gollamas.fleet.loading import Loading, ModelLoad
+from gollamas.fleet.policy import Policies
 from gollamas.fleet.runner_options import PLAIN, RunnerOptions
 from gollamas.fleet.syncing import Lacking, SyncStatus
 from gollamas.fleet.view import View
 from gollamas.observe.jobs import OpenJob, OpenTarget, OwedJob
-from gollamas.observe.state import FleetState, Moment, OpenLoad, OpenRequest, StatePage, UnderWay, written
+from gollamas.observe.metrics import Metrics
+from gollamas.observe.moment import Moment, written
+from gollamas.observe.observers import Observers
+from gollamas.observe.page import Known, StatePage
+from gollamas.observe.state import FleetState, OpenLoad, OpenRequest, UnderWay
+from gollamas.observe.traffic import Traffic
+from gollamas.observe.wrong import Happened
 from tests.unit.fleet.fleets import config, entry, key_of, view_of
 
 NOON = 1_796_040_000.0  # 2026-11-30T12:00:00Z
@@ -24,6 +31,15 @@ KEY = key_of("m")
 SMALL = RunnerOptions((2048, *PLAIN.values[1:-1], False))
 
 
+QUIET = {
+    "requests_per_s": 0.0,
+    "tokens_per_s": 0.0,
+    "in_flight": 0,
+    "waiting": 0,
+    "first_byte_p50_s": None,
+    "first_byte_p95_s": None,
+    "errors_per_s": 0.0,
+}
 GoesOn = OpenRequest | OpenLoad | OpenJob | OwedJob | Lacking
 
 
@@ -35,16 +51,29 @@ def page_of(
     not_ready: str | None = None,
 ) -> StatePage:
     """Make the page of a proxy that has run since 40 by its clock, looked at when it says `at`."""
-    times = iter((40.0, at, at))
+    times = iter((40.0, 40.0, at, at))
     requests = [one for one in under_way if isinstance(one, OpenRequest)]
     loads = [one for one in under_way if isinstance(one, OpenLoad)]
     jobs = [one for one in under_way if isinstance(one, OpenJob)]
     owed = [one for one in under_way if isinstance(one, OwedJob)]
     lacking = [one for one in under_way if isinstance(one, Lacking)]
-    goes_on = UnderWay(lambda: requests, lambda: loads, lambda: jobs, lambda: owed, lambda: lacking)
-    return StatePage(
-        "9.9.9", view, lambda: Moment(next(times), NOON), lambda: made, goes_on, lambda: not_ready
+    metrics = Metrics(lambda name: name)
+
+    def now() -> Moment:
+        return Moment(next(times), NOON)
+
+    known = Known(
+        version="9.9.9",
+        view=view,
+        config=lambda: made,
+        policies=lambda: Policies(made),
+        under_way=UnderWay(lambda: requests, lambda: loads, lambda: jobs, lambda: owed, lambda: lacking),
+        not_ready=lambda: not_ready,
+        traffic=Traffic(metrics, view, lambda: requests, now),
+        ended=Observers(metrics, lambda _: None),
+        happened=lambda _: Happened(owed=owed),
     )
+    return StatePage(known, now)
 
 
 def told(view: View, made: Config, *under_way: GoesOn, at: float = 100.0) -> dict[str, Any]:
@@ -79,6 +108,15 @@ def test_a_fleet_without_anything_is_told_of() -> None:
         "jobs": [],
         "owed": [],
         "sync": [],
+        "models": [],
+        "wrong": [],
+        "traffic": {"time": "2026-11-30T12:00:00.000Z", **QUIET},
+        "history": {
+            "every_s": 5.0,
+            "until": "2026-11-30T12:00:00.000Z",
+            **{name: [value] for name, value in QUIET.items()},
+        },
+        "ended": [],
     }
 
 
@@ -320,7 +358,7 @@ def test_many_requests_are_written_in_parts_and_none_is_lost(number: int) -> Non
     parts = list(page_of(view_of(made), made, *requests).parts())
     found = msgspec.json.decode(b"".join(parts), type=FleetState)
     assert [one.id for one in found.requests] == [f"id-{one}" for one in range(number)]
-    assert len(parts) == 8 + -(-number // 64)
+    assert len(parts) == 13 + -(-number // 64)
 
 
 def job(
@@ -365,7 +403,7 @@ def test_many_jobs_are_written_in_parts_and_none_is_lost(number: int) -> None:
     found = msgspec.json.decode(b"".join(parts), type=FleetState)
     names = [f"m{one}" for one in range(number)]
     assert ([one.model for one in found.jobs], [one.model for one in found.owed]) == (names, names)
-    assert len(parts) == 6 + 2 * -(-number // 64)
+    assert len(parts) == 10 + 2 * -(-number // 64)
 
 
 def test_what_a_server_says_of_a_job_is_cut_and_tells_no_password() -> None:
@@ -429,3 +467,15 @@ def test_what_is_to_be_pulled_says_when_it_is_tried_again() -> None:
         },
         {"model": "m", "server": "b", "status": "waiting", "failures": 0, "error": None, "retry_in_s": None},
     ]
+
+
+def test_models_whose_servers_differ_are_looked_for_some_at_a_time() -> None:
+    made = config({f"m{number}": ["a", "b"] for number in range(20)})
+    view = view_of(made)
+    for server, digest in (("a", "a"), ("b", "b")):
+        view.answered(server, "0.34.3", 1.0)
+        view.listed(server, [entry(model.name, digest * 64) for model in made.models.values()])
+    parts = list(page_of(view, made).parts())
+    assert b"" in parts
+    found = msgspec.json.decode(b"".join(parts), type=FleetState)
+    assert [one.model for one in found.wrong] == [f"m{number}" for number in range(20)]

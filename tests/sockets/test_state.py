@@ -391,3 +391,28 @@ async def test_the_page_about_state_has_every_key_that_a_running_proxy_answers()
         assert set(described) == keys_of(found) | more
         assert (found["jobs"], found["owed"], found["sync"]) == ([], [], [])
         assert list(found) == list(FleetState.__struct_fields__)
+
+
+@runs
+async def test_two_models_that_leave_for_each_other_again_and_again_are_told_of() -> None:
+    """The server has room for one; its list shows the last that was loaded."""
+
+    async def loads(request: Message, peer: Peer) -> None:
+        name = json.loads(request.body)["model"]
+        server.ps = json.dumps({"models": [{"name": name, "digest": name[0], "expires_at": FAR}]}).encode()
+        await peer.send(answer())
+
+    tags = b'{"models":[{"name":"m:latest","digest":"m"},{"name":"n:latest","digest":"n"}]}'
+    async with (
+        RawServer(loader=loads, tags=tags) as server,
+        in_front_of(server, models={"m": [server], "n": [server]}, admin=ADMIN) as proxy,
+    ):
+        view = proxy.app.view.servers["one"]
+        for name in "mnmnm":
+            assert (await state_of(proxy))["wrong"] == []
+            await proxy.ask(post("/api/chat", b'{"model":"%b"}' % name.encode()))
+            while [entry.name for entry in view.loaded] != [f"{name}:latest"]:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0)
+        (wrong,) = (await state_of(proxy))["wrong"]
+        assert (wrong["kind"], wrong["server"], wrong["model"]) == ("crowded", "one", "m")
+        assert wrong["text"] == "m and n pushed each other out of the memory of one 4 times in the last hour"

@@ -139,6 +139,7 @@ async def run(options: argparse.Namespace) -> None:
             await asyncio.sleep(8)
             async with asyncio.TaskGroup() as tasks:
                 asking = tasks.create_task(Load(listen).run(options.rate, tasks))
+                await asyncio.sleep(15)  # what is done once is over
                 for _ in range(options.rounds):
                     await measured(proxy.pid, admin, options.seconds)
                 asking.cancel()

@@ -59,6 +59,7 @@ def _serves_until(number: signal.Signals) -> None:
             _expect(b"llama3.2" in _ask(f"{url}/api/tags"), "its list of models lacks one")
             _expect(b'"done":true' in _ask(f"{url}/api/chat", CHAT), "its stream has no end")
             _expect(b'route="/api/chat"' in _ask(f"{admin}/metrics"), "its metrics lack a request")
+            _expect(b"<!doctype html>" in _ask(f"{admin}/").lower(), "its page is missing")
             _end(proxy, number)
         _end(simulated, number)
 

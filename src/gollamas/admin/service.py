@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from gollamas.admin.files import page_files
 from gollamas.admin.permission import Permission
 from gollamas.errors import BadRequest, ProxyError
 from gollamas.net.downstream import ClientConnection
@@ -61,6 +62,7 @@ class Admin:
         self._changes = changes
         self._why_not_host = why_not_host
         self._permission = permission
+        self._files = {path: _read_by(file.respond) for path, file in page_files().items()}
         self._pages: Mapping[bytes, Mapping[bytes, Respond]] = {
             b"/metrics": _read_by(self._metrics),
             b"/healthz": _read_by(self._health),
@@ -79,9 +81,9 @@ class Admin:
         reason = self._why_not_host(head.host)
         if reason is not None:
             return _error(403, reason)
-        page = self._pages.get(head.path)
+        page = self._pages.get(head.path) or self._files.get(head.path)
         if page is None:
-            return _error(404, f"no such page here; there are {_listed(self._pages)}")
+            return _error(404, f"no such page here; there are /, {_listed(self._pages)}")
         respond = page.get(head.method)
         if respond is None:
             methods = _listed(page)

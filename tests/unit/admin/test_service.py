@@ -159,11 +159,11 @@ def test_readiness_says_why_not() -> None:
     assert json.loads(text_of(answer)) == {"error": "no server is up"}
 
 
-@pytest.mark.parametrize("path", [b"/", b"/metrics/", b"/api/tags", b"//metrics", b"/Metrics"])
+@pytest.mark.parametrize("path", [b"/page", b"/metrics/", b"/api/tags", b"//metrics", b"/Metrics"])
 def test_other_paths_are_not_found(path: bytes) -> None:
     answer = ask(path)
     assert (answer.status, kind_of(answer)) == (404, "application/json; charset=utf-8")
-    pages = "/metrics, /healthz, /readyz, /state, /events, /variants, /variants/prune, /load, /unload"
+    pages = "/, /metrics, /healthz, /readyz, /state, /events, /variants, /variants/prune, /load, /unload"
     assert pages in json.loads(text_of(answer))["error"]
 
 
@@ -313,8 +313,8 @@ def test_a_host_that_is_not_ours_is_refused_whatever_it_asks_for(path: bytes, me
 
 
 def test_the_page_about_the_port_has_every_page_of_it_with_its_methods() -> None:
-    rows = re.findall(r"^\| `(/[^`]+)` \| ([A-Z, ]+) \|", text_of_file("docs/admin.md"), re.MULTILINE)
-    listed = json.loads(text_of(ask(b"/")))["error"].partition("there are ")[2]
+    rows = re.findall(r"^\| `(/[^`]*)` \| ([A-Z, ]+) \|", text_of_file("docs/admin.md"), re.MULTILINE)
+    listed = json.loads(text_of(ask(b"/nothing")))["error"].partition("there are ")[2]
     assert [path for path, _ in rows] == listed.split(", ")
     for path, methods in rows:
         assert dict(ask(path.encode(), b"PATCH").fields)[b"Allow"].decode() == methods

@@ -243,7 +243,13 @@ class App:
                 variants=duties.variants.states,
                 events=self._watching.watch,
             ),
-            Changes(duties.variants.prune, duties.by_hand.load, duties.by_hand.unload),
+            Changes(
+                prune=duties.variants.prune,
+                load=duties.by_hand.load,
+                unload=duties.by_hand.unload,
+                pull=duties.jobs_by_hand.pull,
+                delete=duties.jobs_by_hand.delete,
+            ),
             self._admin_gate(sockets).why_not_host,
             Permission(config.admin_token, is_loopback=is_loopback(sockets)),
         )

@@ -8,11 +8,11 @@ from gollamas.net import rounds
 # What these look at does not pass through a round, or they start programs of their own.
 ASIDE = {
     "test_binding", "test_by_hand", "test_by_hand_verbs", "test_copy_and_delete", "test_create",
-    "test_demo", "test_hangup", "test_hidden_copies", "test_jobs", "test_keeping", "test_large_uploads",
-    "test_leaving_memory", "test_limits", "test_listings", "test_managing", "test_managing_verbs",
-    "test_metrics", "test_mixture", "test_owed", "test_prober", "test_pull", "test_push",
-    "test_replay_changes", "test_shortage", "test_shutdown", "test_simulate", "test_simulated_blobs",
-    "test_timers", "test_variants_verb", "test_watching",
+    "test_demo", "test_hangup", "test_hidden_copies", "test_jobs", "test_jobs_by_hand", "test_keeping",
+    "test_large_uploads", "test_leaving_memory", "test_limits", "test_listings", "test_managing",
+    "test_managing_verbs", "test_metrics", "test_mixture", "test_owed", "test_prober", "test_pull",
+    "test_push", "test_replay_changes", "test_shortage", "test_shutdown", "test_simulate",
+    "test_simulated_blobs", "test_sync", "test_timers", "test_variants_verb", "test_watching",
 }  # fmt: skip
 
 

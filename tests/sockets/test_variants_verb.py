@@ -77,7 +77,7 @@ async def admin_port(token: str | None = None, *, is_loopback: bool = True) -> A
             lambda: variants.found,
             lambda: None,
         ),
-        Changes(variants.prune, nothing, nothing),
+        Changes(variants.prune, nothing, nothing, nothing, nothing),
         gate.why_not_host,
         Permission(token, is_loopback=is_loopback),
     )

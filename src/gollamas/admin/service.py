@@ -1,4 +1,4 @@
-"""The admin port: metrics, health, state, variants, loads by hand. Served by net/downstream as all else is.
+"""The admin port: metrics, health, state, variants, changes by hand. Served by net/downstream as all else is.
 
 Owns its pages, the methods of each and their answers; what metrics, state and variants are is in `observe`.
 Whether we are ready, whose Host is ours and who may change something is asked.
@@ -21,12 +21,14 @@ from gollamas.wire.message import Answer, Fields, Request
 
 WhyNotHost = Callable[[bytes | None], str | None]
 Respond = Callable[[Request], Awaitable[Answer]]
+ByWish = Callable[[Wanted], Awaitable[ByHand]]
 
 _JSON: Final = (b"Content-Type", b"application/json; charset=utf-8")
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 _FRESH: Final = (b"Cache-Control", b"no-store")
 _EVENTS: Final = b"/events"
 MAX_BODY_BYTES: Final = 16 * 1024
+_PULL: Final = b"/pull"
 _READING: Final = (b"GET", b"HEAD")  # whoever reaches the port may; all else changes something
 
 
@@ -44,8 +46,10 @@ class Changes(NamedTuple):
     """What the pages do that change something."""
 
     prune: Callable[[], Awaitable[Pruned]]
-    load: Callable[[Wanted], Awaitable[ByHand]]
-    unload: Callable[[Wanted], Awaitable[ByHand]]
+    load: ByWish
+    unload: ByWish
+    pull: ByWish
+    delete: ByWish
 
 
 class Admin:
@@ -71,8 +75,10 @@ class Admin:
             _EVENTS: _read_by(self._events),
             b"/variants": _read_by(self._variants),
             b"/variants/prune": {b"POST": self._prune},
-            b"/load": {b"POST": lambda request: _done(request, changes.load)},
-            b"/unload": {b"POST": lambda request: _done(request, changes.unload)},
+            b"/load": _done_by(changes.load),
+            b"/unload": _done_by(changes.unload),
+            _PULL: _done_by(changes.pull),
+            b"/delete": _done_by(changes.delete),
         }
 
     async def respond(self, request: Request) -> Answer:
@@ -135,11 +141,14 @@ class Admin:
 
 
 class Operators(Responder):
-    """Answers requests as the admin port does: who closes the connection watches no more."""
+    """Answers requests as the admin port does: whoever leaves watches no more, and ends a pull."""
 
     async def answer(self, client: ClientConnection, request: Request) -> None:
         """Answer one request."""
-        client.fin_means_left = request.head.path == _EVENTS
+        path = request.head.path
+        client.fin_means_left = path in (_PULL, _EVENTS)
+        if client.has_ended and path == _PULL:  # it came before this began
+            raise asyncio.CancelledError
         await super().answer(client, request)
 
 
@@ -149,14 +158,18 @@ def refuse(error: ProxyError) -> Answer:
     return _error(error.status, error.text, *retry)
 
 
-async def _done(request: Request, do: Callable[[Wanted], Awaitable[ByHand]]) -> Answer:
-    """Load or unload what is asked for; a failure of all servers is one of the request."""
-    try:
-        asked = wanted(request.body)
-    except ValueError as why:
-        raise BadRequest(str(why)) from why
-    done = await do(asked)
-    return Answer(502 if done.has_all_failed else 200, [_JSON, _FRESH], by_hand_page(done))
+def _done_by(do: ByWish) -> Mapping[bytes, Respond]:
+    """Do what is asked for; a failure of all servers is one of the request."""
+
+    async def respond(request: Request) -> Answer:
+        try:
+            asked = wanted(request.body)
+        except ValueError as why:
+            raise BadRequest(str(why)) from why
+        done = await do(asked)
+        return Answer(done.status, [_JSON, _FRESH], by_hand_page(done))
+
+    return {b"POST": respond}
 
 
 async def _joined(parts: Iterator[bytes]) -> bytes:

@@ -14,7 +14,7 @@ import msgspec
 from gollamas import names
 from gollamas.api import inference
 from gollamas.api.blobs import is_digest
-from gollamas.api.routes import Kind, Route
+from gollamas.api.routes import ROUTES, Kind, Route
 from gollamas.config.model import Alias, Config, Expose, Manage
 from gollamas.errors import BadRequest, Forbidden, ModelNotFound
 from gollamas.events import JobKind
@@ -274,6 +274,11 @@ class Rules:
 
     def _is_exposed(self, key: str) -> bool:
         return key in self._config.models or self._config.expose is Expose.INSTALLED
+
+
+def route_of(kind: JobKind) -> Route:
+    """Find the route by which a change is asked for."""
+    return next(route for route in ROUTES if KINDS.get(route.kind) is kind)
 
 
 def with_source(change: Change, name: str) -> Change:

@@ -5,8 +5,7 @@ Owns how each is written. Nobody is asked whether they are allowed: a client was
 
 import msgspec
 
-from gollamas.api.manage import KINDS, Change
-from gollamas.api.routes import ROUTES, Route
+from gollamas.api.manage import Change, route_of
 from gollamas.events import JobKind
 from gollamas.fleet.owed import Debt
 
@@ -23,7 +22,7 @@ def pull_of(server_id: str, key: str, name: str) -> Change:
 
 
 def _change(kind: JobKind, server_id: str, key: str, name: str, body: bytes) -> Change:
-    route = _route_of(kind)
+    route = route_of(kind)
     return Change(
         kind=kind,
         method=route.methods[0],
@@ -34,7 +33,3 @@ def _change(kind: JobKind, server_id: str, key: str, name: str, body: bytes) -> 
         servers=(server_id,),
         body=body,
     )
-
-
-def _route_of(kind: JobKind) -> Route:
-    return next(route for route in ROUTES if KINDS.get(route.kind) is kind)

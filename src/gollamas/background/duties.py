@@ -14,6 +14,7 @@ from gollamas.api.outcomes import PartOutcome
 from gollamas.background.by_hand import HandLoads
 from gollamas.background.duty import Duty
 from gollamas.background.fanout import Jobs
+from gollamas.background.jobs_by_hand import HandJobs
 from gollamas.background.keeper import Keeper, Means, Wishes
 from gollamas.background.loads import Loads
 from gollamas.background.parts import OtherDuties, Parts
@@ -73,6 +74,7 @@ class Duties:
         self.jobs = Jobs(duty, Parts(duty, others, jobs_ask, slots), slots)
         self.keeper = Keeper(duty, Means(self.loads, self.touches, self.jobs, look, call_later))
         self.jobs.on_end, self.jobs.on_gone = self._job_ended, self.keeper.wake
+        self.jobs_by_hand = HandJobs(self._view, self.jobs, served.config)
         prober.on_found = self._found
         self._view.on_failed = self._failed
 

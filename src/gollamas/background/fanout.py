@@ -238,8 +238,8 @@ class Jobs:
             job.merged.say(note_of(change.kind, outcome))
         part.outcome = outcome
         job.merged.ended(part.server.id, is_done=outcome.end is JobEnd.DONE)
-        took_s = 0.0 if job.began_at is None else _now() - job.began_at
-        self._tell(change.kind, change.name, outcome, job.why, took_s)
+        part.took_s = 0.0 if job.began_at is None else _now() - job.began_at
+        self._tell(change.kind, change.name, outcome, job.why, part.took_s)
         self.on_end(change, outcome, job.why)
         outcomes = [one.outcome for one in job.parts if one.outcome is not None]
         if len(outcomes) == len(job.parts):

@@ -17,6 +17,7 @@ class Part:
         self.server = server
         self.outcome: PartOutcome | None = None
         self.stopped: PartOutcome | None = None
+        self.took_s = 0.0  # from the job's turn on, once its client may be told
         self.is_asking = False  # the server is at it
         self._waits: asyncio.Future[Any] | None = None
 

@@ -4,11 +4,12 @@ Owns what it is told and when, and that a job nobody waits for any more is stopp
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 
 from gollamas.api.outcomes import WITH_PROGRESS, JobOutcome
 from gollamas.background.job import Job, ring
+from gollamas.background.part import Part
 from gollamas.errors import ModelBusy
 from gollamas.events import JobCause
 from gollamas.fleet.progress import Watch
@@ -31,6 +32,11 @@ class Watcher:
     def outcome(self) -> JobOutcome | None:
         """What the client is told in the end; None until the job has ended and all before it was seen."""
         return self._job.outcome if self._watch.next_at == inf else None
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The job on each server, as it stands."""
+        return self._job.parts
 
     def lines(self) -> list[bytes]:
         """Give the lines of progress that are due now."""

@@ -1,4 +1,4 @@
-"""What the admin port takes and tells of loads and unloads by hand: of which model, and what became of it.
+"""What the admin port takes and tells of what is done by hand: with which model, and what became of it.
 
 Owns the keys, which docs/admin.md describes; `gollamas load` and `gollamas unload` write and read them.
 """
@@ -8,19 +8,20 @@ from enum import StrEnum
 
 import msgspec
 
+from gollamas.events import JobEnd
 from gollamas.observe.jsonlines import encoded
 from gollamas.observe.safe import cut, without_user_info
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A model that is to be loaded or unloaded: on a server, or on all of its servers that are up."""
+    """A model that is to be loaded, unloaded, pulled or deleted: on a server, or on all of its servers."""
 
     model: str
     server: str | None = None
 
 
 class UnloadEnd(StrEnum):
-    """What became of an unload; of a load says `events.LoadEnd`."""
+    """What became of an unload; of a load says `events.LoadEnd`, of a pull or delete `events.JobEnd`."""
 
     UNLOADED = "unloaded"
     NOT_LOADED = "not_loaded"
@@ -51,6 +52,13 @@ class ByHand(msgspec.Struct, frozen=True, kw_only=True):
     def has_all_failed(self) -> bool:
         """Whether nothing that was asked for has been done."""
         return all(one.has_failed for one in self.servers)
+
+    @property
+    def status(self) -> int:
+        """The status of an answer that tells it."""
+        if not self.has_all_failed:
+            return 200
+        return 404 if all(one.end == JobEnd.MISSING for one in self.servers) else 502
 
 
 def wanted(body: bytes) -> Wanted:

@@ -20,6 +20,7 @@ from gollamas.net.rounds import Round
 from gollamas.observe.by_hand import ByHand, OnServer, Wanted
 from gollamas.observe.variants import Pruned, VariantFailure, VariantState
 from gollamas.responder import Responder
+from gollamas.wire.message import END_OF_HEAD as END
 from gollamas.wire.message import Answer, Request
 from tests.meta.documents import text_of as text_of_file
 from tests.recorded import make_head
@@ -90,7 +91,7 @@ async def unload(wanted: Wanted) -> ByHand:
 
 def admin_of(reads: Reads, token: str | None = None) -> Admin:
     """Make an admin port on a loopback address."""
-    changes = Changes(prune, load, unload)
+    changes = Changes(prune, load, unload, pull=load, delete=unload)
     return Admin(reads, changes, why_not_host, Permission(token, is_loopback=True))
 
 
@@ -163,12 +164,15 @@ def test_readiness_says_why_not() -> None:
 def test_other_paths_are_not_found(path: bytes) -> None:
     answer = ask(path)
     assert (answer.status, kind_of(answer)) == (404, "application/json; charset=utf-8")
-    pages = "/, /metrics, /healthz, /readyz, /state, /events, /variants, /variants/prune, /load, /unload"
+    pages = (
+        "/, /metrics, /healthz, /readyz, /state, /events, /variants, /variants/prune, /load, /unload, /pull, "
+        "/delete"
+    )
     assert pages in json.loads(text_of(answer))["error"]
 
 
-CHANGE = [b"/variants/prune", b"/load", b"/unload"]
-READ = [b"/metrics", b"/healthz", b"/readyz", b"/state", b"/events", b"/variants"]
+CHANGE = [b"/variants/prune", b"/load", b"/unload", b"/pull", b"/delete"]
+READ = [b"/", b"/metrics", b"/healthz", b"/readyz", b"/state", b"/events", b"/variants"]
 
 
 @pytest.mark.parametrize(
@@ -246,13 +250,13 @@ def test_a_change_without_the_token_does_nothing() -> None:
         return await unload(wanted)
 
     permission = Permission("secret", is_loopback=True)
-    admin = Admin(READS, Changes(count, count_one, count_one), why_not_host, permission)
+    admin = Admin(READS, Changes(count, count_one, count_one, count_one, count_one), why_not_host, permission)
     for fields, status in (([], 403), ([(b"Authorization", b"Bearer secret")], 200)):
         for path in CHANGE:
             request = Request(make_head(b"POST", path, fields), b'{"model":"m"}', "127.0.0.1")
             answer = asyncio.run(admin.respond(request))
             assert (answer.status, kind_of(answer)) == (status, "application/json; charset=utf-8")
-        assert done == (["pruned", "m", "m"] if status == 200 else [])
+        assert done == (["pruned", "m", "m", "m", "m"] if status == 200 else [])
 
 
 def by_hand(path: bytes, body: bytes) -> Answer:
@@ -289,7 +293,7 @@ def test_an_unload_by_hand_has_the_same_form() -> None:
     assert json.loads(text_of(answer)) == {"servers": [told]}
 
 
-@pytest.mark.parametrize("path", [b"/load", b"/unload"])
+@pytest.mark.parametrize("path", CHANGE[1:])
 @pytest.mark.parametrize("body", [b"", b"{}", b"m", b'"m"', b'{"model":1}', b'{"model":"m","sever":"a"}'])
 def test_a_body_that_does_not_say_what_is_meant_is_a_bad_request(path: bytes, body: bytes) -> None:
     """A member that is mistyped, too: it would mean all servers."""
@@ -304,7 +308,9 @@ def test_an_error_of_what_is_asked_for_is_the_answer() -> None:
         by_hand(b"/load", b'{"model":"unknown"}')
 
 
-@pytest.mark.parametrize("path", [b"/metrics", b"/healthz", b"/nothing", b"/variants", b"/variants/prune"])
+@pytest.mark.parametrize(
+    "path", [b"/", b"/metrics", b"/healthz", b"/nothing", b"/variants", b"/variants/prune"]
+)
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
 def test_a_host_that_is_not_ours_is_refused_whatever_it_asks_for(path: bytes, method: bytes) -> None:
     answer = ask(path, method, fields=((b"Host", b"evil"), (b"Authorization", b"Bearer x")), token="x")
@@ -360,6 +366,21 @@ def test_pages_are_served_on_a_socket() -> None:
     assert first.startswith(b"HTTP/1.1 200 OK\r\n")
     assert second.startswith(b"HTTP/1.1 200 OK\r\n")
     assert second.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("target", [b"/", b"/?filter=a&servers=-in_flight", b"/?"])
+def test_the_page_is_there_whatever_state_its_address_has(target: bytes) -> None:
+    head = b"Host: x\r\nConnection: close\r\n"
+    whole, _, body = asyncio.run(exchanged(b"GET %b HTTP/1.1\r\n%b\r\n" % (target, head))).partition(END)
+    assert whole.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"Content-Type: text/html; charset=utf-8\r\n" in whole
+    assert body.lower().startswith(b"<!doctype html>")
+    to_head = asyncio.run(exchanged(b"HEAD %b HTTP/1.1\r\n%b\r\n" % (target, head)))
+    assert to_head == whole + END
+    tag = whole.partition(b"\r\nETag: ")[2].partition(b"\r\n")[0]
+    known = b"GET %b HTTP/1.1\r\n%bIf-None-Match: %b\r\n\r\n" % (target, head, tag)
+    whole, _, body = asyncio.run(exchanged(known)).partition(END)
+    assert (whole.startswith(b"HTTP/1.1 304 "), b"Content-Length" in whole, body) == (True, False, b"")
 
 
 def test_a_body_that_nobody_wants_is_refused_in_json() -> None:

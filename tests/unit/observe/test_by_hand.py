@@ -1,10 +1,11 @@
-"""What the admin port takes and tells of loads and unloads by hand."""
+"""What the admin port takes and tells of what is done by hand."""
 
 import json
 
 import msgspec
 import pytest
 
+from gollamas.events import JobEnd
 from gollamas.observe.by_hand import ByHand, OnServer, Wanted, by_hand_page, wanted
 
 FINE = OnServer(server="a", model="m:latest", end="loaded", took_s=1.23456789, error=None)
@@ -45,12 +46,21 @@ def test_a_page_tells_of_each_server() -> None:
     }
     read = msgspec.json.decode(page, type=ByHand)
     assert (read.has_all_failed, [one.has_failed for one in read.servers]) == (False, [False, True])
+    assert read.status == 200
 
 
 def test_where_all_failed_a_page_says_so_in_one_sentence() -> None:
     done = ByHand(servers=(FAILED, msgspec.structs.replace(FAILED, server="c", error="x")))
-    assert done.has_all_failed
+    assert (done.has_all_failed, done.status) == (True, 502)
     assert json.loads(by_hand_page(done))["error"] == "b: connection refused; c: x"
+
+
+def test_what_no_server_has_is_not_found() -> None:
+    """Where one has failed in another way it may be there."""
+    missing = msgspec.structs.replace(FAILED, end=JobEnd.MISSING, error="model 'm' not found")
+    assert ByHand(servers=(missing, missing)).status == 404
+    assert ByHand(servers=(missing, FAILED)).status == 502
+    assert ByHand(servers=(missing, FINE)).status == 200
 
 
 def test_a_reason_is_cut_and_shows_no_password_and_a_name_commands_no_terminal() -> None:

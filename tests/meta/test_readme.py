@@ -78,7 +78,7 @@ def test_every_command_has_a_test() -> None:
         r"gollamas (models|ps)$|gollamas (models|show|pull|rm)( [\w.:-]+(@pc-[12])?)+$|"
         r"gollamas cp [\w.-]+ [\w.-]+$|"
         r"curl -X POST .*:11435/variants/prune$|gollamas variants( --prune| --json)?$|export \w+=|"
-        r"gollamas (load|unload)( [\w.:-]+(@gpu-1)?)+$|curl -d '{[^']+}' http://127.0.0.1:11435/load$|"
+        r"gollamas (load|unload)( [\w.:-]+(@gpu-1)?)+$|curl -d '{[^']+}' http://127.0.0.1:11435/(load|pull|delete)$|"
         r"curl (-i )?(-H '[\w: -]+' )?http://localhost:11434/api/pull -d '{[^']+}'$|"
         r"OLLAMA_HOST=localhost:11434 ollama (pull|create|cp|rm) |printf 'FROM [^']+' > Modelfile$|"
         r"sudo (apt install|python3 -m venv|chmod|install|systemctl|/opt/gollamas/bin/\w+) ",

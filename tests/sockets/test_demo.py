@@ -88,6 +88,8 @@ async def test_the_demo_s_commands_work_as_they_are_printed() -> None:
         assert json.loads(openai_chat)["choices"][0]["message"]["content"]
         assert python.strip()
         assert "gollamas_requests_total" in metrics
+        page = said.partition("in a browser:\n\n  ")[2].split()[0]
+        assert "<!doctype html>" in (await shell(f"curl {page}")).lower()
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         errors = (await process.stderr.read()).decode()
@@ -109,6 +111,33 @@ async def test_control_c_right_after_the_text(words: tuple[str, ...], mark: str)
     """Who presses Ctrl-C as soon as a line is there gets exit code 0 and no traceback."""
     async with running(*words, "--listen", "127.0.0.1:0") as process:
         await said_until(process, mark)
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+        assert (process.returncode, b"Traceback" in errors) == (0, False)
+
+
+SEEN_WHERE_BUSY = (
+    "request 200 POST /api/chat", "request 200 POST /api/embed", "request 200 POST /v1/chat/completions",
+    "gpt-4o->llama3.2", "load pc-2", "load pc-3", "job pc-2 pull llama3.2 done",
+)  # fmt: skip
+
+
+@runs
+async def test_where_the_demo_is_busy_there_is_something_to_see_at_once() -> None:
+    """Chats, embeddings, loads, pulls, and what fails; Ctrl-C in the midst of it is 0, too."""
+    words = ("demo", "--busy", "--level", "info", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+    async with running(*words) as process:
+        assert process.stderr is not None
+        said = ""
+        while not all(mark in re.sub(" +", " ", said) for mark in SEEN_WHERE_BUSY):
+            said += (await process.stderr.readline()).decode()
+        assert len(set(re.findall(r"client=(\S+)", said))) > (4 if sys.platform == "linux" else 0)
+        page = re.findall(r"admin (127\.0\.0\.1:\d+)", said)[0]
+        async with httpx.AsyncClient() as client:
+            state = (await client.get(f"http://{page}/state")).json()
+        assert "smollm2:135m" in {job["model"] for job in state["jobs"]}
+        loaded = [one for server in state["servers"] for one in server["loaded"]]
+        assert {one["model"] for one in loaded} >= {"all-minilm:latest", "llama3.2:latest"}
         process.send_signal(signal.SIGINT)
         _, errors = await process.communicate()
         assert (process.returncode, b"Traceback" in errors) == (0, False)

@@ -1,12 +1,16 @@
-"""`gollamas demo`: three simulated Ollama servers, the proxy in front of them, and commands to paste."""
+"""`gollamas demo`: three simulated Ollama servers, the proxy in front of them, and commands to paste.
 
+With `--busy` clients keep them at work, and one of them goes away at times.
+"""
+
+import asyncio
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gollamas import names
 from gollamas.cli import occupied
@@ -15,20 +19,18 @@ from gollamas.cli.simulate import reached, run_until_stopped, until_stopped
 from gollamas.cli.tables import TABLES
 from gollamas.config.faults import Faults
 from gollamas.config.lists import unquoted
-from gollamas.config.model import Address, Alias, Config, Expose, Manage, Model, Server
+from gollamas.config.model import EVERYWHERE, Address, Alias, Config, Expose, Manage, Model, Server
 from gollamas.config.own import read_own
 
 if TYPE_CHECKING:
     from gollamas.app import App
+    from gollamas.simulate.settings import Settings
 
 _GRACE: Final = 1.0  # seconds that streams get when the demo ends
 _DEFAULT: Final = Address(host="localhost", port=11434)
 _ADMIN: Final = Address(host="127.0.0.1", port=11435)
-_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "pc-1": ("all-minilm", "llama3.2"),
-    "pc-2": ("qwen3:8b", "llama3.2"),
-    "pc-3": ("llama3.2-vision", "deepseek-r1:14b"),
-}
+_OF_ALIAS: Final = "llama3.2"
+_CONFIGURED: Final = (_OF_ALIAS, "qwen3:8b", "deepseek-r1:14b", "llama3.2-vision", "all-minilm")
 _NAME_SERVERS: Final = ("GOLLAMAS_CONFIG", "GOLLAMAS_CONNECTIONS", "GOLLAMAS_PROXIES")
 _PYTHON: Final = (
     "from openai import OpenAI; "
@@ -58,7 +60,10 @@ def run(argv: Sequence[str]) -> int:
     except Faults as faults:
         complain_of_each("demo", faults)
         return USAGE
-    return run_until_stopped(lambda: _demo(_config(**said)))
+    is_busy = said.pop("busy", False)
+    # A line for each request would push what is printed off the screen.
+    said.setdefault("level", "warn" if is_busy else "info")
+    return run_until_stopped(lambda: _demo(_config(**said), is_busy=is_busy))
 
 
 def _config(level: str, **said: Address | None) -> Config:
@@ -75,30 +80,36 @@ def _config(level: str, **said: Address | None) -> Config:
     return Config(listen=listen, admin=admin, admin_is_default=is_default, level=level, grace=_GRACE)
 
 
-async def _demo(config: Config) -> int:
-    from gollamas.simulate.server import SimulatedOllama  # noqa: PLC0415 - as above
-    from gollamas.simulate.serving import serving  # noqa: PLC0415 - as above
-    from gollamas.simulate.settings import Settings  # noqa: PLC0415 - as above
+async def _demo(config: Config, *, is_busy: bool) -> int:
+    from gollamas.simulate.scene import BUSY, IDLE, scene  # noqa: PLC0415 - as above
     from gollamas.system.listening import NotListening  # noqa: PLC0415 - a faulty command line needs no server
 
     stop = until_stopped("gollamas demo")
     _hint_at_serve(os.environ)
-    async with AsyncExitStack() as stack:
-        addresses = {}
-        for name, models in _SERVERS.items():
-            settings = Settings(models=models, load_seconds=1.5, tokens_per_second=25.0, remembered=0)
-            served = await stack.enter_async_context(serving(SimulatedOllama(settings)))
-            addresses[name] = served.address
-        app = _app(in_front_of(addresses, config))
+    servers = BUSY if is_busy else IDLE
+    async with scene(servers) as running:
+        app = _app(in_front_of(running.addresses, servers, config, is_busy=is_busy))
         try:
             await app.start()
         except NotListening as why:
             complain(f"gollamas demo: {occupied.why_taken(why, config)}")
             return 1
-        _explain(app, addresses)
-        await stop
+        _explain(app, running.addresses, servers)
+        if is_busy:
+            await _until(stop, running.keep_busy(app.address.for_clients))
+        else:
+            await stop
         await app.stop()
     return 0
+
+
+async def _until(stop: asyncio.Future[None], work: Coroutine[Any, Any, None]) -> None:
+    """Do this until it is to stop; raises what the work ends by."""
+    at_work = asyncio.ensure_future(work)
+    await asyncio.wait([stop, at_work], return_when=asyncio.FIRST_COMPLETED)
+    at_work.cancel()
+    with suppress(asyncio.CancelledError):
+        await at_work
 
 
 def _hint_at_serve(environ: Mapping[str, str]) -> None:
@@ -107,26 +118,41 @@ def _hint_at_serve(environ: Mapping[str, str]) -> None:
         complain(f"gollamas demo: {words}: `gollamas serve` is for them, this uses simulated ones")
 
 
-def in_front_of(addresses: Mapping[str, Address], config: Config) -> Config:
-    """Give the configuration with these servers: all that they have is served, and one alias."""
+def in_front_of(
+    addresses: Mapping[str, Address], settings: "Mapping[str, Settings]", config: Config, *, is_busy: bool
+) -> Config:
+    """Give the configuration with these servers: all that they have is served, and one alias.
+
+    Where they are busy more of it is configured, so that there is more to be seen.
+    """
     servers = {
         name: Server(id=name, scheme="http", host=address.host, port=address.port)
         for name, address in addresses.items()
     }
-    key = names.key_of("llama3.2")
-    alias_key = names.key_of("gpt-4o")
-    assert key is not None  # noqa: S101 - both are good names
-    assert alias_key is not None  # noqa: S101 - as above
-    holders = tuple(name for name, models in _SERVERS.items() if "llama3.2" in models)
+    holders = {
+        model: tuple(name for name, told in settings.items() if model in told.models)
+        for model in (_CONFIGURED if is_busy else (_OF_ALIAS,))
+    }
+    models = {_key(name): Model(name=name, key=_key(name), servers=on) for name, on in holders.items()}
+    alias = Alias(name="gpt-4o", key=_key("gpt-4o"), model=_OF_ALIAS, model_key=_key(_OF_ALIAS))
     return replace(
         config,
         expose=Expose.INSTALLED,
         manage=Manage.ALL,
         list_aliases=True,
         servers=servers,
-        models={key: Model(name="llama3.2", key=key, servers=holders)},
-        aliases={alias_key: Alias(name="gpt-4o", key=alias_key, model="llama3.2", model_key=key)},
+        models=models,
+        aliases={alias.key: alias},
+        preload={(_key("all-minilm"), ""): EVERYWHERE} if is_busy else {},
+        keep_alive={(_key("deepseek-r1:14b"), ""): 20.0} if is_busy else {},
+        num_ctx={(_key("qwen3:8b"), ""): 8192} if is_busy else {},
     )
+
+
+def _key(name: str) -> str:
+    key = names.key_of(name)
+    assert key is not None  # noqa: S101 - all are good names
+    return key
 
 
 def _app(config: Config) -> "App":
@@ -141,14 +167,15 @@ def _app(config: Config) -> "App":
     return App(config, log=log)
 
 
-def _explain(app: "App", addresses: Mapping[str, Address]) -> None:
+def _explain(app: "App", addresses: Mapping[str, Address], servers: "Mapping[str, Settings]") -> None:
     url = reached(app.address)
     say("\nThree simulated Ollama servers (no model runs in them, the words are made up):\n")
-    for name, models in _SERVERS.items():
-        say(f"  {name}  http://{addresses[name]}  {', '.join(models)}")
+    for name, told in servers.items():
+        say(f"  {name}  http://{addresses[name]}  {', '.join(told.models)}")
     say(f"\nand gollamas in front of them at {url}, where gpt-4o is another name for llama3.2.")
     host = url.removeprefix("http://")
     say(_COMMANDS.format(url=url, host=host, python=_PYTHON.format(url=url)).rstrip("\n"))
     if app.admin_address is not None:
-        say(f"\nWhat all of that came to:\n\n  curl {reached(app.admin_address)}/metrics")
+        admin = reached(app.admin_address)
+        say(f"\nThe whole of it in a browser:\n\n  {admin}/\n\nWhat it came to:\n\n  curl {admin}/metrics")
     say("\nCtrl-C ends all of it.\n")

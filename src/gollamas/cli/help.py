@@ -25,10 +25,11 @@ that is wrong with it. Takes all flags of serve: see `gollamas serve --help`. Ex
 configuration is faulty, else 0; with --live it exits 1 where a server does not answer, lacks a
 model that it is to run, or an address can't be had.
 """,
-    "demo": """Usage: gollamas demo [FLAGS]
+    "demo": """Usage: gollamas demo [--busy] [FLAGS]
 
-Starts three simulated Ollama servers and the proxy in front of them, and prints commands to paste,
-until Ctrl-C. No model runs: the words are made up. Exits 0 when it was told to stop, 1 where an
+Starts three simulated Ollama servers and the proxy in front of them, and prints commands to paste
+and the address of the page that shows them, until Ctrl-C. With --busy there is something to see on
+it at once. No model runs: the words are made up. Exits 0 when it was told to stop, 1 where an
 address can't be had, 2 for a faulty command line.
 """,
     "simulate": """Usage: gollamas simulate [FLAGS]

@@ -132,7 +132,18 @@ _DEMO: Final = (
         kind=_ADMIN.kind,
         help=f"{_ADMIN.help}; {_ADMIN.default_text} or the next port that is free",
     ),
-    FlagOption(key="level", flags=_LEVEL.flags, kind=_LEVEL.kind, default=_LEVEL.default, help=_LEVEL.help),
+    FlagOption(
+        key="busy",
+        flags=("--busy",),
+        kind=Switch(),
+        help="have clients keep the servers at work, and one of these go away at times",
+    ),
+    FlagOption(
+        key="level",
+        flags=_LEVEL.flags,
+        kind=_LEVEL.kind,
+        help=f"{_LEVEL.help}; {_LEVEL.default_text}, or warn with --busy",
+    ),
 )
 _SIMULATE: Final = (
     FlagOption(

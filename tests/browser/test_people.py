@@ -1,0 +1,171 @@
+"""The page for people: by keyboard, narrow and wide, light and dark, without JavaScript, hostile names."""
+
+import json
+
+from gollamas.simulate.faults import Fails, FailsToLoad
+from tests.browser.driver import Browser
+from tests.browser.page import Page, Shows
+from tests.sockets.jobs import delete
+from tests.sockets.simulated import CHAT, EMBEDDER
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+# Whether what has the focus shows it, and has had it before.
+FOCUSED = """
+    const one = document.activeElement, { outlineStyle, boxShadow } = getComputedStyle(one);
+    if (one.hadFocus || one === document.body) return "again";
+    one.hadFocus = outlineStyle !== "none" || boxShadow !== "none";
+"""
+UNREACHED = """
+    return [...document.querySelectorAll("a[href], button, input, select, summary")]
+        .filter((one) => one.checkVisibility() && !one.hadFocus).map((one) => one.outerHTML);
+"""
+# What WCAG 2.2 asks of text (1.4.3): the contrast with what lies behind it, by the formula of its definition.
+CONTRASTS = """
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 1;
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const parse = (colour) => {
+        context.clearRect(0, 0, 1, 1);
+        context.fillStyle = colour;
+        context.fillRect(0, 0, 1, 1);
+        return [...context.getImageData(0, 0, 1, 1).data];
+    };
+    const over = (top, under) => under.map((value, at) => value + (top[at] - value) * (top[3] / 255));
+    const behind = (node) => {
+        const layers = [];
+        for (let at = node; at; at = at.parentElement) layers.unshift(getComputedStyle(at).backgroundColor);
+        return layers.map(parse).reduce((under, top) => over(top, under), parse("Canvas").slice(0, 3));
+    };
+    const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    const light = (colour) => colour.map((value) => linear(value / 255))
+        .reduce((sum, value, at) => sum + value * [0.2126, 0.7152, 0.0722][at], 0);
+    const found = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const [text, node] = [walker.currentNode.textContent.trim(), walker.currentNode.parentElement];
+        if (!text || !node.checkVisibility() || node.closest(":disabled, option, noscript")) continue;
+        const { color, fontSize, fontWeight } = getComputedStyle(node);
+        const under = behind(node);
+        const [one, two] = [light(over(parse(color), under)), light(under)];
+        const ratio = (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+        const isLarge = parseFloat(fontSize) >= (fontWeight >= 700 ? 18.66 : 24);
+        if (ratio < (isLarge ? 3 : 4.5)) found.push(`${text}: ${ratio.toFixed(2)}`);
+    }
+    return [...new Set(found)];
+"""
+
+
+def a_full_page(page: Page) -> None:
+    """Have something in every part of it."""
+    page.stage.do(page.fleet.ask("/api/chat"))
+    page.stage.do(page.fleet.ask("/api/chat", "nothing"))
+    page.stage.do(page.fleet.take_down("two"))
+    page.stage.do(page.fleet.proxy.ask(delete(EMBEDDER)))
+    page.has("#work [data-work=owed]")
+    page.has("#wrong-list > li[data-kind=server_down]")
+    page.has("#requests-table tr[data-request] [data-column=end]", "404")
+
+
+def test_both_widths_and_both_colours(shows: Shows) -> None:
+    """No sideways scrolling of the page itself, and no text that is hard to read."""
+    with shows("one", "two") as page:
+        a_full_page(page)
+        page.want("load", CHAT, "one")
+        page.has("#answers > li[data-state=done]")
+        backgrounds = set()
+        for colour in ("light", "dark"):
+            page.window.prefer(color_scheme=colour)
+            backgrounds.add(page.window.look("return getComputedStyle(document.body).backgroundColor"))
+            for width in (360, 1920):
+                page.window.resize(width)
+                page.window.until("innerWidth === arguments[0]", width)
+                wide, inside = page.window.look(
+                    "const page = document.scrollingElement; return [page.scrollWidth, page.clientWidth]"
+                )
+                assert (width, wide) == (width, inside)
+                assert page.window.look(CONTRASTS) == [], (colour, width)
+        assert len(backgrounds) == 2
+
+
+def test_nothing_moves_where_that_is_asked_for(shows: Shows) -> None:
+    with shows("one") as page:
+        page.window.prefer(reduced_motion="reduce")
+        page.open()
+        page.want("load", CHAT)
+        page.has("#answers > li[data-state=done]")
+        assert page.window.look("return document.getAnimations().length") == 0
+        moving = """return [...document.querySelectorAll('*')].filter((one) => {
+            const style = getComputedStyle(one);
+            const times = `${style.transitionDuration}, ${style.animationDuration}`.split(', ');
+            return style.scrollBehavior === 'smooth' || times.some((time) => parseFloat(time) > 0.01);
+        }).map((one) => one.tagName)"""
+        assert page.window.look(moving) == []
+
+
+def test_all_of_it_by_keyboard(shows: Shows) -> None:
+    """Every control is reached by Tab and shows that it has the focus; a load needs nothing else."""
+    with shows("one") as page:
+        page.stage.do(page.fleet.ask("/api/chat"))
+        page.has("#requests-table tr[data-end=done]")
+        page.window.look("document.activeElement.blur()")
+        for _ in range(100):
+            page.window.press("Tab")
+            if page.window.look(FOCUSED) == "again":
+                break
+        assert page.window.look(UNREACHED) == []
+        page.window.look("document.getElementById('hand-open').focus()")
+        page.window.press("Enter")
+        page.has("dialog#hand")
+        page.window.look("document.getElementById('hand-model').focus()")
+        page.window.press(*EMBEDDER, "Tab")
+        page.window.press("Tab", "Enter")
+        page.has("#answers > li[data-hand=load][data-state=done]", EMBEDDER)
+        page.window.look("document.querySelector('#requests-table button.open-line').focus()")
+        page.window.press("Enter")
+        page.has("dialog#line")
+        page.window.press("Escape")
+        page.lacks("dialog#line")
+        assert page.window.look("return document.activeElement.className").startswith("open")
+
+
+def test_names_and_texts_of_others_are_text(shows: Shows) -> None:
+    """Of clients, in what they ask for; of servers, in what they list and in what fails."""
+    with shows("one") as page:
+        installed = [
+            {"name": name, "model": name, "digest": HOSTILE, "size": 1, "modified_at": HOSTILE, "details": {}}
+            for name in (HOSTILE, "smol:latest", "minilm:latest")
+        ]
+        loaded = [{**installed[0], "size_vram": 0, "expires_at": "2318-01-01T00:00:00Z", "context_length": 1}]
+        for path, models in (("/api/tags", installed), ("/api/ps", loaded)):
+            body = json.dumps({"models": models}).encode()
+            page.stage.call(page.fleet.ollama.fail_next, Fails(200, body), path=path, times=-1)
+        version = Fails(200, json.dumps({"version": HOSTILE}).encode())
+        page.stage.call(page.fleet.ollama.fail_next, version, path="/api/version", times=-1)
+        page.stage.call(page.fleet.ollama.fail_next_load, FailsToLoad(HOSTILE))
+        page.stage.do(page.fleet.look())
+        page.stage.do(page.fleet.ask("/api/chat", HOSTILE))
+        page.stage.do(page.fleet.ask("/api/chat", "a\u202eb\nc"))
+        page.stage.do(page.fleet.ask("/api/chat"))
+        page.has("#servers-table [data-column=version]", HOSTILE)
+        page.has("#models-table tr[data-model=smol] [data-column=digest]", "<img")
+        page.has("#requests-table [data-column=model]", HOSTILE)
+        page.has("#requests-table tr[data-request] [data-column=end]", "img src")
+        page.want("load", HOSTILE)
+        assert HOSTILE in page.has("#answers > li[data-state=failed]")
+        page.window.click("#requests-table tr[data-request]")
+        page.has("dialog#line", HOSTILE)
+        page.window.click("#line-close")
+        own = "[...document.images].filter((one) => !one.src.endsWith('/icon.svg')).length"
+        assert page.window.look(f"return {own}") == 0
+        assert page.window.look("return document.querySelectorAll('[onerror]').length") == 0
+
+
+def test_without_javascript_it_says_where_the_same_is_told(shows: Shows, window: Browser) -> None:
+    with shows("one") as page:
+        window.tell("Emulation.setScriptExecutionDisabled", value=True)
+        try:
+            window.open(page.stage.url)
+            said = window.text("noscript")
+            assert ("/state" in said, "gollamas status" in said) == (True, True)
+        finally:
+            window.tell("Emulation.setScriptExecutionDisabled", value=False)

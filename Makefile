@@ -20,7 +20,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 # The tests of what does no I/O. What they reach is measured as Python, for coverage sees nothing of C.
 PURE_TESTS := $(filter-out $(addprefix tests/unit/,admin cli net simulate system),$(wildcard tests/unit/*[!_]))
 
-.PHONY: help setup run test test-real lint cover check bench lock
+.PHONY: help setup run test test-real lint cover check bench picture lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -80,6 +80,9 @@ check: lint cover test  ## all that must hold before a change lands
 
 bench: $(BUILT)  ## processor time beside HAProxy's (docs/performance.md)
 	$(BIN)/python bench/measure $(BENCH)
+
+picture: setup  ## README's picture of the page, from a busy demo (needs chromium and its driver)
+	$(BIN)/python -m scripts.picture docs/page.webp
 
 lock:  ## write the locks anew from pyproject.toml (needs uv)
 	$(COMPILE) -o requirements.lock pyproject.toml

@@ -1,4 +1,4 @@
-"""Models are loaded and unloaded by hand, in front of a real server and of a simulated one like it."""
+"""Models are loaded, unloaded and deleted by hand, on a real server and on a simulated one like it."""
 
 import json
 import re
@@ -11,7 +11,9 @@ import pytest
 
 from tests.clients.programs import Program, clean_environment, started
 from tests.real.fleet import PATIENCE, Place, RealFleet, request_bytes
+from tests.real.front import SOON
 from tests.real.loading import logged_loads, say, vector
+from tests.real.test_managed import COPY, copy
 
 STARTED = re.compile(r"started listening on (\S+:\d+); admin (\S+:\d+)")
 LOAD = re.compile(r" load +real (\S+) (\S+) in .* why=(\S+) options=(\S+)")
@@ -101,3 +103,20 @@ def test_an_unload_lets_an_answer_come_to_its_end(by_hand: ByHand, fleet: RealFl
             got += piece
     assert b'"done":true' in got
     place.until(lambda found: fleet.chat not in found)
+
+
+def test_a_delete_takes_the_model_out_of_the_memory(by_hand: ByHand, fleet: RealFleet, place: Place) -> None:
+    """One that clients may not change, and that is there for ever; a second delete finds nothing."""
+    admin = Place(f"http://{by_hand.admin}")
+    place.until(lambda found: fleet.chat not in found)
+    copy(place, fleet.chat, COPY)
+    try:
+        place.json("POST", "/api/generate", {**say(COPY), "keep_alive": -1})
+        place.until(lambda found: COPY in found)
+        (one,) = admin.json("POST", "/delete", {"model": COPY, "server": "real"})["servers"]
+        assert (one["server"], one["model"], one["end"], one["error"]) == ("real", COPY, "done", None)
+        place.until(lambda found: not found, SOON)
+        reply = admin.ask("POST", "/delete", {"model": COPY})
+        assert (reply.status, json.loads(reply.body)["servers"][0]["end"]) == (404, "missing")
+    finally:
+        place.ask("DELETE", "/api/delete", {"model": COPY})

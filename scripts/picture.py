@@ -12,7 +12,7 @@ from typing import Final
 
 from tests.browser.driver import browser, why_none
 
-_WIDTH, _HEIGHT = 1280, 1160
+_WIDTH, _HEIGHT = 1280, 1640
 _LEAST: Final = 150.0  # seconds of traffic, for the lines of the last ten minutes
 _PATIENCE: Final = 600.0
 _MOST_BYTES: Final = 200 * 1024
@@ -57,6 +57,7 @@ def _address(demo: "subprocess.Popen[str]") -> str:
 def _taken(address: str) -> bytes:
     with browser() as window:
         window.resize(_WIDTH, _HEIGHT)
+        window.tell("Emulation.setScrollbarsHidden", hidden=True)
         window.prefer(color_scheme="light")
         window.open(address)
         window.until(_SEEN, _LEAST * 1000, patience=_PATIENCE)

@@ -32,10 +32,10 @@ from gollamas.fleet.keeping import Keeping
 from gollamas.fleet.reloads import Reloads
 from gollamas.fleet.routing import Routing
 from gollamas.fleet.runner_options import PLAIN
-from gollamas.fleet.syncing import Syncing, SyncStatus
+from gollamas.fleet.syncing import Syncing
 from gollamas.fleet.wishes import sync_wishes_of, wishes_of
 from gollamas.observe.moment import Moment
-from gollamas.observe.wrong import FailingSync, Happened
+from gollamas.observe.wrong import Happened
 
 
 class Served(NamedTuple):
@@ -106,11 +106,7 @@ class Duties:
             crowded=self.crowding.pairs(now.monotonic),
             reloads=self.reloads.last_hour(now.monotonic),
             owed=self.jobs.owed(),
-            failing=[
-                FailingSync(one.name, one.server_id, one.failures, one.error)
-                for one in self.keeper.lacking()
-                if one.failures and one.status is not SyncStatus.DELETED
-            ],
+            lacking=self.keeper.lacking(),
         )
 
     def _hear(self, event: Event) -> None:

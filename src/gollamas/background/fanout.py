@@ -75,7 +75,7 @@ class Jobs:
 
     # -- what clients call ---------------------------------------------------------------------------
 
-    async def begin(self, change: Change) -> Watcher:
+    async def begin(self, change: Change, why: JobCause = JobCause.CLIENT) -> Watcher:
         """Begin a job, or join a pull that is under way; who watches calls `leave` in the end.
 
         Raises ProxyError where no server of it can be reached.
@@ -90,7 +90,7 @@ class Jobs:
             await self._parts.check(change, [one for one in servers if not _is_down(one)])
         job = self._queues.last(change.key)
         if job is None or not job.covers(change, servers):
-            job = self._start(change, servers, JobCause.CLIENT)
+            job = self._start(change, servers, why)
         watcher = Watcher(job, self.patience, self._why_busy)
         job.watchers.add(watcher)
         return watcher
@@ -251,7 +251,7 @@ class Jobs:
         change, server = job.change, part.server
         entry = server.installed.get(change.key)
         is_owed = change.kind is JobKind.PULL or (change.kind is JobKind.DELETE and entry is not None)
-        if job.why is not JobCause.CLIENT or not is_owed or len(self._owed.all()) >= _MOST_OWED:
+        if not job.is_asked_for or not is_owed or len(self._owed.all()) >= _MOST_OWED:
             return outcome
         digest = None if entry is None else entry.digest
         was_seen = server.has_listed

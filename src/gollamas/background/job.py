@@ -14,6 +14,7 @@ from gollamas.events import JobCause, JobEnd, JobKind
 from gollamas.fleet.progress import Progress
 from gollamas.fleet.server_view import ServerView
 
+ASKED_FOR: Final = (JobCause.CLIENT, JobCause.HAND)
 _FIRST_WORD: Final = "pulling manifest"
 
 
@@ -52,6 +53,11 @@ class Job:
         """The models that it changes or reads."""
         change = self.change
         return [change.key] if change.source_key in ("", change.key) else [change.source_key, change.key]
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether somebody waits for it now, or has left."""
+        return self.why in ASKED_FOR
 
     @property
     def is_sync(self) -> bool:

@@ -15,7 +15,7 @@ from gollamas.background.fanout import Jobs
 from gollamas.background.part import Part
 from gollamas.config.model import Config
 from gollamas.errors import BadRequest, ServerNotFound
-from gollamas.events import JobEnd, JobKind
+from gollamas.events import JobCause, JobEnd, JobKind
 from gollamas.fleet.view import View
 from gollamas.observe.by_hand import ByHand, OnServer, Wanted
 from gollamas.observe.safe import cut
@@ -46,7 +46,7 @@ class HandJobs:
         change = change_by_hand(self._config(), kind, wanted.model)
         if wanted.server is not None:
             change = self._on_one(change, wanted.server)
-        watcher = await self._jobs.begin(change)
+        watcher = await self._jobs.begin(change, JobCause.HAND)
         before = {part.server.id: _own_name(part, change) for part in watcher.parts}
         try:
             await watcher.turn()

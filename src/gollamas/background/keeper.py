@@ -16,7 +16,7 @@ from gollamas.api.outcomes import BRINGING, PartOutcome
 from gollamas.api.own_changes import pull_of
 from gollamas.background.duty import Duty
 from gollamas.background.fanout import Jobs
-from gollamas.background.job import Job
+from gollamas.background.job import ASKED_FOR, Job
 from gollamas.background.loads import Loads
 from gollamas.background.touches import Touches
 from gollamas.events import Crashed, JobCause, JobEnd, JobKind
@@ -88,7 +88,7 @@ class Keeper:
 
     def job_ended(self, change: Change, outcome: PartOutcome, why: JobCause) -> None:
         """Note what a job has changed on a server: what clients want there goes before what is configured."""
-        if self._wishes is not None and why is JobCause.CLIENT:
+        if self._wishes is not None and why in ASKED_FOR:
             syncing = self._wishes.syncing
             if change.kind is JobKind.DELETE and outcome.end is not JobEnd.STOPPED:
                 syncing.deleted(change.key, change.servers)

@@ -11,7 +11,6 @@ from gollamas.api.outcomes import WITH_PROGRESS, JobOutcome
 from gollamas.background.job import Job, ring
 from gollamas.background.part import Part
 from gollamas.errors import ModelBusy
-from gollamas.events import JobCause
 from gollamas.fleet.progress import Watch
 
 
@@ -86,7 +85,7 @@ class Watcher:
         job.watchers.discard(self)
         if (
             not job.watchers
-            and job.why is JobCause.CLIENT
+            and job.is_asked_for
             and (job.change.kind in WITH_PROGRESS or job.began_at is None)
         ):
             job.stop("its client left")

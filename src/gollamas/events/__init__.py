@@ -88,6 +88,7 @@ class JobCause(StrEnum):
     """Who wants a job."""
 
     CLIENT = "client"  # one has asked for it
+    HAND = "hand"  # an operator has
     OWED = "owed"  # one had, while the server was down
     SYNC = "sync"  # the model is to be there, by the configuration
 

@@ -4,7 +4,7 @@ Owns the kinds, their order and the words; docs/state.md describes the keys. Not
 mended is told no more, but for what has to have happened several times in an hour. Pure.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ from gollamas.fleet.entries import numbers
 from gollamas.fleet.health import TOLD_AS, Health
 from gollamas.fleet.reloads import RecentReloads
 from gollamas.fleet.server_view import ServerView
+from gollamas.fleet.syncing import Lacking, SyncStatus
 from gollamas.fleet.view import View
 from gollamas.observe.jobs import OwedJob
 from gollamas.observe.models import named
@@ -39,15 +40,6 @@ class WrongState(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
 
 
-class FailingSync(NamedTuple):
-    """A model that is to be on a server, and whose pull has failed."""
-
-    model: str
-    server: str
-    failures: int
-    error: str | None
-
-
 class Unlike(NamedTuple):
     """Two servers that have other contents under a model's name."""
 
@@ -56,13 +48,13 @@ class Unlike(NamedTuple):
 
 
 class Happened(NamedTuple):
-    """What is known beside the view: pairs that do not fit together, reloads, debts, pulls that fail."""
+    """What is known beside the view: pairs that do not fit together, reloads, debts, pulls to come."""
 
     unfit: Iterable[tuple[str, str, str]] = ()  # server, and the names of two kept models
     crowded: Iterable[Crowded] = ()
     reloads: Iterable[RecentReloads] = ()
     owed: Iterable[OwedJob] = ()
-    failing: Iterable[FailingSync] = ()
+    lacking: Sequence[Lacking] = ()
 
 
 class UnlikeModels:
@@ -92,15 +84,22 @@ def wrong_now(
 ) -> list[WrongState]:
     """Say what is wrong; `unlike` are the models whose servers differ."""
     servers = list(view.servers.values())
+    coming = [one for one in happened.lacking if one.status is not SyncStatus.DELETED]
+    by_itself = {(one.server_id, one.name) for one in coming}
     kinds = (
         (_down(server, now) for server in servers if TOLD_AS[server.health] == _DOWN),
         _without_server(view, config, now),
-        (one for server in servers if server.is_up and server.missing for one in _missing(server, config)),
+        (
+            one
+            for server in servers
+            if server.is_up and server.missing
+            for one in _missing(server, config, by_itself)
+        ),
         map(_differs, unlike),
         (one for server in servers if not server.is_down for one in _on_cpu(server)),
         _crowded(view, config, happened, now),
         (_owed(one, now) for one in happened.owed),
-        map(_failing, happened.failing),
+        (_failing(one) for one in coming if one.failures),
         (_reloads(one, now) for one in happened.reloads),
     )
     return [one for kind in kinds for one in _not_too_many(list(kind))]
@@ -148,15 +147,23 @@ def _may_be_up(server: ServerView | None) -> bool:
     return server is not None and (server.is_up or server.health is Health.UNKNOWN)
 
 
-def _missing(server: ServerView, config: Config) -> Iterator[WrongState]:
-    models = [model.name for model in config.models.values() if model.key in server.missing]
+def _missing(
+    server: ServerView, config: Config, by_itself: Container[tuple[str, str]]
+) -> Iterator[WrongState]:
+    """Tell of what a server lacks and does not get by itself."""
+    models = [
+        model.name
+        for model in config.models.values()
+        if model.key in server.missing and (server.id, model.name) not in by_itself
+    ]
+    if not models:
+        return
     shown = models if len(models) <= _MOST_NAMED else [None]
     for model in shown:
-        it = "it" if model else "them"
         yield WrongState(
             kind="model_missing",
             text=f"{server.id} lacks {model or _some(models)}",
-            advice=f"Pull {it} by way of the proxy (ollama pull {model or 'MODEL'}), "
+            advice=f"Pull with `gollamas pull {model or 'MODEL'}@{server.id}`, "
             f"or take {server.id} out of the servers of {model or 'these models'}.",
             server=server.id,
             model=model,
@@ -168,7 +175,7 @@ def _differs(unlike: Unlike) -> WrongState:
     return WrongState(
         kind="digests_differ",
         text=f"{unlike.model} is not the same on {one} and {other}",
-        advice=f"Pull it anew on all of its servers at once: ollama pull {unlike.model} by way of the proxy.",
+        advice=f"Make them equal with `gollamas pull {unlike.model}`, which pulls on all of its servers.",
         model=unlike.model,
     )
 
@@ -231,14 +238,15 @@ def _owed(one: OwedJob, now: Moment) -> WrongState:
     )
 
 
-def _failing(one: FailingSync) -> WrongState:
-    why = "" if one.error is None else f": {cut(without_user_info(one.error), LONGEST_ERROR)}"
+def _failing(one: Lacking) -> WrongState:
+    times = "" if one.failures == 1 else f", {one.failures} times in a row"
+    why = cut(without_user_info(one.error), LONGEST_ERROR)
     return WrongState(
         kind="sync_failing",
-        text=f"{one.model} could not be pulled to {one.server}, {one.failures} times in a row{why}",
-        advice="It is tried again by itself: see to the room on the disk, to the name and to the registry.",
-        server=one.server,
-        model=one.model,
+        text=f"{one.name} could not be pulled on {one.server_id}{times}: {why}",
+        advice="It is tried again by itself: check the server's disk, the model's name and its registry.",
+        server=one.server_id,
+        model=one.name,
     )
 
 

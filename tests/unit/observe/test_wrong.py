@@ -8,10 +8,11 @@ from gollamas.events import JobKind
 from gollamas.fleet.crowding import Crowded
 from gollamas.fleet.entries import Entry
 from gollamas.fleet.reloads import RecentReloads
+from gollamas.fleet.syncing import Lacking, SyncStatus
 from gollamas.fleet.view import View
 from gollamas.observe.jobs import OwedJob
 from gollamas.observe.moment import Moment
-from gollamas.observe.wrong import FailingSync, Happened, UnlikeModels, WrongState, wrong_now
+from gollamas.observe.wrong import Happened, UnlikeModels, WrongState, wrong_now
 from tests.unit.fleet.fleets import config, entry, key_of, view_of
 
 NOW = Moment(100.0, 1_796_040_000.0)  # 2026-11-30T12:00:00Z
@@ -94,7 +95,19 @@ def test_a_server_that_lacks_models_names_them() -> None:
     found = said(view, made)
     assert kinds(found) == [("model_missing", "a", "m"), ("model_missing", "a", "n")]
     assert found[0].text == "a lacks m"
-    assert "ollama pull m" in found[0].advice
+    assert "`gollamas pull m@a`" in found[0].advice
+
+
+def test_what_a_server_gets_by_itself_is_not_missing() -> None:
+    """Unless a client has deleted it."""
+    made = config({"m": ["a"], "n": ["a"]})
+    view = well(made)
+    view.listed("a", [])
+    lacking = [
+        Lacking("m", "a", SyncStatus.PULLING, 0, "", None),
+        Lacking("n", "a", SyncStatus.DELETED, 0, "", None),
+    ]
+    assert kinds(said(view, made, Happened(lacking=lacking))) == [("model_missing", "a", "n")]
 
 
 def test_a_server_that_lacks_many_models_is_told_of_once() -> None:
@@ -165,13 +178,18 @@ def test_what_is_owed_fails_or_was_reloaded_is_told_of() -> None:
     happened = Happened(
         reloads=[RecentReloads("a", "m", 3, 40.0, "set this"), RecentReloads("a", "n", 1, 40.0, "set that")],
         owed=[OwedJob(JobKind.DELETE, "http://me:secret@x/m", "a", 40.0, 60.0)],
-        failing=[FailingSync("m", "a", 3, "http://me:secret@x refused"), FailingSync("n", "a", 1, None)],
+        lacking=[
+            Lacking("m", "a", SyncStatus.FAILED, 3, "http://me:secret@x refused", 60.0),
+            Lacking("n", "a", SyncStatus.PULLING, 1, "full", None),
+            Lacking("o", "a", SyncStatus.PULLING, 0, "", None),
+            Lacking("p", "a", SyncStatus.DELETED, 1, "full", None),
+        ],
     )
     found = said(well(made), made, happened)
     assert [(one.kind, one.text) for one in found] == [
         ("owed", "a missed the delete of http://x/m"),
-        ("sync_failing", "m could not be pulled to a, 3 times in a row: http://x refused"),
-        ("sync_failing", "n could not be pulled to a, 1 times in a row"),
+        ("sync_failing", "m could not be pulled on a, 3 times in a row: http://x refused"),
+        ("sync_failing", "n could not be pulled on a: full"),
         ("reloads", "m was reloaded 3 times on a in the last hour, since its options changed"),
         ("reloads", "n was reloaded once on a in the last hour, since its options changed"),
     ]
@@ -207,7 +225,7 @@ def test_each_says_what_to_do_in_one_sentence() -> None:
         unfit=[("b", "m", "n")],
         crowded=[Crowded("b", (key_of("m"), key_of("x")), 4, 90.0)],
         owed=[OwedJob(JobKind.PULL, "m", "a", 40.0, 60.0)],
-        failing=[FailingSync("m", "a", 3, None)],
+        lacking=[Lacking("m", "a", SyncStatus.FAILED, 3, "full", 60.0)],
     )
     for one in said(view, made, happened):
         assert one.advice.endswith(".")

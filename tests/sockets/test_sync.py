@@ -98,6 +98,16 @@ async def test_at_the_start_it_is_pulled_where_it_is_missing() -> None:
 
 
 @runs
+async def test_what_has_been_pulled_is_not_pulled_again() -> None:
+    async with servers("a", "b") as both:
+        begin(both, NEW)
+        await until_there(both, "a", "b")
+        for _ in range(3):
+            await both.look()
+        assert (ends_on(both, "a"), ends_on(both, "b")) == ([JobEnd.DONE], [JobEnd.DONE])
+
+
+@runs
 async def test_a_server_that_has_it_is_left_alone_whatever_it_has_by_that_name() -> None:
     async with servers("a", "b", "c") as both:
         done_by = lines(await both.proxy.ask(pull(NEW, b"X-Gollamas-Server: a")))

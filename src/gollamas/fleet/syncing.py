@@ -19,6 +19,7 @@ from gollamas.fleet.wishes import SyncWish
 FIRST_PAUSE: Final = 60.0  # seconds, after a pull that failed; doubled after each further one
 LONGEST_PAUSE: Final = 3600.0
 SILENCE: Final = 1800.0  # seconds without anything new, after which a pull is given up
+_NOT_LISTED: Final = "the server said that it is pulled, and does not list it"
 
 
 class SyncPull(NamedTuple):
@@ -69,14 +70,18 @@ class _SyncedModel:
         self.retry_at = -math.inf
         self.is_deleted = False
 
+    def forget_failures(self) -> None:
+        """Note that the model is there."""
+        self.failures, self.error, self.retry_at = 0, "", -math.inf
+
 
 class _Disk:
     """What is to be on one server. What it lacks, or is pulling, is worked out once for each of its lists."""
 
     def __init__(self) -> None:
-        self.wanted: dict[str, _SyncedModel] = {}  # by key
-        self.lacking: Sequence[_SyncedModel] = ()
-        self._seen: Mapping[str, Entry] | None = None
+        self.wanted: dict[str, _Model] = {}  # by key
+        self.lacking: Sequence[_Model] = ()
+        self._seen: Mapping[str, Entry] | None = None  # None also where a pull has ended since
 
     def see(self, server: ServerView) -> None:
         """Look at what the server has, if it has said so: while it has not, it lacks all."""
@@ -88,6 +93,12 @@ class _Disk:
                 for key, model in self.wanted.items()
                 if key not in installed or model.heard_at is not None
             ]
+            for key in self.wanted.keys() & installed.keys():
+                self.wanted[key].forget_failures()
+
+    def look_again(self) -> None:
+        """Note that a pull has ended: a model that came with it stands among those that are lacking."""
+        self._seen = None
 
 
 class Syncing:
@@ -144,15 +155,21 @@ class Syncing:
         self._disks[server_id].wanted[key].heard_at = now
 
     def ended(self, server_id: str, key: str, end: JobEnd, error: str, now: float) -> None:
-        """Note how a pull has ended. One that gave way to clients, or whose server is down, did not fail."""
-        model = self._disks[server_id].wanted[key]
+        """Note how a pull has ended. One that gave way to clients, or whose server is down, did not fail.
+
+        One that is done has failed, too, as long as the server does not list the model: else it would be
+        pulled again at once, for ever.
+        """
+        disk, server = self._disks[server_id], self._view.servers.get(server_id)
+        model = disk.wanted[key]
         model.heard_at, model.is_given_up = None, False
-        if end is JobEnd.DONE:
-            model.failures, model.error = 0, ""
+        disk.look_again()
+        if end is JobEnd.DONE and server is not None and key in server.installed:
+            model.forget_failures()
         elif end not in (JobEnd.STOPPED, JobEnd.DOWN):
             model.retry_at = now + min(LONGEST_PAUSE, self.first_pause * 2.0 ** min(model.failures, 10))
             model.failures += 1
-            model.error = error
+            model.error = error or _NOT_LISTED
 
     # -- what clients do -----------------------------------------------------------------------------
 

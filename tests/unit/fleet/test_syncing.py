@@ -82,6 +82,34 @@ def test_a_server_that_lacks_the_model_pulls_it_once() -> None:
     assert (held.due(), held.told(), held.next_in) == ([], [], NEVER)
 
 
+def test_a_model_that_was_listed_before_its_pull_had_ended_is_not_pulled_again() -> None:
+    held = Synced({"m": ["a"]})
+    held.up("a")
+    held.due()
+    held.up("a", "m")
+    assert (held.due(), held.told()) == ([], [("m", "a", "pulling")])
+    held.ended("m", "a")
+    assert (held.due(), held.told(), held.next_in) == ([], [], NEVER)
+
+
+def test_one_that_is_said_to_be_pulled_and_is_not_listed_has_failed() -> None:
+    held = Synced({"m": ["a"]})
+    held.up("a")
+    for pause in (60, 120):
+        assert held.due() == ["m on a"]
+        held.ended("m", "a")
+        assert (held.due(), held.next_in) == ([], pause)
+        held.now += pause
+    (one,) = held.syncing.lacking(held.now - 1.0)
+    assert (one.failures, one.error) == (2, "the server said that it is pulled, and does not list it")
+    held.up("a", "m")
+    assert held.told() == []
+    held.up("a")  # the list was late, and the model is gone since
+    assert (held.due(), held.told()) == (["m on a"], [("m", "a", "pulling")])
+    held.failed("m", "a")
+    assert (held.due(), held.next_in) == ([], 60)
+
+
 def test_nothing_is_pulled_before_a_server_has_said_what_it_has() -> None:
     held = Synced({"m": ["a"]})
     assert (held.due(), held.told()) == ([], [("m", "a", "waiting")])
@@ -140,8 +168,10 @@ def test_one_that_has_pulled_it_begins_anew_with_the_shortest_pause() -> None:
         held.failed("m", "a")
         held.now += pause
     held.due()
+    held.up("a", "m")
     held.ended("m", "a")
-    assert held.due() == ["m on a"]  # somebody has removed it past the proxy
+    held.up("a")  # somebody has removed it past the proxy
+    assert held.due() == ["m on a"]
     held.failed("m", "a")
     held.due()
     assert held.next_in == 60

@@ -23,10 +23,10 @@ class Slots:
         try:
             await place
         except asyncio.CancelledError:
-            if place.cancelled():
-                self._waiting.remove(place)
-            else:  # it was given the place, and cancelled in the same turn
+            if not place.cancelled():  # it was given the place, and cancelled in the same turn
                 self.release()
+            elif place in self._waiting:  # else a place that came free meanwhile has passed it over
+                self._waiting.remove(place)
             raise
         return True
 

@@ -48,7 +48,7 @@ class World:
         if end is JobEnd.DONE:
             self.has[pull.server_id].add(pull.name)
             self.up(pull.server_id)
-            self.look()  # as the keeper does, which hears of the list before the pull is over
+            assert self.syncing.due(self.now, 0, ()) == []  # a look between the list and the end
         self.syncing.ended(pull.server_id, pull.key, end, "why", self.now)
 
     def delete(self, name: str, servers: list[str]) -> None:

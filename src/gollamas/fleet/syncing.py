@@ -63,6 +63,7 @@ class _SyncedModel:
     def __init__(self, wish: SyncWish, order: tuple[int, int]) -> None:
         self.wish = wish
         self.order = order  # by model, then by server
+        self.began_at = -math.inf  # its last pull
         self.heard_at: float | None = None  # when its pull told something new; None where none is under way
         self.is_given_up = False  # and has yet to end
         self.failures = 0
@@ -79,9 +80,9 @@ class _Disk:
     """What is to be on one server. What it lacks, or is pulling, is worked out once for each of its lists."""
 
     def __init__(self) -> None:
-        self.wanted: dict[str, _Model] = {}  # by key
-        self.lacking: Sequence[_Model] = ()
-        self._seen: Mapping[str, Entry] | None = None  # None also where a pull has ended since
+        self.wanted: dict[str, _SyncedModel] = {}  # by key
+        self.lacking: Sequence[_SyncedModel] = ()
+        self._seen: Mapping[str, Entry] | None = None
 
     def see(self, server: ServerView) -> None:
         """Look at what the server has, if it has said so: while it has not, it lacks all."""
@@ -95,10 +96,6 @@ class _Disk:
             ]
             for key in self.wanted.keys() & installed.keys():
                 self.wanted[key].forget_failures()
-
-    def look_again(self) -> None:
-        """Note that a pull has ended: a model that came with it stands among those that are lacking."""
-        self._seen = None
 
 
 class Syncing:
@@ -144,9 +141,10 @@ class Syncing:
                     acts.append(SyncGiveUp(server_id, model.wish.key))
             elif self._may_begin(model, server, now) and model.wish.key not in busy:
                 due.append((model, server_id))
-        due.sort(key=lambda one: one[0].order)
+        # Who waits longest: one that hangs and gives way to clients again and again holds up no other.
+        due.sort(key=lambda one: (one[0].began_at, one[0].order))
         for model, server_id in due[:room]:
-            model.heard_at = now
+            model.began_at = model.heard_at = now
             acts.append(SyncPull(server_id, model.wish.key, model.wish.name))
         return acts
 
@@ -160,10 +158,8 @@ class Syncing:
         One that is done has failed, too, as long as the server does not list the model: else it would be
         pulled again at once, for ever.
         """
-        disk, server = self._disks[server_id], self._view.servers.get(server_id)
-        model = disk.wanted[key]
+        server, model = self._view.servers.get(server_id), self._disks[server_id].wanted[key]
         model.heard_at, model.is_given_up = None, False
-        disk.look_again()
         if end is JobEnd.DONE and server is not None and key in server.installed:
             model.forget_failures()
         elif end not in (JobEnd.STOPPED, JobEnd.DOWN):

@@ -137,6 +137,17 @@ def test_pulls_begin_in_the_order_of_the_configuration_as_far_as_there_is_room()
     assert held.due(room=1) == ["n on a"]
 
 
+def test_one_that_gives_way_again_and_again_holds_up_no_other() -> None:
+    held = Synced({"m": ["a", "b"]})
+    held.up("a")
+    held.up("b")
+    assert held.due(room=1) == ["m on a"]
+    held.ended("m", "a", JobEnd.STOPPED, "a client's pull or create goes first")
+    assert held.due(after=1.0, room=1) == ["m on b"]
+    held.ended("m", "b", JobEnd.STOPPED, "a client's pull or create goes first")
+    assert held.due(after=1.0, room=1) == ["m on a"]
+
+
 def test_a_model_that_a_client_changes_waits() -> None:
     held = Synced({"m": ["a"], "n": ["a"]})
     held.up("a")

@@ -289,6 +289,17 @@ async def test_what_is_unknown_or_forbidden_says_why_and_what_to_do() -> None:
 
 
 @runs
+@pytest.mark.parametrize("admin", ["", "off"])
+async def test_each_model_that_no_server_has_is_named_beside_those_that_are_there(admin: str) -> None:
+    async with managed("one", manage=Manage.CONFIGURED) as verbs:
+        flags = ("--admin", admin) if admin else ()
+        models = await verbs.run("models", "nothing", CHAT, "nothing:7b", *flags)
+        assert models.code == 1
+        assert [line.split()[0] for line in models.out.decode().splitlines()] == ["MODEL", f"{CHAT}:latest"]
+        assert models.error.splitlines()[-1] == "gollamas: no server has nothing, nothing:7b"
+
+
+@runs
 async def test_where_nobody_is_the_address_and_its_variable_are_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

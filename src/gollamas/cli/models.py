@@ -8,10 +8,10 @@ from gollamas.cli.answers import NothingTold
 from gollamas.cli.clients_port import with_proxy
 from gollamas.cli.fleet_page import ServersState, read_state
 from gollamas.cli.page import say_page
-from gollamas.cli.placed import PlacedModel, page_of, placed_in
+from gollamas.cli.placed import PlacedModel, is_meant, page_of, placed_in
 from gollamas.cli.plain import PageRead
-from gollamas.cli.say import complain, say_bytes
-from gollamas.cli.seen_by_clients import show_tags
+from gollamas.cli.say import say_bytes
+from gollamas.cli.seen_by_clients import complain_of_unseen, show_tags
 from gollamas.cli.wanted import models_named
 from gollamas.config.load import Loaded
 
@@ -34,8 +34,6 @@ def _show(loaded: Loaded) -> int:
         return show_tags(loaded, why, wanted)
     if loaded.own.get("json"):
         say_bytes(msgspec.json.encode(placed) + b"\n")
-    elif wanted and not placed:
-        complain(f"gollamas: no server has {', '.join(map(str, wanted))}")
-    else:
+    elif placed or not wanted:
         say_page(page)
-    return 1 if wanted and not placed else 0
+    return complain_of_unseen(named for named in wanted if not any(is_meant(one, named) for one in placed))

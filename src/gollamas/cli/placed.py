@@ -42,7 +42,7 @@ def placed_in(state: ServersState, wanted: Sequence[Named] = ()) -> list[PlacedM
         for one in _on(server):
             by_key.setdefault(_key(one.model), []).append(one)
     compared = [one for key in sorted(by_key) for one in _compared(by_key[key])]
-    return [one for one in compared if not wanted or any(_is_meant(one, named) for named in wanted)]
+    return [one for one in compared if not wanted or any(is_meant(one, named) for named in wanted)]
 
 
 def page_of(state: ServersState, placed: Sequence[PlacedModel]) -> PageRead:
@@ -92,7 +92,8 @@ def _compared(copies: Sequence[PlacedModel]) -> Iterator[PlacedModel]:
         yield msgspec.structs.replace(one, model=name, note=note)
 
 
-def _is_meant(one: PlacedModel, named: Named) -> bool:
+def is_meant(one: PlacedModel, named: Named) -> bool:
+    """Whether a model on a server is what somebody named."""
     return _key(one.model) == _key(named.model) and named.server in (None, one.server)
 
 

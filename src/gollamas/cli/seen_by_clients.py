@@ -1,6 +1,6 @@
 """`/api/tags` and `/api/ps` as tables: what clients see, where nobody says which server has what."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -65,6 +65,7 @@ def _show(loaded: Loaded, path: str, why: NothingTold, wanted: Sequence[Named], 
     now = datetime.now(UTC).isoformat()
     try:
         seen = msgspec.json.decode(reply.body, type=SeenModels).models
+        there = {names.key_of(one.name) for one in seen}
         keys = {names.key_of(one.model) for one in wanted}
         seen = [one for one in seen if not keys or names.key_of(one.name) in keys]
         write = _tag if path == TAGS else _running
@@ -73,9 +74,17 @@ def _show(loaded: Loaded, path: str, why: NothingTold, wanted: Sequence[Named], 
         raise no_gollamas(port.url + path, "it says nothing that one would") from error
     if loaded.own.get("json"):
         say_bytes(msgspec.json.encode([_told(one) for one in seen]) + b"\n")
-    else:
+    elif seen or not wanted:
         say_page(PageRead("", [table]))
-    return 1 if wanted and not seen else 0
+    return complain_of_unseen(named for named in wanted if names.key_of(named.model) not in there)
+
+
+def complain_of_unseen(unseen: Iterable[Named]) -> int:
+    """Say what no server has; 1 if there is any such model."""
+    told = ", ".join(map(str, unseen))
+    if told:
+        complain(f"gollamas: no server has {told}")
+    return 1 if told else 0
 
 
 def _told(one: SeenModel) -> dict[str, object]:

@@ -63,7 +63,7 @@ def test_only_the_table_of_routes_knows_paths() -> None:
 
 def test_what_the_verbs_ask_is_in_the_table() -> None:
     asked = [value for name, value in vars(client_paths).items() if name.isupper()]
-    assert len(asked) == 6
+    assert len(asked) == 7
     assert not [path for path in asked if routes.find(path.encode()) is None]
 
 

@@ -25,6 +25,7 @@ from gollamas.cli.asking import (
     lines_of,
     whole,
 )
+from gollamas.cli.client_paths import VERSION
 from gollamas.cli.say import USAGE, complain, complain_of, warn
 from gollamas.cli.tables import TABLES
 from gollamas.cli.wanted import Named
@@ -36,6 +37,8 @@ from gollamas.config.model import Address
 from gollamas.observe.safe import escaped
 
 _FIELD: Final = "X-Gollamas-Server"
+_WHERE: Final = "--host or GOLLAMAS_HOST says where gollamas is"
+_OURS: Final = "X-Request-Id"  # every answer of the proxy has it, and none of Ollama's
 _WARNING: Final = '199 gollamas "'
 
 
@@ -58,7 +61,7 @@ def with_proxy(verb: str, argv: Sequence[str], run: Callable[[Loaded], int]) -> 
         complain_of(faults)
         return USAGE
     except NobodyThere as why:
-        complain(f"gollamas: {why}; --host or GOLLAMAS_HOST says where gollamas is")
+        complain(f"gollamas: {why}; {_WHERE}")
     except NothingTold as why:
         complain(f"gollamas: {why}")
     return 1
@@ -140,8 +143,11 @@ def warn_of(named: Named, reply: PageReply) -> None:
 
 @contextmanager
 def _answered(port: Port, asked: Question) -> Iterator[HTTPResponse]:
+    """Ask, of one server only where the proxy answers: an Ollama would take the request for its own."""
     url = port.url + asked.path
     try:
+        if _FIELD in asked.fields:
+            _expect_gollamas(port)
         with answering(port.place, asked) as answer:
             if answer.status != HTTPStatus.OK:
                 raise _refusal(url, whole(answer))
@@ -152,6 +158,14 @@ def _answered(port: Port, asked: Question) -> Iterator[HTTPResponse]:
         raise no_gollamas(url, "it speaks no HTTP") from why
     except Unanswered as why:
         raise NobodyThere(f"nobody answers at {url}: {why}") from why
+
+
+def _expect_gollamas(port: Port) -> None:
+    with answering(port.place, Question(VERSION)) as answer:
+        whole(answer)
+        # Other refusals tell of themselves, and a model that is changed needs no version.
+        if answer.status == HTTPStatus.OK and _OURS not in answer.headers:
+            raise no_gollamas(port.url, f"it is one Ollama, which knows of no servers; {_WHERE}")
 
 
 def _refusal(url: str, reply: PageReply) -> Exception:

@@ -22,7 +22,9 @@ WELL: Answers = {
     "/api/pull": (200, DONE),
     "/api/copy": (200, b""),
     "/api/delete": (200, b""),
+    "/api/version": (200, b"{}"),
 }
+OURS = {"X-Request-Id": "1"}
 PATHS = {"show": "/api/show", "pull": "/api/pull", "cp": "/api/copy", "rm": "/api/delete"}
 WORDS = {verb: ["smol"] for verb in PATHS} | {"cp": ["smol", "kept"]}
 
@@ -49,13 +51,26 @@ def ran(verb: str, port: int, *more: str) -> int:
 def test_a_server_becomes_the_field_that_names_it(
     verb: str, words: list[str], asked: str, body: Mapping[str, object]
 ) -> None:
-    with serving(WELL) as server:
+    with serving(WELL, fields=OURS) as server:
         assert ran(verb, server.port, *words) == 0
         assert ran(verb, server.port) == 0
-    assert server.asked == [asked, asked]
-    assert json.loads(server.bodies[0]) == body
-    assert [head.get("x-gollamas-server") for head in server.heads] == ["gpu-1", None]
+    assert server.asked == ["GET /api/version", asked, asked]
+    assert json.loads(server.bodies[1]) == body
+    assert [head.get("x-gollamas-server") for head in server.heads] == [None, "gpu-1", None]
     assert server.heads[0]["user-agent"].startswith("gollamas-cli/")
+
+
+@pytest.mark.parametrize("verb", PATHS)
+def test_what_is_meant_for_one_server_is_not_asked_of_an_ollama(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would delete its own model, as a gollamas may be elsewhere and an Ollama at the usual port."""
+    with serving(WELL) as server:
+        assert ran(verb, server.port, "smol@gpu-1", *WORDS[verb][1:]) == 1
+    out, err = capsys.readouterr()
+    assert (server.asked, out) == (["GET /api/version"], "")
+    assert f"what answers at http://127.0.0.1:{server.port} is no gollamas: it is one Ollama" in err
+    assert "GOLLAMAS_HOST says where gollamas is" in err
 
 
 def test_the_address_is_that_of_the_flag_of_the_variable_or_where_the_proxy_listens(
@@ -145,7 +160,7 @@ def test_what_was_not_done_everywhere_is_said_beside_the_result(capsys: pytest.C
 
 
 def test_one_model_that_is_refused_keeps_no_other_from_being_done(capsys: pytest.CaptureFixture[str]) -> None:
-    with serving({**WELL, "/api/pull": (200, b'{"error":"no space left"}\n')}) as server:
+    with serving({**WELL, "/api/pull": (200, b'{"error":"no space left"}\n')}, fields=OURS) as server:
         assert ran("pull", server.port, "a", "b@gpu-1") == 1
     out, err = capsys.readouterr()
     assert (out, err.splitlines()) == ("", ["gollamas: a: no space left", "gollamas: b@gpu-1: no space left"])

@@ -300,6 +300,20 @@ async def test_each_model_that_no_server_has_is_named_beside_those_that_are_ther
 
 
 @runs
+async def test_an_admin_port_is_told_from_that_of_clients() -> None:
+    async with managed("one") as verbs:
+        place = f"127.0.0.1:{verbs.admin_port}"
+        for words in (["show", CHAT], ["pull", CHAT], ["rm", CHAT], ["cp", CHAT, "kept"]):
+            done = await verbs.run(*words, "--host", place)
+            assert done.code == 1
+            assert (
+                f"/api/{dict(rm='delete', cp='copy').get(words[0], words[0])} is an admin port; "
+                in done.error
+            )
+            assert "GOLLAMAS_HOST says where gollamas is" in done.error
+
+
+@runs
 async def test_where_nobody_is_the_address_and_its_variable_are_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

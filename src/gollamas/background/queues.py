@@ -22,7 +22,7 @@ class Queues:
 
     @property
     def busy(self) -> Collection[str]:
-        """The models that are being changed, or wait for that, but by syncs."""
+        """The models that are being changed, or wait for that; syncs apart."""
         return self._queues.keys()
 
     def all(self) -> Sequence[Job]:

@@ -38,6 +38,7 @@ from gollamas.observe.safe import escaped
 
 _FIELD: Final = "X-Gollamas-Server"
 _WHERE: Final = "--host or GOLLAMAS_HOST says where gollamas is"
+_NO_PAGE: Final = "no such page here"
 _OURS: Final = "X-Request-Id"  # every answer of the proxy has it, and none of Ollama's
 _WARNING: Final = '199 gollamas "'
 
@@ -173,6 +174,8 @@ def _refusal(url: str, reply: PageReply) -> Exception:
     error = error_in(reply.body).removesuffix(f" ({_FIELD})")
     if not error:
         return _other_refusal(url, reply.status)
+    if error.startswith(_NO_PAGE):
+        return NothingTold(f"what answers at {url} is an admin port; {_WHERE}")
     if reply.status == HTTPStatus.NOT_FOUND:
         return Refused(f"{error}: `gollamas models` shows what there is")
     if reply.status == HTTPStatus.BAD_REQUEST and " server '" in error:

@@ -49,7 +49,7 @@ address for clients is asked instead. The other flags of serve are taken, and ch
 Shows what a running proxy says at http://ADMIN/state: its servers with their health and models,
 what is loaded where, pulls, pushes, copies and deletes that go on or are owed to a server that is
 down, and the requests that are being answered. Tables on a terminal, plain text elsewhere. ADMIN is
-found as by `health`. Exits 1 where no gollamas answers, or where administration is off, 2 when the
+found as for `health`. Exits 1 where no gollamas answers, or where administration is off, 2 when the
 address is faulty. The other flags of serve are taken, and change nothing.
 """,
     "variants": """Usage: gollamas variants [--prune] [--json] [--admin ADDRESS] [--config FILE]
@@ -60,35 +60,35 @@ under gollamas/ that the proxy made for a num_ctx of requests to /v1; it keeps i
 on disk. Hidden copies, which a pull makes and removes again, are listed too, without a num_ctx.
 --prune removes what no policy and no pull of this proxy needs; another proxy in front of the same
 servers may use it. Where an admin token is set, --prune sends the one of GOLLAMAS_ADMIN_TOKEN, or
-admin_token of the file. ADMIN is found as by `health`. Exits 1 where no gollamas answers, the token
-is wrong, administration is off or a variant could not be removed, 2 when the address is faulty. The
-other flags of serve are taken, and change nothing.
+admin_token of the file. ADMIN is found as for `health`. Exits 1 where no gollamas answers, the
+token is wrong, administration is off or a variant could not be removed, 2 when the address is
+faulty. The other flags of serve are taken, and change nothing.
 """,
     "models": """Usage: gollamas models [--json] [--admin ADDRESS] [--config FILE] [MODEL[@SERVER]...]
 
 Shows each model on each server of a running proxy: size, digest, when it was changed there, whether
 it is loaded and with which context. Where servers have different contents under one name, the
 newest are marked, and `gollamas pull MODEL` makes them alike; so it does where a configured model
-is missing. Asks http://ADMIN/state, found as by `health`. Where nobody answers there, it shows what
-clients see, which does not tell servers apart, and asks HOST, found as by `pull`. Exits 1 where a
-model is nowhere or no gollamas answers, 2 for a faulty command line. The other flags of serve are
-taken, and change nothing.
+is missing. Asks http://ADMIN/state, found as for `health`. Where nobody answers there, it shows
+what clients see, which does not tell servers apart, and asks HOST, found as for `pull`. Exits 1
+where a model is nowhere or no gollamas answers, 2 for a faulty command line. The other flags of
+serve are taken, and change nothing.
 """,
     "ps": """Usage: gollamas ps [--json] [--admin ADDRESS] [--config FILE]
 
 Shows what is loaded on which server of a running proxy, and what is being loaded. ADMIN, HOST and
-the exit status are as by `models`.
+the exit status are as for `models`.
 """,
     "show": """Usage: gollamas show [--json] [--host HOST] [--config FILE] MODEL[@SERVER]
 
 Shows what a model is: architecture, size, context, capabilities, parameters, system prompt and
 license, as a server of the model says, or the one that is named. --json has all of it, the template
-too. HOST and the exit status are as by `pull`.
+too. HOST and the exit status are as for `pull`.
 """,
     "pull": """Usage: gollamas pull [--json] [--insecure] [--host HOST] [--config FILE] MODEL[@SERVER]...
 
 Has a running proxy pull models, one after another: each on all of its servers, or on one. On a
-terminal it draws a bar for each server, out of http://ADMIN/state; elsewhere, and where nobody
+terminal it draws a bar for each server, from http://ADMIN/state; elsewhere, and where nobody
 answers there, it prints lines. What a server that is down will make up for is said on standard
 error. Ctrl-C ends the pull, unless another client waits for it; servers keep what they have
 fetched. HOST is what --host or GOLLAMAS_HOST says, written as in OLLAMA_HOST, else the address that
@@ -98,13 +98,13 @@ not pull this, 2 for a faulty command line. The other flags of serve are taken, 
     "cp": """Usage: gollamas cp [--host HOST] [--config FILE] SOURCE[@SERVER] DESTINATION
 
 Has a running proxy copy a model under another name, on all servers that have it, or on one. HOST
-and the exit status are as by `pull`.
+and the exit status are as for `pull`.
 """,
     "rm": """Usage: gollamas rm [--host HOST] [--config FILE] MODEL[@SERVER]...
 
 Has a running proxy delete models from all of their servers, or from one. A server that is down and
 has the model deletes it when it is back, which is said on standard error. HOST and the exit status
-are as by `pull`.
+are as for `pull`.
 """,
     "load": """Usage: gollamas load [--json] [--admin ADDRESS] [--config FILE] MODEL[@SERVER]...
 
@@ -113,7 +113,7 @@ all of the model's that are up. They are loaded as for a request without options
 keep_alive of the proxy's policies; a load that is under way is shared. Waits until it has ended,
 for as long as load_timeout says here, and prints a line for each server; interrupting it does not
 cancel the load. Where an admin token is set, it sends the one of GOLLAMAS_ADMIN_TOKEN, or
-admin_token of the file. ADMIN is found as by `health`. Exits 1 where a load failed, a model or
+admin_token of the file. ADMIN is found as for `health`. Exits 1 where a load failed, a model or
 server is unknown, no gollamas answers, the token is wrong or administration is off, 2 for a faulty
 command line. The other flags of serve are taken, and change nothing.
 """,
@@ -123,7 +123,7 @@ Asks a running proxy to unload models, by their names or aliases: on one server,
 model's that are up. What is being answered is answered to its end. A model unloaded this
 way stays unloaded, even one that is kept in memory, until a client asks for it or `gollamas load`
 loads it.
-Prints a line for each server. The admin token, ADMIN and the exit status are as by `load`.
+Prints a line for each server. The admin token, ADMIN and the exit status are as for `load`.
 """,
     "version": """Usage: gollamas version [--full]
 

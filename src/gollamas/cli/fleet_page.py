@@ -36,4 +36,4 @@ def read_state(verb: str, loaded: Loaded, read: Callable[[ServersState], Read]) 
     try:
         return read(msgspec.json.decode(reply.body, type=ServersState))
     except (ValueError, RecursionError) as why:
-        raise no_gollamas(url, "it says nothing that one would") from why
+        raise no_gollamas(url, "or an older one: its state is another") from why

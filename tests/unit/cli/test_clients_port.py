@@ -60,6 +60,20 @@ def test_a_server_becomes_the_field_that_names_it(
     assert server.heads[0]["user-agent"].startswith("gollamas-cli/")
 
 
+@pytest.mark.parametrize(("verb", "path"), [("models", "/api/tags"), ("ps", "/api/ps")])
+def test_an_older_gollamas_is_asked_for_what_clients_see(
+    verb: str, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its state lacks what came later."""
+    old = b'{"time":"2026-11-30T12:00:00Z","servers":[{"id":"a","url":"http://a","health":"up","models":[]}]}'
+    with serving({"/state": (200, old), path: (200, b'{"models":[{"name":"smol"}]}')}) as server:
+        place = f"127.0.0.1:{server.port}"
+        assert main([verb, f"--host={place}", f"--admin={place}"]) == 0
+    out, err = capsys.readouterr()
+    assert "smol" in out
+    assert "/state is no gollamas, or an older one: its state is another" in err
+
+
 @pytest.mark.parametrize("verb", PATHS)
 def test_what_is_meant_for_one_server_is_not_asked_of_an_ollama(
     verb: str, capsys: pytest.CaptureFixture[str]

@@ -370,6 +370,19 @@ def _model(both: Fleet, server: str) -> Any:
     return found
 
 
+@runs
+async def test_another_configuration_begins_anew() -> None:
+    async with servers("a") as both:
+        await held_sync(both, NEW)
+        begin(both, NEW)
+        await until_there(both, "a")
+        assert [(one.end, one.error) for one in synced(both)] == [
+            (JobEnd.STOPPED, "the configuration has changed"),
+            (JobEnd.DONE, None),
+        ]
+        assert both.proxy.app._duties.jobs.room == 4
+
+
 # -- the end -------------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,9 @@ class Keeper:
     def apply(self, wishes: Wishes) -> None:
         """Keep what these wishes name from now on."""
         self._wishes = wishes
+        pulls, self._pulls = self._pulls, {}
+        for pull in pulls.values():
+            pull.stop()
         if (wishes.keeping.keeps_any or wishes.syncing.has_wishes) and self._task is None:
             self._task = self._tasks.create_task(self._run(), name="keeper")
         self.wake()
@@ -124,8 +127,9 @@ class Keeper:
                 case SyncGiveUp(server_id=server_id, key=key):
                     self._pulls[server_id, key].give_up()
 
-    def _pull_ended(self, sync: SyncPull) -> None:
-        del self._pulls[sync.server_id, sync.key]
+    def _pull_ended(self, pull: "_Pull") -> None:
+        if self._pulls.get(pull.place) is pull:  # else it is one of the configuration before
+            del self._pulls[pull.place]
         self.wake()
 
     def _call_at(self, at: float) -> None:
@@ -177,9 +181,9 @@ class Keeper:
 class _Pull:
     """A pull of a model that a server lacks. It watches its job, as clients do."""
 
-    def __init__(self, syncing: Syncing, sync: SyncPull, job: Job, ended: Callable[[SyncPull], None]) -> None:
+    def __init__(self, syncing: Syncing, sync: SyncPull, job: Job, ended: Callable[["_Pull"], None]) -> None:
         self._syncing = syncing
-        self._sync = sync
+        self.place = sync.server_id, sync.key
         self._job = job
         self._ended = ended
         self._seen = job.merged.seen(sync.server_id)
@@ -187,7 +191,7 @@ class _Pull:
 
     def ring(self) -> None:
         """See what is new, or how it has ended. A line that says the same again is nothing new."""
-        server_id, key, _ = self._sync
+        server_id, key = self.place
         seen = self._job.merged.seen(server_id)
         if seen != self._seen:
             self._seen = seen
@@ -198,10 +202,14 @@ class _Pull:
         assert outcome is not None  # noqa: S101 - the job has ended
         self._job.watchers.discard(self)
         self._syncing.ended(server_id, key, outcome.end, outcome.error, _now())
-        self._ended(self._sync)
+        self._ended(self)
+
+    def stop(self) -> None:
+        """End it: another configuration holds."""
+        self._job.stop("the configuration has changed")
 
     def give_up(self) -> None:
-        """Stop it."""
+        """End it as a failure."""
         self._job.stop(f"it reported nothing new for {SILENCE / 60:g} minutes", JobEnd.FAILED)
 
 

@@ -36,7 +36,7 @@ def models_named(verb: str, words: Sequence[str]) -> list[Named]:
 def _named(verb: str, word: str, findings: Findings) -> Named | None:
     """Read one word; None where it is faulty."""
     model, at, server = word.partition("@")
-    if names.parse(model) and "://" not in word and (server or not at) and server.isprintable():
+    if names.parse(model) and "://" not in word and (server or not at) and word.isprintable():
         return Named(model, server or None)
     quoted, form = surely_names_in(word), TABLES[verb].words
     place = f"argument `{word if quoted else shown(word)}`"

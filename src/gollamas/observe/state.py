@@ -96,7 +96,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     model: str
-    why: str
+    why: str = "client"  # an older proxy leaves it out
     age_s: float
     is_waiting: bool
     watchers: int
@@ -134,8 +134,8 @@ class FleetState(msgspec.Struct, frozen=True, kw_only=True):
     requests: list[RequestState]
     jobs: list[JobState]
     owed: list[OwedState]
-    sync: list[SyncState]
     # A proxy that runs on through an update of the command line does not say these.
+    sync: list[SyncState] = []
     models: list[ModelState] = []
     wrong: list[WrongState] = []
     traffic: TrafficState | None = None

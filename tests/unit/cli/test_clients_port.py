@@ -201,6 +201,7 @@ def test_as_json_an_error_is_a_line_like_any_other(capfdbinary: pytest.CaptureFi
         (["cp", "a", "b@gpu-1"], "Write `gollamas cp a@gpu-1 b`"),
         (["cp", "a", "b b"], "or `gollamas cp llama3.2@gpu-1 llama3.2-before`"),
         (["pull", "smol@a\nb"], "this is no MODEL[@SERVER]"),
+        (["rm", "smol\n"], "this is no MODEL[@SERVER]"),
         (["pull", "--host", "11434", "smol"], "Write `localhost:11434`"),
         (["rm", "--json", "smol"], "there is no such flag"),
         (["models", "smol@"], "this is no MODEL[@SERVER]"),

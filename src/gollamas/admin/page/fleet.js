@@ -22,6 +22,7 @@ export const HEALTH = {
   unknown: { shape: "open", tone: "muted" },
 };
 
+const ENDS = new Set(["done", "missing", "failed", "down", "stopped"]); // of a job on a server
 const MOST_KEYS = 10_000;
 const keys = new Map();
 
@@ -51,10 +52,10 @@ export class Matrix {
 
   update(models, servers, sync, jobs) {
     const tasks = new Map(servers.map((server) => [server.id, new Map()]));
-    for (const one of sync) tasks.get(one.server)?.set(keyOf(one.model), one.status);
+    for (const { server, model, status } of sync) if (status in STATES) tasks.get(server)?.set(keyOf(model), status);
     for (const job of jobs) {
       if (job.kind !== "pull" || job.is_waiting) continue;
-      for (const target of job.targets) tasks.get(target.server)?.set(keyOf(job.model), "pulling");
+      for (const { server, status } of job.targets) if (!ENDS.has(status)) tasks.get(server)?.set(keyOf(job.model), "pulling");
     }
     this.columns = new Map(servers.map((server) => [server.id, this.column(server, models, tasks.get(server.id))]));
     const columns = [...this.columns.values()];

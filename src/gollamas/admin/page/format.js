@@ -64,7 +64,7 @@ export function untilUnloaded(time, now, isBusy) {
   if (!time) return "expiry unknown";
   const seconds = (Date.parse(time) - now) / 1000;
   if (seconds > NEVER_S) return "stays";
-  return seconds <= 0 ? (isBusy ? "in use" : "due to leave") : `${wholeSpan(seconds)} left`;
+  return seconds <= 0 ? (isBusy ? "in use" : "about to leave") : `${wholeSpan(seconds)} left`;
 }
 
 export function keepAlive(seconds) {

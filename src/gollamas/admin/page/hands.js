@@ -58,14 +58,14 @@ async function send(action, body) {
   for (;;) {
     const headers = { "Content-Type": "application/json" };
     const token = sessionStorage.getItem(TOKEN);
-    if (token) headers.Authorization = `Bearer ${token}`;
+    if (token) headers.Authorization = `Bearer ${token.replace(/[^ -~]/g, "?")}`; // with another character, nothing is sent
     const response = await fetch(action, { method: "POST", headers, body });
     if (response.status !== 403) return response;
     const why = await refusal(response.clone());
     if (!why.includes("Authorization: Bearer")) return response;
     sessionStorage.removeItem(TOKEN);
-    const first = "To change something, the proxy asks for its admin token.";
-    if (!(await tokenGiven(token ? "That is not the proxy's admin token." : first))) return "Not done: no token was given.";
+    const first = "Changes need the proxy's admin token.";
+    if (!(await tokenGiven(token ? "That is not the proxy's admin token." : first))) return "Cancelled: no token was entered.";
   }
 }
 

@@ -21,7 +21,7 @@ export class ModelsSection {
       attributes: (row) => ({ "data-model": row.model.name }),
     });
     byId("legend").append(...Object.values(STATES).map((sign) => el("li", mark(sign.shape, sign.tone), sign.word)),
-      el("li", { "data-tone": "warn" }, "≠ another digest than most"));
+      el("li", { "data-tone": "warn" }, "≠ digest differs from most"));
   }
 
   render({ models, servers, sync, jobs }) {

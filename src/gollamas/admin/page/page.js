@@ -100,11 +100,11 @@ class Page {
     }
     this.store.stop();
     this.lostAt ??= new Date().toISOString();
-    const seen = this.store.state === null ? "" : ` All that stands here is from ${clockTime(this.lostAt)}.`;
+    const seen = this.store.state === null ? "" : ` This is how it was at ${clockTime(this.lostAt)}.`;
     show(banner, true);
     write(banner, what === "paused"
-      ? "Paused, since nobody looked; it goes on at once."
-      : `No connection to the proxy: ${why}.${seen} It goes on by itself when the proxy is back.`);
+      ? "Paused while nobody was looking; reconnecting."
+      : `No connection to the proxy: ${why}.${seen} The page reconnects by itself.`);
     write(byId("ready"), "Not connected");
     set(byId("ready"), "data-tone", "bad");
   }

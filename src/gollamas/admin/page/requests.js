@@ -80,7 +80,7 @@ export class RequestsSection {
     const members = Object.entries(shown).filter(([, value]) => value !== null);
     byId("line-members").replaceChildren(...members.flatMap(([key, value]) =>
       [el("dt", key), el("dd", el("bdi", member(key, value)))]));
-    write(byId("line-title"), line.end ? "Request" : "Request that is being answered");
+    write(byId("line-title"), line.end ? "Request" : "Request in progress");
     write(byId("line-text"), asLine(shown));
     this.dialog.showModal();
   }
@@ -126,7 +126,7 @@ function drawEnd(cell, row) {
   const { of, end } = row;
   redraw(cell, [end, of.status, of.error], () => {
     const [shape, tone] = signOf(end, of.status);
-    const running = of.status === null ? "waits for its answer" : "is being answered";
+    const running = of.status === null ? "waiting for an answer" : "in progress";
     const word = `${of.status ?? ""} ${end === "running" ? running : ENDS[end] ?? end}`.trim();
     const state = el("span.state", { "data-tone": tone }, mark(shape, tone), word);
     return [state, of.error ? el("span.why", { title: of.error, dir: "auto" }, of.error) : null];

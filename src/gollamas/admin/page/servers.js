@@ -60,7 +60,7 @@ export class ServersSection {
     const time = cell.children[1];
     set(time, "datetime", server.since);
     set(time, "title", server.since && `since ${fullTime(server.since)}`);
-    write(time, server.since ? ` since ${ago(server.since, this.store.now()).replace(" ago", "")}` : "");
+    write(time, server.since ? ` for ${ago(server.since, this.store.now()).replace(" ago", "")}` : "");
   }
 
   drawMemory(cell, server) {
@@ -97,7 +97,7 @@ export class ServersSection {
   drawLoading(cell, server) {
     const shown = server.loading.map((load) => {
       const parts = [load.has_begun ? wholeSpan(this.store.age(load)) : "waits for another load"];
-      if (load.waiting.length) parts.push(`${plural(load.waiting.length, "request")} wait`);
+      if (load.waiting.length) parts.push(`${plural(load.waiting.length, "request")} waiting`);
       return [load.model, parts.join(", ")];
     });
     redraw(cell, shown, () => shown.map(([model, words]) =>
@@ -109,7 +109,7 @@ function words(instance, server) {
   const cut = server.truncated[instance.model];
   return [
     instance.context_length && [`${context(instance.context_length)} context`, null],
-    instance.cpu_share && [`${share(instance.cpu_share)} on the CPU`, "warn"],
+    instance.cpu_share && [`${share(instance.cpu_share)} on the CPU`, instance.cpu_share < 1 ? "warn" : null], // all of it: a server without a graphics card
     cut && [`${plural(cut, "prompt")} cut`, "warn"],
   ].filter(Boolean);
 }

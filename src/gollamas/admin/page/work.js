@@ -5,8 +5,11 @@ import { bytes, plural, share, wholeSpan } from "./format.js";
 
 const WORDS = { load: "Load", pull: "Pull", push: "Push", create: "Create", copy: "Copy", delete: "Delete" };
 const WHY = {
-  cold: "it was not in memory", options: "it was there with other options", preload: "it is to be kept there",
+  cold: "it was not in memory", options: "it was loaded with other options", preload: "it is to be kept there",
   ping: "a ping found it gone", hand: "asked for by hand",
+};
+const ASKED = {
+  client: "asked for by a client", hand: WHY.hand, owed: "missed while the server was down", sync: "sync",
 };
 
 export class WorkSection {
@@ -56,8 +59,8 @@ export class WorkSection {
     const age = wholeSpan(this.store.age(of));
     if (work === "owed") return [`owed for ${age}`, "done when the server is back"];
     if (work === "job") {
-      const watchers = of.watchers ? plural(of.watchers, "watcher") : "nobody waits for it";
-      return [age, of.is_waiting && "waits for an earlier job of this model", watchers];
+      const watchers = of.watchers > 0 && plural(of.watchers, "watcher");
+      return [age, ASKED[of.why] ?? of.why, of.is_waiting && "waits for an earlier job of this model", watchers];
     }
     const verb = of.waiting.length === 1 ? "waits" : "wait";
     const requests = of.waiting.length > 0 && `${plural(of.waiting.length, "request")} ${verb}`;
@@ -71,7 +74,8 @@ export function works(state) {
     loading.map((of) => ({ work: "load", kind: "load", server: id, of })));
   const jobs = state.jobs.map((of) => ({ work: "job", kind: of.kind, server: null, of }));
   const owed = state.owed.map((of) => ({ work: "owed", kind: of.kind, server: of.server, of }));
-  const sync = state.sync.map((of) => ({ work: "sync", kind: "pull", server: of.server, of }));
+  const isToCome = ({ status }) => status !== "pulling" && status !== "deleted"; // the one is a job, the other is over
+  const sync = state.sync.filter(isToCome).map((of) => ({ work: "sync", kind: "pull", server: of.server, of }));
   const all = [...loads, ...jobs, ...sync, ...owed];
   for (const one of all) one.key = [one.work, one.kind, one.server, one.of.model].join("\n");
   return all;
@@ -98,6 +102,6 @@ function fillTarget(item, { server, status, completed, total }) {
 function toldOfSync({ status, failures, error, due_ms }, now) {
   const next = due_ms ? `next try in ${wholeSpan((due_ms - now) / 1000)}` : null;
   const failed = `failed ${plural(failures, "time")}`;
-  const words = { waiting: "is to be there and is not yet", pulling: "is being pulled", failed };
+  const words = { waiting: "waits for the server or its turn", failed };
   return [words[status] ?? status, next, error];
 }

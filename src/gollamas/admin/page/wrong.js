@@ -8,6 +8,7 @@ const WORDS = {
   digests_differ: "Digests differ", on_cpu: "Partly on the CPU", crowded: "Crowded out", owed: "Owed",
   sync_failing: "Sync fails", reloads: "Reloads",
 };
+const LAST = new Set(["crowded", "reloads"]); // of what happened, the last time is told
 const WORST = new Set(["not_ready", "server_down", "no_server"]);
 
 export class WrongSection {
@@ -67,7 +68,7 @@ export class WrongSection {
     if (!since) return;
     set(time, "datetime", since);
     set(time, "title", fullTime(since));
-    write(time, `since ${clockTime(since)}, ${ago(since, this.store.now())}`);
+    write(time, `${LAST.has(item.problem.kind) ? "last at" : "since"} ${clockTime(since)}, ${ago(since, this.store.now())}`);
   }
 
   tick() {

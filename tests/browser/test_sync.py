@@ -60,7 +60,7 @@ def test_what_a_client_has_deleted_is_missing_and_no_work(shows: Shows) -> None:
         lines(page.stage.do(page.fleet.proxy.ask(pull(NEW))))
         sync(page)
         page.stage.do(page.fleet.proxy.ask(delete(NEW, b"X-Gollamas-Server: two")))
-        page.window.until(f"!document.querySelector(\"{cell('two', 'installed')}\")")
+        page.window.until(f'!document.querySelector("{cell("two", "installed")}")')
         found = page.fleet.proxy.app._duties.keeper.lacking
         assert [one.status.value for one in page.stage.call(found)] == ["deleted"]
         page.lacks("#work-list > li")

@@ -112,12 +112,10 @@ def _named_entry(element: str, place: str, option: LevelsOption, findings: Findi
 
 def _why_not(value: str, kind: ValueKind) -> str:
     """Say why a value can't be used; nothing where it can, or where its kind knows what was meant."""
-    if value.lower() in YES | NO:
-        return ""
     try:
         kind.parse(value)
     except Unusable as why:
-        return why.what
+        return "" if value.lower() in YES | NO else why.what
     return ""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gollamas.api.manage import Change, Rules, Unqualified
-from gollamas.api.own_changes import owed_change
+from gollamas.api.own_changes import owed_change, pull_of
 from gollamas.api.routes import Route, find
 from gollamas.config.model import Alias, Config, Expose, Manage, Model, Server
 from gollamas.errors import ProxyError
@@ -342,4 +342,11 @@ def test_a_create_from_the_cloud_is_one_with_a_remote_host(written: str) -> None
 def test_what_a_server_missed_goes_to_it_alone() -> None:
     change = owed_change(Debt(JobKind.DELETE, "b", key("m"), "m", "1", 0.0, b'{"model":"m"}'))
     assert (change.method, change.path, change.body) == ("DELETE", "/api/delete", b'{"model":"m"}')
+    assert (change.servers, change.key, change.name) == (("b",), key("m"), "m")
+
+
+def test_a_pull_of_what_a_server_lacks_goes_to_it_alone() -> None:
+    change = pull_of("b", key("m"), "m")
+    assert (change.kind, change.method, change.path) == (JobKind.PULL, "POST", "/api/pull")
+    assert change.body == b'{"model":"m","stream":true}'
     assert (change.servers, change.key, change.name) == (("b",), key("m"), "m")

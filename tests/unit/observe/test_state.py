@@ -479,3 +479,12 @@ def test_models_whose_servers_differ_are_looked_for_some_at_a_time() -> None:
     assert b"" in parts
     found = msgspec.json.decode(b"".join(parts), type=FleetState)
     assert [one.model for one in found.wrong] == [f"m{number}" for number in range(20)]
+
+
+def test_a_request_waits_until_a_server_is_asked_or_it_is_answered() -> None:
+    one = request()
+    assert one.waits
+    one.event.model_used = "m"
+    assert not one.waits
+    one.event.model_used, one.event.status = None, 503
+    assert not one.waits

@@ -108,6 +108,8 @@ def test_what_a_server_gets_by_itself_is_not_missing() -> None:
         Lacking("n", "a", SyncStatus.DELETED, 0, "", None),
     ]
     assert kinds(said(view, made, Happened(lacking=lacking))) == [("model_missing", "a", "n")]
+    view.listed("a", [entry("n")])
+    assert said(view, made, Happened(lacking=lacking[:1])) == []
 
 
 def test_a_server_that_lacks_many_models_is_told_of_once() -> None:

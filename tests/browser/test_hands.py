@@ -76,7 +76,7 @@ def test_a_model_on_a_server_is_chosen_by_its_cell(shows: Shows) -> None:
         page.lacks("dialog#hand")
 
 
-@pytest.mark.parametrize("first", ["wrong", TOKEN])
+@pytest.mark.parametrize("first", ["wrong", "\u201cquoted\u201d", TOKEN])
 def test_the_token_is_asked_for_once_and_kept_for_the_tab(shows: Shows, first: str) -> None:
     with shows("one", admin_token=TOKEN) as page:
         page.want("load", CHAT)

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from gollamas.simulate.faults import Fails, FailsToLoad
 from tests.browser.driver import Browser
 from tests.browser.page import Page, Shows
@@ -169,3 +171,30 @@ def test_without_javascript_it_says_where_the_same_is_told(shows: Shows, window:
             assert ("/state" in said, "gollamas status" in said) == (True, True)
         finally:
             window.tell("Emulation.setScriptExecutionDisabled", value=False)
+
+
+# Whether the heading of a section stands in the upper half of the window, and has stayed there for a while.
+STAYS = """
+    (() => {
+        const { top } = document.querySelector(`${arguments[0]} h2`).getBoundingClientRect();
+        window.stays = top >= 0 && top < innerHeight / 2 ? window.stays + 1 : 0;
+        return window.stays > 20;
+    })()
+"""
+
+
+@pytest.mark.parametrize("width", [360, 1920])
+def test_links_lead_to_their_sections_on_a_long_page(shows: Shows, width: int) -> None:
+    """Also where the page is opened by one, before it has anything to show."""
+    with shows(*(f"s{number}" for number in range(12))) as page:
+        for _ in range(100):
+            page.stage.do(page.fleet.ask("/api/embed", EMBEDDER))
+        page.window.resize(width, 700)
+        page.window.open("about:blank")
+        page.open("#requests")
+        page.window.look("window.stays = 0")
+        page.window.until(STAYS, "#requests")
+        for section in ("#wrong", "#models", "#requests", "#servers", "#requests", "#models"):
+            script = "window.stays = 0; document.querySelector(`nav a[href='${arguments[0]}']`).click()"
+            page.window.look(script, section)
+            page.window.until(STAYS, section)

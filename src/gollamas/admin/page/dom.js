@@ -42,12 +42,12 @@ export function show(node, isShown) {
   if (node.hidden === isShown) node.hidden = !isShown;
 }
 
-// A name that somebody else has chosen: whichever way it is written, what stands beside it stays in place.
+// A name that somebody else has chosen: its direction moves nothing beside it.
 export function name(text, attributes = {}) {
   return el("bdi.name", { title: text, ...attributes }, text);
 }
 
-// Small signs, whose shape says what their colour says: each around a point, in a square of 6.
+// Small signs around a point in a square of 6: shapes say what colours say.
 export const SHAPES = {
   full: "m-3-3h6v6h-6z", half: "m-3-3v6h6v-6zm1 1h4v2h-4z", open: "m-3-3v6h6v-6zm1 1h4v4h-4z", triangle: "m0-3l3 6h-6z",
   cross: "m-3-2l1-1 2 2 2-2 1 1-2 2 2 2-1 1-2-2-2 2-1-1 2-2z", bar: "m-3-.6h6v1.2h-6z", dot: "m-.7-.7h1.4v1.4h-1.4z",
@@ -74,7 +74,7 @@ export function keyed(parent, items, keyOf, make, update) {
   const after = new Map();
   for (const item of items) {
     let key = keyOf(item);
-    while (after.has(key)) key += "\u0000"; // more than one of the same name: in their order
+    while (after.has(key)) key += "\u0000"; // names may repeat
     const node = before.get(key) ?? make(item);
     after.set(key, node);
   }

@@ -1,5 +1,5 @@
 // The one connection to the proxy: reads /events, says when it is lost, and begins again.
-// By fetch and not EventSource, which tells neither why it was refused nor that nothing comes any more.
+// By fetch: EventSource tells neither why it was refused nor that nothing comes any more.
 
 const SILENCE_MS = 45_000; // three comments missed
 const HIDDEN_MS = 300_000; // a page that nobody has looked at for so long lets go

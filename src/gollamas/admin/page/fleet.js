@@ -44,8 +44,7 @@ function newKey(name) {
 
 const byModel = (list) => new Map(list.map((entry) => [keyOf(entry.model ?? entry), entry]));
 
-// The table of models and servers. What is the same as before stays the same object, a cell as well as a row:
-// of 20,000 cells few change at a time.
+// The table of models and servers. A cell or row that is the same stays the same object: few of 20,000 change at once.
 export class Matrix {
   columns = new Map(); // by the server's id
   rows = new Map(); // by the model's name

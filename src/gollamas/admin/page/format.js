@@ -59,7 +59,7 @@ export const fullTime = (time) => (time ? dayAndTime.format(Date.parse(time)) : 
 
 export const ago = (time, now) => `${wholeSpan((now - Date.parse(time)) / 1000)} ago`;
 
-// When an instance leaves memory: its time may pass while a request runs, and is set anew when that ends.
+// When an instance leaves memory: a request that runs sets its time anew at its end.
 export function untilUnloaded(time, now, isBusy) {
   if (!time) return "expiry unknown";
   const seconds = (Date.parse(time) - now) / 1000;

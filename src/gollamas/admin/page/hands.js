@@ -1,4 +1,4 @@
-// What can be done from here: load, unload, pull and delete a model, on a server or on all.
+// Loads, unloads, pulls and deletes models, on a server or on all.
 
 import { byId, el, name, set, write } from "./dom.js";
 import { span } from "./format.js";
@@ -58,7 +58,7 @@ async function send(action, body) {
   for (;;) {
     const headers = { "Content-Type": "application/json" };
     const token = sessionStorage.getItem(TOKEN);
-    if (token) headers.Authorization = `Bearer ${token.replace(/[^ -~]/g, "?")}`; // with another character, nothing is sent
+    if (token) headers.Authorization = `Bearer ${token.replace(/[^ -~]/g, "?")}`; // headers take no others
     const response = await fetch(action, { method: "POST", headers, body });
     if (response.status !== 403) return response;
     const why = await refusal(response.clone());

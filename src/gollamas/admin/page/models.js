@@ -76,7 +76,7 @@ export class ModelsSection {
     ]);
   }
 
-  // A button that opens the dialog of what can be done to a model, there filled in.
+  // Opens the dialog with a model filled in.
   opener(content, model, server, label) {
     const button = el("button.open", { "data-hand": "open", "aria-label": label }, content);
     button.onclick = () => this.hands.open(model, server);

@@ -31,6 +31,7 @@ class Page {
   start() {
     new Feed((kind, data) => this.take(kind, data), (what, why) => this.connection(what, why));
     setInterval(() => this.tick(), TICK_MS);
+    document.querySelector("nav").onclick = ({ target }) => lead(target.closest("a")?.hash);
   }
 
   take(kind, data) {
@@ -62,9 +63,11 @@ class Page {
       section.render(this.store.state);
       if (performance.now() - begun > BUDGET_MS) break;
     }
-    performance.measure("render", { start: begun });
-    performance.clearMeasures("render");
-    this.ask();
+    if (this.dirty.size) this.ask();
+    else if (!this.isDrawn) {
+      this.isDrawn = true;
+      lead(location.hash);
+    }
   }
 
   tick() {
@@ -72,7 +75,7 @@ class Page {
     for (const section of this.sections) section.tick?.();
   }
 
-  // What is said of the whole: also in the title, where a tab in the background shows it.
+  // What is said of the whole, also in the title of a tab in the background.
   head() {
     const { state } = this.store;
     const found = problems(state).length;
@@ -108,6 +111,17 @@ class Page {
     write(byId("ready"), "Not connected");
     set(byId("ready"), "data-tone", "bad");
   }
+}
+
+// The height of what was not seen yet is a guess: what lies above is drawn on the way.
+function lead(hash) {
+  const section = document.getElementById(hash?.slice(1) ?? "");
+  let frames = 30;
+  const step = () => {
+    section?.scrollIntoView();
+    if (--frames) requestAnimationFrame(step);
+  };
+  step();
 }
 
 new Page().start();

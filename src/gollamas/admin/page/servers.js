@@ -109,7 +109,7 @@ function words(instance, server) {
   const cut = server.truncated[instance.model];
   return [
     instance.context_length && [`${context(instance.context_length)} context`, null],
-    instance.cpu_share && [`${share(instance.cpu_share)} on the CPU`, instance.cpu_share < 1 ? "warn" : null], // all of it: a server without a graphics card
+    instance.cpu_share && [`${share(instance.cpu_share)} on the CPU`, instance.cpu_share < 1 ? "warn" : null], // else it has no GPU
     cut && [`${plural(cut, "prompt")} cut`, "warn"],
   ].filter(Boolean);
 }

@@ -1,5 +1,5 @@
-// A table whose rows are kept by key and whose columns can be sorted. Roles are spelled out, since a narrow
-// page lays rows out as cards, and some browsers forget then that they are rows.
+// A table of keyed rows and sortable columns. Roles are spelled out: some browsers forget them where a narrow
+// page lays rows out as cards.
 
 import { el, keyed, set, write } from "./dom.js";
 import { NOTHING } from "./format.js";
@@ -19,7 +19,7 @@ export class Table {
     table.append(el("thead", { role: "rowgroup" }, this.headRow), this.body);
   }
 
-  // Lays the columns out; heads and rows are made anew only where others are wanted.
+  // Lays the columns out anew where others are wanted.
   setColumns(columns) {
     const titles = JSON.stringify(columns.map((column) => column.title));
     if (this.titles === titles) return;
@@ -103,5 +103,10 @@ function inOrder(one, two, direction) {
 
 // A column whose cells are plain text, sorted by that unless there is something better.
 export function textColumn(id, title, read, more = {}) {
-  return { id, title, sort: read, draw: (cell, item) => write(cell, read(item)), ...more };
+  return { id, title, sort: read, draw: (cell, item) => drawText(cell, read(item)), ...more };
+}
+
+function drawText(cell, text) {
+  write(cell, text);
+  set(cell, "data-nothing", text === NOTHING && "");
 }

@@ -20,7 +20,7 @@ export class View {
     this.onChange();
   }
 
-  // Has the input of a table show and set its filter; returns what makes a function that says whether a text passes.
+  // Binds the filter of a table to its input; returns what gives a test of texts.
   filter(table) {
     const input = byId(`${table}-filter`);
     const name = `${table}_filter`;

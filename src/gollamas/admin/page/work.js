@@ -1,4 +1,4 @@
-// Loads and jobs under way, what is owed, and what is being brought to where it belongs.
+// Loads and jobs under way, what is owed, and what has yet to be pulled.
 
 import { byId, el, keyed, mark, name, redraw, set, show, write } from "./dom.js";
 import { bytes, plural, share, wholeSpan } from "./format.js";
@@ -74,7 +74,7 @@ export function works(state) {
     loading.map((of) => ({ work: "load", kind: "load", server: id, of })));
   const jobs = state.jobs.map((of) => ({ work: "job", kind: of.kind, server: null, of }));
   const owed = state.owed.map((of) => ({ work: "owed", kind: of.kind, server: of.server, of }));
-  const isToCome = ({ status }) => status !== "pulling" && status !== "deleted"; // the one is a job, the other is over
+  const isToCome = ({ status }) => status !== "pulling" && status !== "deleted"; // a job, and over
   const sync = state.sync.filter(isToCome).map((of) => ({ work: "sync", kind: "pull", server: of.server, of }));
   const all = [...loads, ...jobs, ...sync, ...owed];
   for (const one of all) one.key = [one.work, one.kind, one.server, one.of.model].join("\n");

@@ -96,24 +96,7 @@ class App:
         served = Served(lambda: self._config, lambda: self._routing)
         self._duties = Duties(duty, self._prober, self._ask_jobs, self._timers.call_later, served)
         self._traffic = Traffic(metrics, self.view, self._requests, self._moment)
-        known = Known(
-            version=__version__,
-            view=self.view,
-            config=lambda: self._config,
-            policies=lambda: self._routing.policies,
-            under_way=UnderWay(
-                self._requests,
-                self._duties.loads.under_way,
-                self._duties.jobs.under_way,
-                self._duties.jobs.owed,
-                self._duties.keeper.lacking,
-            ),
-            not_ready=self._why_not_ready,
-            traffic=self._traffic,
-            ended=observers,
-            happened=self._duties.happened,
-        )
-        self._state = StatePage(known, self._moment)
+        self._state = StatePage(self._known(observers), self._moment)
         self._watching = EventStreams(LiveState(self._state), self._tasks, self._timers.call_later, clock)
         self._round = Round()
         self._pool = Pool(config.connect_timeout, self._round)
@@ -123,6 +106,27 @@ class App:
         self._admin: Listener | None = None
         self.address = config.listen  # with the port that was bound
         self.admin_address: Address | None = None
+
+    def _known(self, ended: Observers) -> Known:
+        """Say where all that is told of us comes from."""
+        duties = self._duties
+        return Known(
+            version=__version__,
+            view=self.view,
+            config=lambda: self._config,
+            policies=lambda: self._routing.policies,
+            under_way=UnderWay(
+                self._requests,
+                duties.loads.under_way,
+                duties.jobs.under_way,
+                duties.jobs.owed,
+                duties.keeper.lacking,
+            ),
+            not_ready=self._why_not_ready,
+            traffic=self._traffic,
+            ended=ended,
+            happened=duties.happened,
+        )
 
     def _on_defect(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Tell of an exception in a callback, which has no task to end."""

@@ -154,12 +154,12 @@ async def test_what_else_listens_there_is_said_to_be_no_gollamas(verb: str) -> N
         await peer.send(b"+OK POP3\r\n")
         peer.close()
 
-    for handler, why in ((other, "it says nothing that one would"), (no_http, "it speaks no HTTP")):
+    for handler, why in ((other, "its answer is not what gollamas sends"), (no_http, "it speaks no HTTP")):
         async with RawServer(handler=handler) as server:
             done = await run_verb(verb, server.port, CHAT)
             assert (done.code, done.out, done.error.count("\n")) == (1, b"", 1)
             assert (
-                f"what answers at http://127.0.0.1:{server.port}/{verb} is no gollamas: {why}" in done.error
+                f"what answers at http://127.0.0.1:{server.port}/{verb} is not gollamas: {why}" in done.error
             )
 
 

@@ -16,7 +16,7 @@ from gollamas.config.model import Address, Manage
 from gollamas.simulate.faults import FailsToPull, HangsPulling
 from tests.sockets.jobs import AWAY, NEW, has, held, release, servers
 from tests.sockets.proxying import runs
-from tests.sockets.raw import Message, Peer, RawServer, answer, chunk
+from tests.sockets.raw import Client, Message, Peer, RawServer, answer, chunk
 from tests.sockets.simulated import CHAT, EMBEDDER, Fleet
 
 if sys.platform == "win32":
@@ -161,17 +161,25 @@ async def test_a_pull_on_a_terminal_that_is_interrupted_ends_and_leaves_it_whole
         assert not has(verbs.both.ollama, NEW)
 
 
+async def pulling_in_a_pipe(
+    verbs: Verbs,
+) -> tuple[Client, asyncio.subprocess.Process, asyncio.StreamReader]:
+    """Start a pull that hangs, whose output goes into a pipe: a client of it, its process, that output."""
+    client = await held(verbs.both, NEW, after=4)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gollamas", "pull", verbs.host, NEW),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    return client, process, process.stdout
+
+
 @runs
 async def test_a_pull_in_a_pipe_that_is_interrupted_says_so() -> None:
     async with managed("one") as verbs:
-        client = await held(verbs.both, NEW, after=4)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gollamas", "pull", verbs.host, NEW),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        await process.stdout.readuntil(b"pulling manifest\n")
+        client, process, stdout = await pulling_in_a_pipe(verbs)
+        await stdout.readuntil(b"pulling manifest\n")
         client.close()
         process.send_signal(signal.SIGINT)
         _, error = await process.communicate()
@@ -367,14 +375,8 @@ async def test_a_pull_that_breaks_off_says_how_to_go_on() -> None:
 async def test_a_pull_whose_output_nobody_reads_any_more_ends() -> None:
     """As with `| head -1`: the proxy sees the client leave."""
     async with managed("one") as verbs:
-        client = await held(verbs.both, NEW, after=4)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gollamas", "pull", verbs.host, NEW),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        assert await process.stdout.readline() == f"{NEW}: pulling manifest\n".encode()
+        client, process, stdout = await pulling_in_a_pipe(verbs)
+        assert await stdout.readline() == f"{NEW}: pulling manifest\n".encode()
         process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
         release(verbs.both)
         assert process.stderr is not None

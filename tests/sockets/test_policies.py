@@ -371,8 +371,8 @@ async def test_reloads_are_counted_with_what_differed_and_what_ends_them() -> No
         (warned,) = both.proxy.events.of(Warned)  # one a minute
         assert warned.text == (
             "smol:latest was reloaded on one: its options changed from none to "
-            "num_ctx=8192; --force-num-ctx smol:latest=8192 gives all requests one context, "
-            "--num-ctx smol:latest=loaded gives those without num_ctx the one that is loaded"
+            "num_ctx=8192; set --force-num-ctx smol:latest=8192 to give all requests one context, "
+            "or --num-ctx smol:latest=loaded to give those without num_ctx the one that is loaded"
         )
 
 

@@ -22,7 +22,7 @@ class _ErrorPage(msgspec.Struct):
 def no_gollamas(url: str, why: str) -> NothingTold:
     """Say that what answers is none of ours."""
     mark = "," if why.startswith("or ") else ":"
-    return NothingTold(f"what answers at {url} is no gollamas{mark} {why}")
+    return NothingTold(f"what answers at {url} is not gollamas{mark} {why}")
 
 
 def error_in(body: bytes) -> str:

@@ -83,7 +83,9 @@ def _done(url: str, reply: PageReply) -> ByHand | None:
         done = msgspec.json.decode(reply.body, type=ByHand)
     except (ValueError, RecursionError) as why:
         if reply.status == 200 or not error_in(reply.body):
-            status = "it says nothing that one would" if reply.status == 200 else f"status {reply.status}"
+            status = (
+                "its answer is not what gollamas sends" if reply.status == 200 else f"status {reply.status}"
+            )
             raise no_gollamas(url, status) from why
         return None
     return done

@@ -64,7 +64,7 @@ def _ask(verb: str, admin: Address | None, asked: PageAsked) -> tuple[bytes, Pag
     try:
         return reply.body, asked.read(reply.body)
     except (ValueError, RecursionError) as why:  # msgspec's own are ValueErrors
-        raise no_gollamas(url, "it says nothing that one would") from why
+        raise no_gollamas(url, "its answer is not what gollamas sends") from why
 
 
 def reply_of(verb: str, admin: Address | None, question: Question) -> tuple[str, PageReply]:

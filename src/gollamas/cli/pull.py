@@ -107,7 +107,7 @@ def _read(port: Port, line: bytes) -> PullLine:
 
 
 def _other(port: Port) -> NothingTold:
-    return no_gollamas(port.url + PULL, "it says nothing that one would")
+    return no_gollamas(port.url + PULL, "its answer is not what gollamas sends")
 
 
 def _why(error: str) -> str:

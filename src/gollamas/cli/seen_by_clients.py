@@ -71,7 +71,7 @@ def _show(loaded: Loaded, path: str, why: NothingTold, wanted: Sequence[Named], 
         write = _tag if path == TAGS else _running
         table.rows.extend(cells(write(one, now)) for one in seen)
     except (ValueError, RecursionError) as error:
-        raise no_gollamas(port.url + path, "it says nothing that one would") from error
+        raise no_gollamas(port.url + path, "its answer is not what gollamas sends") from error
     if loaded.own.get("json"):
         say_bytes(msgspec.json.encode([_told(one) for one in seen]) + b"\n")
     elif seen or not wanted:

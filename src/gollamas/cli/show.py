@@ -59,7 +59,7 @@ def _show(loaded: Loaded) -> int:
         try:
             shown = msgspec.json.decode(reply.body, type=ShownModel)
         except (ValueError, RecursionError) as why:
-            raise no_gollamas(port.url + SHOW, "it says nothing that one would") from why
+            raise no_gollamas(port.url + SHOW, "its answer is not what gollamas sends") from why
         warn_of(named, reply)
         if loaded.own.get("json"):
             say_bytes(reply.body.rstrip(b"\n") + b"\n")

@@ -117,12 +117,13 @@ def _advice(model: str, before: RunnerOptions | None, after: RunnerOptions, diff
     """Say which setting ends it."""
     if before is None:
         return (
-            f"somebody else asks the server for it: send all requests here, or set --force-num-ctx {model}=N"
+            "it was loaded by somebody else, or before gollamas lost sight of the server: send all requests "
+            f"through gollamas, or set --force-num-ctx {model}=N"
         )
     if differs != ("num_ctx",):
         return "have all clients send the same options"
     contexts = [context for context in (before.num_ctx, after.num_ctx) if context is not None]
-    setting = f"--force-num-ctx {model}={max(contexts)} gives all requests one context"
+    setting = f"set --force-num-ctx {model}={max(contexts)} to give all requests one context"
     if len(contexts) == 1:
-        setting += f", --num-ctx {model}=loaded gives those without num_ctx the one that is loaded"
+        setting += f", or --num-ctx {model}=loaded to give those without num_ctx the one that is loaded"
     return setting

@@ -175,7 +175,8 @@ def _differs(unlike: Unlike) -> WrongState:
     return WrongState(
         kind="digests_differ",
         text=f"{unlike.model} is not the same on {one} and {other}",
-        advice=f"Make them equal with `gollamas pull {unlike.model}`, which pulls on all of its servers.",
+        advice=f"Make them equal with `gollamas pull {unlike.model}`; create or copy it again on both if you "
+        "made it yourself.",
         model=unlike.model,
     )
 
@@ -255,7 +256,7 @@ def _reloads(one: RecentReloads, now: Moment) -> WrongState:
     times = "once" if one.times == 1 else f"{one.times} times"
     return WrongState(
         kind="reloads",
-        text=f"{model} was reloaded {times} on {one.server_id} in the last hour, since its options changed",
+        text=f"{model} was reloaded {times} on {one.server_id} in the last hour because its options changed",
         advice=f"{one.advice[:1].upper()}{one.advice[1:]}.",
         since=now.when(one.last_at),
         server=one.server_id,

@@ -95,15 +95,15 @@ def test_what_the_proxy_does_not_know_is_said_in_its_words_and_the_others_go_on(
 @pytest.mark.parametrize(
     ("status", "body", "why"),
     [
-        (404, b"404 page not found", "is no gollamas: status 404"),
+        (404, b"404 page not found", "is not gollamas: status 404"),
         (404, b"", "status 404"),
         (403, b"", "status 403"),
         (502, b"<html>", "status 502"),
-        (200, b"Ollama is running", "is no gollamas: it says nothing that one would"),
-        (200, b'{"error":"x"}', "is no gollamas"),
-        (200, b'{"servers":[{}]}', "is no gollamas"),
-        (200, b"[" * 100_000, "is no gollamas"),
-        (200, b'{"servers":"\xff"}', "is no gollamas"),
+        (200, b"Ollama is running", "is not gollamas: its answer is not what gollamas sends"),
+        (200, b'{"error":"x"}', "is not gollamas"),
+        (200, b'{"servers":[{}]}', "is not gollamas"),
+        (200, b"[" * 100_000, "is not gollamas"),
+        (200, b'{"servers":"\xff"}', "is not gollamas"),
     ],
 )
 def test_what_is_no_gollamas_exits_1(

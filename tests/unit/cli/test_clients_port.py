@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from gollamas.cli import asking
 from gollamas.cli.asking import BrokenOff, Endpoint, Question, Unanswered, ask
 from gollamas.cli.main import main
 from gollamas.config.options import VALUES
+from tests.sockets.test_timeouts import black_hole
 from tests.unit.cli.servers import Answers, serving
 
 SHOWN = b'{"details":{"format":"gguf"}}'
@@ -71,7 +73,7 @@ def test_an_older_gollamas_is_asked_for_what_clients_see(
         assert main([verb, f"--host={place}", f"--admin={place}"]) == 0
     out, err = capsys.readouterr()
     assert "smol" in out
-    assert "/state is no gollamas, or an older one: its state is another" in err
+    assert "/state is not gollamas, or an older one: its state is another" in err
 
 
 @pytest.mark.parametrize("verb", PATHS)
@@ -83,7 +85,7 @@ def test_what_is_meant_for_one_server_is_not_asked_of_an_ollama(
         assert ran(verb, server.port, "smol@gpu-1", *WORDS[verb][1:]) == 1
     out, err = capsys.readouterr()
     assert (server.asked, out) == (["GET /api/version"], "")
-    assert f"what answers at http://127.0.0.1:{server.port} is no gollamas: it is one Ollama" in err
+    assert f"what answers at http://127.0.0.1:{server.port} is not gollamas: it is one Ollama" in err
     assert "GOLLAMAS_HOST says where gollamas is" in err
 
 
@@ -119,9 +121,9 @@ def test_the_address_is_that_of_the_flag_of_the_variable_or_where_the_proxy_list
         (503, b'{"error":"try\\nagain \\u001b[2J"}', "smol: try\\nagain \\x1b[2J"),
         (401, b"who?", "asks for a name and a password: write them into GOLLAMAS_HOST"),
         (403, b"", "refuses to be asked by this name (status 403): use its IP address"),
-        (301, b"moved", "is no gollamas: status 301"),
-        (404, b"404 page not found", "is no gollamas: status 404"),
-        (500, b"[]", "is no gollamas: status 500"),
+        (301, b"moved", "is not gollamas: status 301"),
+        (404, b"404 page not found", "is not gollamas: status 404"),
+        (500, b"[]", "is not gollamas: status 500"),
     ],
 )
 def test_a_refusal_is_one_line_that_says_why(
@@ -157,7 +159,7 @@ def test_what_is_no_answer_of_ours_is_said_to_be_none(
         assert ran(verb, server.port, *WORDS.get(verb, ["--json=false"])) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert f"what answers at http://127.0.0.1:{server.port}{path} is no gollamas: it says nothing" in err
+    assert f"what answers at http://127.0.0.1:{server.port}{path} is not gollamas: it says nothing" in err
 
 
 def test_what_was_not_done_everywhere_is_said_beside_the_result(capsys: pytest.CaptureFixture[str]) -> None:
@@ -301,3 +303,16 @@ def test_in_a_pipe_nothing_heavy_is_imported(verb: str) -> None:
         "admin",
         "app",
     }
+
+
+@pytest.mark.parametrize("verb", ["show", "pull", "rm", "models"])
+def test_a_host_that_swallows_what_it_is_sent_is_nobody(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also for a pull, whose answer may take as long as it likes once there is a connection."""
+    monkeypatch.setattr(asking, "_TIMEOUT", 0.1)
+    with black_hole() as port:
+        assert ran(verb, port, "smol") == 1
+    err = capsys.readouterr().err
+    assert f"nobody answers at http://127.0.0.1:{port}/api/" in err
+    assert "no answer within 0.1 s; --host or GOLLAMAS_HOST says where gollamas is" in err

@@ -89,17 +89,17 @@ def test_with_administration_off_it_exits_1(flags: list[str], capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("status", "body", "why"),
     [
-        (404, b"404 page not found", "is no gollamas, or an older one: status 404"),
+        (404, b"404 page not found", "is not gollamas, or an older one: status 404"),
         (403, b"", "status 403"),
-        (200, b"Ollama is running", "is no gollamas"),
-        (200, b"", "is no gollamas"),
-        (200, b"[]", "is no gollamas"),
-        (200, b'{"models":[]}', "is no gollamas"),
-        (200, STATE[:50], "is no gollamas"),
-        (200, STATE.replace(b'"servers":[]', b'"servers":{}'), "is no gollamas"),
-        (200, STATE.replace(b"2026-11-30T11:00:00.000Z", b"yesterday"), "is no gollamas"),
-        (200, b"\xff\xfe", "is no gollamas"),
-        (200, b"[" * 100_000, "is no gollamas"),
+        (200, b"Ollama is running", "is not gollamas"),
+        (200, b"", "is not gollamas"),
+        (200, b"[]", "is not gollamas"),
+        (200, b'{"models":[]}', "is not gollamas"),
+        (200, STATE[:50], "is not gollamas"),
+        (200, STATE.replace(b'"servers":[]', b'"servers":{}'), "is not gollamas"),
+        (200, STATE.replace(b"2026-11-30T11:00:00.000Z", b"yesterday"), "is not gollamas"),
+        (200, b"\xff\xfe", "is not gollamas"),
+        (200, b"[" * 100_000, "is not gollamas"),
     ],
 )
 @pytest.mark.parametrize("flags", [[], ["--json"]])
@@ -128,7 +128,7 @@ def test_what_speaks_no_http_exits_1() -> None:
             peer.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
         _, said = asked.communicate(timeout=30)
     assert asked.returncode == 1
-    assert said.startswith(f"gollamas: what answers at http://127.0.0.1:{port}/state is no gollamas")
+    assert said.startswith(f"gollamas: what answers at http://127.0.0.1:{port}/state is not gollamas")
     assert said.count("\n") == 1
 
 

@@ -203,19 +203,19 @@ def test_with_administration_off_it_exits_1(flags: list[str], capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("status", "body", "why"),
     [
-        (404, b'{"error":"no such page here"}', "is no gollamas, or an older one: status 404"),
+        (404, b'{"error":"no such page here"}', "is not gollamas, or an older one: status 404"),
         (405, b"", "status 405"),
         (403, b"", "status 403"),
         (403, b"<html>", "status 403"),
         (403, b'{"error":{}}', "status 403"),
         (403, b"[" * 100_000, "status 403"),
         (500, b"", "status 500"),
-        (200, b"Ollama is running", "is no gollamas"),
-        (200, b"", "is no gollamas"),
-        (200, b'{"models":[]}', "is no gollamas"),
-        (200, PAGES["/variants"][:50], "is no gollamas"),
-        (200, PAGES["/variants"].replace(b"512", b'"512"'), "is no gollamas"),
-        (200, b"[" * 100_000, "is no gollamas"),
+        (200, b"Ollama is running", "is not gollamas"),
+        (200, b"", "is not gollamas"),
+        (200, b'{"models":[]}', "is not gollamas"),
+        (200, PAGES["/variants"][:50], "is not gollamas"),
+        (200, PAGES["/variants"].replace(b"512", b'"512"'), "is not gollamas"),
+        (200, b"[" * 100_000, "is not gollamas"),
     ],
 )
 @pytest.mark.parametrize("flags", [LIST, PRUNE, ["--json"], ["--json", "--prune"]])

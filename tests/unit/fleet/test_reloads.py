@@ -107,14 +107,15 @@ def test_the_options_that_are_not_the_same_are_named(
 
 
 def test_the_setting_that_ends_it_is_named() -> None:
-    force = "--force-num-ctx m:latest=8192 gives all requests one context"
+    force = "set --force-num-ctx m:latest=8192 to give all requests one context"
     assert advice(SMALL, LARGE) == advice(LARGE, SMALL) == force
-    loaded = ", --num-ctx m:latest=loaded gives those without num_ctx the one that is loaded"
+    loaded = ", or --num-ctx m:latest=loaded to give those without num_ctx the one that is loaded"
     assert advice(PLAIN, LARGE) == advice(LARGE, PLAIN) == force + loaded
     for before, after in ((options(num_gpu=1), PLAIN), (options(2048, 1), options(8192, 2)), (SMALL, SMALL)):
         assert advice(before, after) == "have all clients send the same options"
     assert advice(None, PLAIN) == (
-        "somebody else asks the server for it: send all requests here, or set --force-num-ctx m:latest=N"
+        "it was loaded by somebody else, or before gollamas lost sight of the server: send all requests "
+        "through gollamas, or set --force-num-ctx m:latest=N"
     )
 
 

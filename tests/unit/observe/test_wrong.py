@@ -192,8 +192,8 @@ def test_what_is_owed_fails_or_was_reloaded_is_told_of() -> None:
         ("owed", "a missed the delete of http://x/m"),
         ("sync_failing", "m could not be pulled on a, 3 times in a row: http://x refused"),
         ("sync_failing", "n could not be pulled on a: full"),
-        ("reloads", "m was reloaded 3 times on a in the last hour, since its options changed"),
-        ("reloads", "n was reloaded once on a in the last hour, since its options changed"),
+        ("reloads", "m was reloaded 3 times on a in the last hour because its options changed"),
+        ("reloads", "n was reloaded once on a in the last hour because its options changed"),
     ]
     assert (found[0].since, found[3].advice) == ("2026-11-30T11:59:20.000Z", "Set this.")
 

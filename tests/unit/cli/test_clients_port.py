@@ -159,7 +159,7 @@ def test_what_is_no_answer_of_ours_is_said_to_be_none(
         assert ran(verb, server.port, *WORDS.get(verb, ["--json=false"])) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert f"what answers at http://127.0.0.1:{server.port}{path} is not gollamas: it says nothing" in err
+    assert f"what answers at http://127.0.0.1:{server.port}{path} is not gollamas: its answer is not" in err
 
 
 def test_what_was_not_done_everywhere_is_said_beside_the_result(capsys: pytest.CaptureFixture[str]) -> None:

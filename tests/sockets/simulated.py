@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gollamas.events import RequestEnded, ServerWentDown, ServerWentUp
+from gollamas.fleet.judging import PS, TAGS
 from gollamas.names import key_of
 from gollamas.simulate.server import SimulatedOllama
 from gollamas.simulate.serving import Served, serving
@@ -75,8 +76,10 @@ class Fleet:
             await asyncio.wait(tasks)
 
     async def look(self) -> None:
-        """Have the proxy look at all that its servers have."""
-        await self.proxy.app._prober.fresh(max_age=0.0, wait=5.0)
+        """Have the proxy ask each server that is up what it has now; an answer under way says what it had."""
+        prober = self.proxy.app._prober
+        up = [server_id for server_id, server in prober.view.servers.items() if not server.is_down]
+        await asyncio.gather(*(prober.look_anew(one, path) for one in up for path in (TAGS, PS)))
 
     async def ask_directly(
         self, path: str, body: dict[str, Any], method: str = "POST", server: str | None = None

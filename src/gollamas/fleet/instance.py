@@ -18,10 +18,10 @@ class Instance:
 
     `options` are those that it was last asked for with; `same` all that turned out to be no reload.
     `is_foreign` says that somebody else loaded it, with options that nobody told us. `context` is what the
-    server's list shows, None until it did. `asked_as` is the key of the name that it was last asked for by,
-    `coming` are the options of a load that is wanted or under way, `keep` is what we know of its expiry, and
-    `listed` when the list was asked for that shows it. Above `least_reload` seconds what a server calls the
-    time of a load was one.
+    server's list shows, None until it did since the last load. `asked_as` is the key of the name that it was
+    last asked for by, `coming` are the options of a load that is wanted or under way, `keep` is what we know
+    of its expiry, and `listed` when the list was asked for that shows it. Above `least_reload` seconds what a
+    server calls the time of a load was one.
     """
 
     __slots__ = (
@@ -80,7 +80,7 @@ class Instance:
     def take_note(self, entry: Entry, asked: int) -> bool:
         """Note how its server lists it; whether that is news. Another context: somebody loaded it anew."""
         self.listed = asked
-        if self.entry is entry:
+        if self.entry is entry and self.context is not None:
             return False
         (context,) = numbers(entry, "context_length")
         is_news = self.entry is None or context != self.context

@@ -151,6 +151,8 @@ class Memory:
             if own is None or own not in before:
                 own = self._by_digest[digest] = Instance(digest, options, key, is_loading=False)
                 own.entry, own.context = before[0].entry, before[0].context
+            if options.num_ctx not in (None, own.context):
+                own.context = None  # the model has no more, or this was a load after all: the next list says
             own.turned_out_same(options)
             own.asked_as = key
         else:

@@ -426,9 +426,25 @@ def test_of_somebody_else_s_instance_the_options_are_known_once_a_load_was_none(
     assert instance.is_foreign
     assert load(memory, M, with_context(16384), 0.01) == (True, [])
     assert memory.by_key[M] is instance
-    assert (instance.is_foreign, instance.context) == (False, 8192)
+    assert not instance.is_foreign
     assert instance.takes(with_context(16384))
     assert not instance.takes(LARGE)
+
+
+@pytest.mark.parametrize("shown", [2048, 8192])
+def test_after_a_load_that_seems_none_the_next_list_says_the_context(shown: int) -> None:
+    """Whether the model has no more, or a machine under load was as quick as it never was idle."""
+    memory = memory_of()
+    load(memory, M, SMALL, 2.0)
+    before = listing("m", context=2048)
+    list_now(memory, before)
+    assert load(memory, M, LARGE, 0.01) == (True, [])
+    assert memory.by_key[M].context is None
+    now = before if shown == 2048 else listing("m", context=shown)
+    (news,) = list_now(memory, now)
+    assert news is memory.by_key[M]
+    assert (news.context, news.is_foreign, news.asked_with) == (shown, False, LARGE)
+    assert list_now(memory, now) == []
 
 
 def test_what_is_the_same_is_bounded() -> None:

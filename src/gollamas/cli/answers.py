@@ -13,16 +13,20 @@ class NobodyThere(NothingTold):
     """Nothing answers at the address."""
 
 
+class OtherThere(NothingTold):
+    """What answers at the address is none of ours."""
+
+
 class _ErrorPage(msgspec.Struct):
     """What is answered where something is refused."""
 
     error: str
 
 
-def no_gollamas(url: str, why: str) -> NothingTold:
+def no_gollamas(url: str, why: str) -> OtherThere:
     """Say that what answers is none of ours."""
     mark = "," if why.startswith("or ") else ":"
-    return NothingTold(f"what answers at {url} is not gollamas{mark} {why}")
+    return OtherThere(f"what answers at {url} is not gollamas{mark} {why}")
 
 
 def error_in(body: bytes) -> str:

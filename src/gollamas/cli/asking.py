@@ -15,6 +15,7 @@ _TIMEOUT: Final = 5.0
 _MOST_BYTES: Final = 256 * 1024 * 1024  # more is no answer of ours
 _PIECE_BYTES: Final = 1 << 16
 _LONGEST_LINE: Final = 1 << 20
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")  # OpenSSL's words
 _AGENT: Final = {"User-Agent": f"gollamas-cli/{__version__}"}  # not that of what the proxy asks servers
 
 
@@ -59,6 +60,7 @@ class PageReply(NamedTuple):
     status: int
     body: bytes
     warnings: tuple[str, ...] = ()
+    location: str = ""  # where a redirect leads
 
 
 def endpoint_at(address: Address) -> Endpoint:
@@ -77,7 +79,8 @@ def whole(answer: http.client.HTTPResponse) -> PageReply:
     body = answer.read(_MOST_BYTES)
     if answer.length:  # http.client minds only where no number of bytes is asked for
         raise http.client.IncompleteRead(body, answer.length)
-    return PageReply(answer.status, body, tuple(answer.headers.get_all("Warning", ())))
+    warnings = tuple(answer.headers.get_all("Warning", ()))
+    return PageReply(answer.status, body, warnings, answer.headers.get("Location", ""))
 
 
 def lines_of(answer: http.client.HTTPResponse) -> Iterator[bytes]:
@@ -116,13 +119,22 @@ def answering(place: Endpoint, question: Question) -> Iterator[http.client.HTTPR
         # Without a time of ours it is the system's, of a machine that has vanished.
         raise Unanswered("no answer" if waited is None else f"no answer within {waited:g} s") from error
     except (OSError, UnicodeError) as error:  # first: one that only closes is both, a host may be no name
-        raise Unanswered(getattr(error, "strerror", "") or str(error) or type(error).__name__) from error
+        raise Unanswered(_why(error)) from error
     except http.client.IncompleteRead as error:
         raise BrokenOff("the answer broke off") from error
     except http.client.HTTPException as error:
         raise NotHttp(str(error) or type(error).__name__) from error
     finally:
         connection.close()
+
+
+def _why(error: Exception) -> str:
+    """Say why there is no connection."""
+    if distrust := getattr(error, "verify_message", ""):
+        return f"its certificate is not trusted ({distrust}): SSL_CERT_FILE names a file of authorities"
+    if getattr(error, "reason", "") in _NO_TLS:
+        return "it speaks no TLS: write http:// instead of https://"
+    return getattr(error, "strerror", "") or str(error) or type(error).__name__
 
 
 def _keep_alive(sock: socket.socket) -> None:

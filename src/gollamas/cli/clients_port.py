@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from gollamas.cli.answers import NobodyThere, NothingTold, error_in, no_gollamas
+from gollamas.cli.answers import NobodyThere, NothingTold, OtherThere, error_in, no_gollamas
 from gollamas.cli.asking import (
     BrokenOff,
     Endpoint,
@@ -34,12 +34,14 @@ from gollamas.config.faults import Faults
 from gollamas.config.host import ProxyHost
 from gollamas.config.load import Loaded, load_values
 from gollamas.config.model import Address
-from gollamas.observe.safe import escaped
+from gollamas.observe.safe import cut, escaped
 
 _FIELD: Final = "X-Gollamas-Server"
 _WHERE: Final = "--host or GOLLAMAS_HOST says where gollamas is"
 _NO_PAGE: Final = "no such page here"
 _OURS: Final = "X-Request-Id"  # every answer of the proxy has it, and none of Ollama's
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_UNREACHED: Final = frozenset((502, 503, 504))
 _WARNING: Final = '199 gollamas "'
 
 
@@ -61,7 +63,7 @@ def with_proxy(verb: str, argv: Sequence[str], run: Callable[[Loaded], int]) -> 
     except Faults as faults:
         complain_of(faults)
         return USAGE
-    except NobodyThere as why:
+    except (NobodyThere, OtherThere) as why:
         complain(f"gollamas: {why}; {_WHERE}")
     except NothingTold as why:
         complain(f"gollamas: {why}")
@@ -119,6 +121,14 @@ def reply_of(port: Port, asked: Question) -> PageReply:
         return whole(answer)
 
 
+def done_of(port: Port, asked: Question) -> PageReply:
+    """Have something done of which nothing is told but that it is; raises as `reply_of`."""
+    reply = reply_of(port, asked)
+    if reply.body.strip():  # any other server may answer so, too
+        raise no_gollamas(port.url + asked.path, "its answer is not what gollamas sends")
+    return reply
+
+
 def lines_from(port: Port, asked: Question) -> Generator[bytes]:
     """Ask, and give the lines of the answer as they come; raises as `reply_of`, BrokenOff in its midst."""
     has_begun = False
@@ -151,7 +161,7 @@ def _answered(port: Port, asked: Question) -> Iterator[HTTPResponse]:
             _expect_gollamas(port)
         with answering(port.place, asked) as answer:
             if answer.status != HTTPStatus.OK:
-                raise _refusal(url, whole(answer))
+                raise _refusal(url, asked, whole(answer))
             yield answer
     except BrokenOff as why:
         raise NothingTold(f"what {url} answered broke off: try again") from why
@@ -166,16 +176,18 @@ def _expect_gollamas(port: Port) -> None:
         whole(answer)
         # Other refusals tell of themselves, and a model that is changed needs no version.
         if answer.status == HTTPStatus.OK and _OURS not in answer.headers:
-            raise no_gollamas(port.url, f"it is one Ollama, which knows of no servers; {_WHERE}")
+            raise no_gollamas(port.url, "it is one Ollama, which knows of no servers")
 
 
-def _refusal(url: str, reply: PageReply) -> Exception:
+def _refusal(url: str, asked: Question, reply: PageReply) -> Exception:
     """Say why something can't be done, and what to do where the proxy's own words do not."""
     error = error_in(reply.body).removesuffix(f" ({_FIELD})")
     if not error:
-        return _other_refusal(url, reply.status)
+        return _other_refusal(url, asked, reply)
     if error.startswith(_NO_PAGE):
-        return NothingTold(f"what answers at {url} is an admin port; {_WHERE}")
+        return OtherThere(f"what answers at {url} is an admin port")
+    if asked.method == "GET":  # of no model
+        return NothingTold(f"{url} is refused: {error}")
     if reply.status == HTTPStatus.NOT_FOUND:
         return Refused(f"{error}: `gollamas models` shows what there is")
     if reply.status == HTTPStatus.BAD_REQUEST and " server '" in error:
@@ -183,11 +195,19 @@ def _refusal(url: str, reply: PageReply) -> Exception:
     return Refused(error)
 
 
-def _other_refusal(url: str, status: int) -> Exception:
+def _other_refusal(url: str, asked: Question, reply: PageReply) -> Exception:
+    """Say what to do about an answer that is not gollamas's own, but may be of what stands before it."""
+    status = reply.status
     if status == HTTPStatus.UNAUTHORIZED:
         return NothingTold(
             f"{url} asks for a name and a password: write them into GOLLAMAS_HOST, as in http://NAME:PASSWORD@HOST"
         )
     if status == HTTPStatus.FORBIDDEN:
         return NothingTold(f"{url} refuses to be asked by this name (status 403): use its IP address")
+    place, _, path = reply.location.rpartition(asked.path)
+    if status in _REDIRECTS and "://" in place and not path:
+        return NothingTold(f"{url} redirects to {cut(escaped(place))}: write that into GOLLAMAS_HOST")
+    if status in _UNREACHED:
+        reason = f"status {status}, as of a proxy that can't reach gollamas"
+        return NothingTold(f"{url} answers with {reason}: is gollamas running?")
     return no_gollamas(url, f"status {status}")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gollamas.cli.client_paths import COPY
-from gollamas.cli.clients_port import each, port_of, question, reply_of, warn_of, with_proxy
+from gollamas.cli.clients_port import done_of, each, port_of, question, warn_of, with_proxy
 from gollamas.cli.say import say
 from gollamas.cli.tables import COPY as WRITTEN
 from gollamas.cli.wanted import Named, models_named
@@ -25,7 +25,7 @@ def _copy(loaded: Loaded) -> int:
 
     def copy(named: Named) -> None:
         members = {"source": named.model, "destination": destination}
-        warn_of(named, reply_of(port, question(COPY, named, members, timeout=_TIMEOUT)))
+        warn_of(named, done_of(port, question(COPY, named, members, timeout=_TIMEOUT)))
         say(f"copied {named} to {destination}")
 
     return each([source], copy)

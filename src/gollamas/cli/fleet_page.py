@@ -14,7 +14,7 @@ from gollamas.observe.state import ServerState
 
 Read = TypeVar("Read")
 
-WHERE: Final = "--admin or GOLLAMAS_ADMIN says where the admin port is"
+WHERE: Final = "--admin or GOLLAMAS_ADMIN says where it is"
 _STATE: Final = "/state"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gollamas.cli.client_paths import DELETE
-from gollamas.cli.clients_port import each, port_of, question, reply_of, warn_of, with_proxy
+from gollamas.cli.clients_port import done_of, each, port_of, question, warn_of, with_proxy
 from gollamas.cli.say import say
 from gollamas.cli.wanted import Named, models_named
 from gollamas.config.load import Loaded
@@ -22,7 +22,7 @@ def _remove(loaded: Loaded) -> int:
 
     def remove(named: Named) -> None:
         asked = question(DELETE, named, {"model": named.model}, timeout=_TIMEOUT, method="DELETE")
-        warn_of(named, reply_of(port, asked))
+        warn_of(named, done_of(port, asked))
         say(f"deleted {named}")
 
     return each(models_named("rm", loaded.words), remove)

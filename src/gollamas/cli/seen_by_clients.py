@@ -57,7 +57,7 @@ def show_ps(loaded: Loaded, why: NothingTold) -> int:
 
 
 def _show(loaded: Loaded, path: str, why: NothingTold, wanted: Sequence[Named], table: StateTable) -> int:
-    complain(f"gollamas: {why}; which server has what is said there alone: {WHERE}")
+    complain(f"gollamas: {why}; only the admin port knows which server has what: {WHERE}")
     if any(one.server for one in wanted):
         return 1
     port = port_of(loaded)

@@ -121,9 +121,14 @@ def test_the_address_is_that_of_the_flag_of_the_variable_or_where_the_proxy_list
         (503, b'{"error":"try\\nagain \\u001b[2J"}', "smol: try\\nagain \\x1b[2J"),
         (401, b"who?", "asks for a name and a password: write them into GOLLAMAS_HOST"),
         (403, b"", "refuses to be asked by this name (status 403): use its IP address"),
-        (301, b"moved", "is not gollamas: status 301"),
+        (301, b"moved", "is not gollamas: status 301; --host or GOLLAMAS_HOST says where gollamas is"),
         (404, b"404 page not found", "is not gollamas: status 404"),
         (500, b"[]", "is not gollamas: status 500"),
+        (
+            502,
+            b"<html>",
+            "answers with status 502, as of a proxy that can't reach gollamas: is gollamas running?",
+        ),
     ],
 )
 def test_a_refusal_is_one_line_that_says_why(
@@ -137,6 +142,45 @@ def test_a_refusal_is_one_line_that_says_why(
     assert "\x1b" not in err
 
 
+@pytest.mark.parametrize("verb", PATHS)
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        (
+            "https://llm.example.com/ollama{path}",
+            "redirects to https://llm.example.com/ollama: write that into",
+        ),
+        ("https://llm.example.com/login", "is not gollamas: status 308"),
+        ("/ollama{path}", "is not gollamas: status 308"),
+    ],
+)
+def test_a_redirect_says_what_to_write_instead(
+    verb: str, location: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = PATHS[verb]
+    with serving({path: (308, b"")}, fields={"Location": location.format(path=path)}) as server:
+        assert ran(verb, server.port) == 1
+    err = capsys.readouterr().err
+    assert said in err
+    assert "GOLLAMAS_HOST" in err
+
+
+@pytest.mark.parametrize(("verb", "path"), [("models", "/api/tags"), ("ps", "/api/ps")])
+@pytest.mark.parametrize("status", [403, 404, 500, 503])
+def test_what_is_refused_where_there_is_no_admin_port_either_is_one_more_line(
+    verb: str, path: str, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving({path: (status, b'{"error":"try\\nagain"}')}) as server:
+        assert ran(verb, server.port, "--json=false") == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    off, refused = err.splitlines()
+    assert off.endswith(
+        "; only the admin port knows which server has what: --admin or GOLLAMAS_ADMIN says where it is"
+    )
+    assert refused == f"gollamas: http://127.0.0.1:{server.port}{path} is refused: try\\nagain"
+
+
 @pytest.mark.parametrize(
     ("verb", "path", "body"),
     [
@@ -146,6 +190,8 @@ def test_a_refusal_is_one_line_that_says_why(
         ("pull", "/api/pull", b'{"done":true}\n'),
         ("pull", "/api/pull", b'{"status":7}\n'),
         ("pull", "/api/pull", b"\xff\n"),
+        ("rm", "/api/delete", b"<html>\n"),
+        ("cp", "/api/copy", b"Welcome to nginx"),
         ("models", "/api/tags", b"[]"),
         ("models", "/api/tags", b'{"models":[{"name":"a","modified_at":"soon"}]}'),
         ("ps", "/api/ps", b'{"models":[{}]}'),
@@ -258,9 +304,16 @@ def test_tls_is_spoken_to_https_and_a_certificate_of_nobody_is_no_answer(
     with serving(WELL, tls=context) as server:
         url = f"https://127.0.0.1:{server.port}"
         assert main(["show", "--host", url, "smol"]) == 1
-        assert f"nobody answers at {url}/api/show: " in capsys.readouterr().err
+        distrusted = f"nobody answers at {url}/api/show: its certificate is not trusted ("
+        assert distrusted in capsys.readouterr().err
         monkeypatch.setenv("SSL_CERT_FILE", authority)
         assert main(["show", "--host", url, "smol"]) == 0
+
+
+def test_tls_where_none_is_spoken_says_what_to_write(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(WELL) as server:
+        assert main(["show", "--host", f"https://127.0.0.1:{server.port}", "smol"]) == 1
+    assert "/api/show: it speaks no TLS: write http:// instead of https://; " in capsys.readouterr().err
 
 
 def test_a_host_that_no_resolver_takes_is_nobody() -> None:

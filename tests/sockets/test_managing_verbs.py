@@ -297,6 +297,18 @@ async def test_what_is_unknown_or_forbidden_says_why_and_what_to_do() -> None:
 
 
 @runs
+async def test_of_what_models_can_not_show_it_says_why() -> None:
+    """An alias stands for its model, and a server that is unknown is named."""
+    async with managed("one", "two", aliases={"gpt-4": CHAT}) as verbs:
+        lines = await verbs.said("models", "GPT-4@one", "gpt-4@two")
+        assert [row[:2] for row in rows(lines)] == [[f"{CHAT}:latest", name] for name in ("one", "two")]
+        nowhere = await verbs.run("models", f"{CHAT}@nowhere")
+        assert (nowhere.code, nowhere.out) == (1, b"")
+        why = "no server 'nowhere' is configured: `gollamas status` shows the servers"
+        assert nowhere.error == f"gollamas: {CHAT}@nowhere: {why}\n"
+
+
+@runs
 @pytest.mark.parametrize("admin", ["", "off"])
 async def test_each_model_that_no_server_has_is_named_beside_those_that_are_there(admin: str) -> None:
     async with managed("one", manage=Manage.CONFIGURED) as verbs:

@@ -10,7 +10,7 @@ from gollamas.cli.asking import Question
 from gollamas.cli.clients_port import admin_of, port_of
 from gollamas.cli.page import reply_of
 from gollamas.config.load import Loaded
-from gollamas.observe.state import ServerState
+from gollamas.observe.state import ServerState, SyncState
 
 Read = TypeVar("Read")
 
@@ -18,11 +18,20 @@ WHERE: Final = "--admin or GOLLAMAS_ADMIN says where it is"
 _STATE: Final = "/state"
 
 
+class NamedModel(msgspec.Struct, frozen=True):
+    """What a model is called."""
+
+    name: str
+    aliases: list[str] = []
+
+
 class ServersState(msgspec.Struct, frozen=True, kw_only=True):
     """What is read of the page."""
 
     time: str
     servers: list[ServerState]
+    models: list[NamedModel] = []  # these not from an older proxy
+    sync: list[SyncState] = []
 
 
 def read_state(verb: str, loaded: Loaded, read: Callable[[ServersState], Read]) -> Read:

@@ -39,10 +39,40 @@ def placed_in(state: ServersState, wanted: Sequence[Named] = ()) -> list[PlacedM
     """Give all, by model and then in the order of the servers; or only those of these names."""
     by_key: dict[str, list[PlacedModel]] = {}
     for server in state.servers:
-        for one in _on(server):
+        # A delete by a client ends a sync.
+        synced = [one.model for one in state.sync if one.server == server.id and one.status != "deleted"]
+        for one in _on(server, (*server.missing, *synced)):
             by_key.setdefault(_key(one.model), []).append(one)
-    compared = [one for key in sorted(by_key) for one in _compared(by_key[key])]
-    return [one for one in compared if not wanted or any(is_meant(one, named) for named in wanted)]
+    compared = sorted((list(_compared(copies)) for copies in by_key.values()), key=_order)
+    placed = [one for copies in compared for one in copies]
+    return [one for one in placed if not wanted or any(is_meant(one, named) for named in wanted)]
+
+
+def _order(copies: Sequence[PlacedModel]) -> tuple[str, str]:
+    """Order models by the names that are shown."""
+    return copies[0].model.lower(), copies[0].model
+
+
+def without_alias(state: ServersState, named: Named) -> Named:
+    """Give what is meant by a name, an alias or not."""
+    key = _key(named.model)
+    return next(
+        (named._replace(model=model.name) for model in state.models if key in map(_key, model.aliases)), named
+    )
+
+
+def why_unseen(state: ServersState, unseen: Iterable[Named]) -> Iterator[str]:
+    """Say why there is nothing to tell of these: no server has them, or it is not known."""
+    ids = {server.id for server in state.servers}
+    silent = {server.id for server in state.servers if server.installed is None}
+    nowhere = []
+    for named in unseen:
+        if named.server and named.server not in ids:
+            yield f"{named}: no server '{named.server}' is configured: `gollamas status` shows the servers"
+        elif named.server not in silent:
+            nowhere.append(named)
+    if nowhere:
+        yield f"no server has {', '.join(map(str, nowhere))}"
 
 
 def page_of(state: ServersState, placed: Sequence[PlacedModel]) -> PageRead:
@@ -54,7 +84,7 @@ def page_of(state: ServersState, placed: Sequence[PlacedModel]) -> PageRead:
     return PageRead("", [StateTable("", columns, rows, _EMPTY)], notes=list(_notes(state, placed)))
 
 
-def _on(server: ServerState) -> Iterator[PlacedModel]:
+def _on(server: ServerState, lacks: Iterable[str]) -> Iterator[PlacedModel]:
     is_down = server.health == "down"
     loaded = {_key(one.model): one for one in server.loaded}
     loading = {_key(one.model) for one in server.loading}
@@ -74,9 +104,9 @@ def _on(server: ServerState) -> Iterator[PlacedModel]:
             context_length=None if instance is None else instance.context_length,
         )
     yield from seen.values()
-    for name in server.missing:
-        if _key(name) not in seen:
-            yield PlacedModel(model=name, server=server.id, is_down=is_down, note="missing")
+    missing = {key: name for name in lacks if (key := _key(name)) not in seen}
+    for name in missing.values():
+        yield PlacedModel(model=name, server=server.id, is_down=is_down, note="missing")
 
 
 def _compared(copies: Sequence[PlacedModel]) -> Iterator[PlacedModel]:
@@ -121,6 +151,11 @@ def _notes(state: ServersState, placed: Iterable[PlacedModel]) -> Iterator[str]:
         yield f"Contents differ between servers: `gollamas pull {' '.join(older)}` makes them alike."
     if missing := by_note.get("missing"):
         yield f"A server lacks what is configured for it: `gollamas pull {' '.join(missing)}` mends that."
+    yield from unheard(state)
+
+
+def unheard(state: ServersState) -> Iterator[str]:
+    """Say of which servers it is not known what they have."""
     for server in state.servers:
         if server.installed is None:
             why = f": {server.why}" if server.why else ""

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from gollamas.cli.fleet_page import ServersState
-from gollamas.cli.placed import page_of, placed_in
+import msgspec
+
+from gollamas.cli.fleet_page import NamedModel, ServersState
+from gollamas.cli.placed import page_of, placed_in, unheard, why_unseen, without_alias
 from gollamas.cli.plain import as_text
 from gollamas.cli.wanted import Named
-from gollamas.observe.state import InstalledModel, LoadedModel, LoadingModel, ServerState
+from gollamas.observe.state import InstalledModel, LoadedModel, LoadingModel, ServerState, SyncState
 
 NOW = "2026-11-30T12:00:00.000Z"
 
@@ -147,3 +149,45 @@ def test_a_wide_fleet_is_a_line_for_each_and_one_for_what_to_do() -> None:
     assert len(lines) == 1 + 60 + 2
     assert max(map(len, lines[:-2])) <= 80
     assert "`gollamas pull m0:latest m1:latest m2:latest`" in lines[-1]
+
+
+def test_models_are_in_the_order_of_their_names_wherever_they_come_from() -> None:
+    made = state(server("a", *map(installed, ("smol:latest", "hf.co/x/y:Q4", "Beta:1", "alpha:latest"))))
+    assert [one.model for one in placed_in(made)] == ["alpha:latest", "Beta:1", "hf.co/x/y:Q4", "smol:latest"]
+
+
+def test_an_alias_stands_for_its_model() -> None:
+    made = state(server("a", installed("smol:latest")))
+    named = msgspec.structs.replace(made, models=[NamedModel("other"), NamedModel("smol", ["gpt-4", "x:1"])])
+    assert without_alias(named, Named("GPT-4", "a")) == Named("smol", "a")
+    assert without_alias(named, Named("X:1", None)) == Named("smol", None)
+    assert without_alias(named, Named("gpt-5", None)) == Named("gpt-5", None)
+
+
+def test_what_is_to_be_synced_is_missing_unless_a_client_has_deleted_it() -> None:
+    lacking = [
+        SyncState(model=model, server=where, status=status, failures=0, error=None, retry_in_s=None)
+        for model, where, status in (
+            ("smol", "a", "pulling"),
+            ("smol", "b", "failed"),
+            ("wide", "a", "deleted"),
+            ("asked", "b", "waiting"),
+        )
+    ]
+    made = state(server("a", missing=["smol"]), server("b", installed("smol:latest")))
+    made = msgspec.structs.replace(made, sync=lacking)
+    assert [(one.model, one.server, one.note) for one in placed_in(made)] == [
+        ("asked", "b", "missing"),
+        ("smol:latest", "a", "missing"),
+        ("smol:latest", "b", None),
+    ]
+
+
+def test_what_is_not_seen_is_nowhere_or_on_no_server_or_not_known_of() -> None:
+    made = state(server("a"), server("b", installed=None, why="connection refused"))
+    unseen = [Named("x", None), Named("y", "a"), Named("y", "b"), Named("z", "c")]
+    assert list(why_unseen(made, unseen)) == [
+        "z@c: no server 'c' is configured: `gollamas status` shows the servers",
+        "no server has x, y@a",
+    ]
+    assert list(unheard(made)) == ["b has not said yet what it has: connection refused"]

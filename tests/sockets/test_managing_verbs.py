@@ -198,8 +198,22 @@ async def test_on_a_terminal_the_bar_of_a_server_that_has_failed_says_so_while_o
             release(verbs.both)
             assert await pulling.ended() == 1
         bars, _, end = pulling.drawn.rpartition(CURSOR_BACK)
-        assert re.search(r"two .*failed", bars.rpartition("one ")[2])
+        assert re.search(r"one .*100%.* done.*\s*two .*failed", bars.rpartition("\x1b[2K")[2])
         assert end.strip() == f"gollamas: {NEW}: server two: no space left on device"
+
+
+@runs
+async def test_on_a_terminal_a_pull_that_fails_everywhere_says_so_of_each_server() -> None:
+    async with managed("one", "two") as verbs:
+        for ollama in verbs.both.ollamas.values():
+            ollama.fail_next_pull(FailsToPull(4, "no space left on device"))
+        async with verbs.on_terminal("pull", NEW) as pulling:
+            assert await pulling.ended() == 1
+        bars, _, end = pulling.drawn.rpartition(CURSOR_BACK)
+        last = bars.rpartition("\x1b[2K")[2].splitlines()
+        assert last
+        assert all("failed" in line for line in last if line)
+        assert end.strip() == f"gollamas: {NEW}: no space left on device"
 
 
 @runs

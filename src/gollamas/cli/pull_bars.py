@@ -68,6 +68,7 @@ class PullBars:
         """Keep a note for the end, and draw the answer's own progress where there is no other."""
         del line
         if said.error:
+            self._fail(said.error)
             return
         if said.is_note:
             self._notes.append(escaped(said.status))
@@ -86,6 +87,19 @@ class PullBars:
         with self._lock:
             bars = [bar if bar.text in _FAILED else bar.filled(JobEnd.DONE) for bar in self._bars.values()]
             self._drawing.draw(bars or [PullBar("", "success", 1, 1)])
+
+    def _fail(self, error: str) -> None:
+        """Draw how it has ended: an error that names no server is that of all."""
+        self._has_ended.set()
+        with self._lock:
+            bars = self._bars or {"": PullBar("", "", 0, 0)}
+            have_failed = {server for server in bars if f"server {server}: " in error} or set(bars)
+            for server, bar in bars.items():
+                if server in have_failed and bar.text not in _FAILED:
+                    bars[server] = bar._replace(text=JobEnd.FAILED, total=max(bar.total, 1))
+                elif bar.text not in _FAILED:
+                    bars[server] = bar.filled(JobEnd.DONE)
+            self._drawing.draw(bars.values())
 
     def _look_on(self) -> None:
         while not self._has_ended.wait(_PAUSE if self._bars else _PAUSE / 5):

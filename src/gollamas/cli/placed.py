@@ -17,6 +17,7 @@ from gollamas.observe.state import ServerState
 
 _DIGEST_LETTERS: Final = 12  # as `ollama list` shows
 _COLUMNS: Final = ("MODEL", "SERVER", "SIZE", "DIGEST", "MODIFIED", "LOADED", "CONTEXT", "NOTE")
+_DELETED: Final = "deleted"  # by a client, which ends a sync
 _EMPTY: Final = "no server has said that it has a model"
 
 
@@ -39,8 +40,7 @@ def placed_in(state: ServersState, wanted: Sequence[Named] = ()) -> list[PlacedM
     """Give all, by model and then in the order of the servers; or only those of these names."""
     by_key: dict[str, list[PlacedModel]] = {}
     for server in state.servers:
-        # A delete by a client ends a sync.
-        synced = [one.model for one in state.sync if one.server == server.id and one.status != "deleted"]
+        synced = [one.model for one in state.sync if one.server == server.id and one.status != _DELETED]
         for one in _on(server, (*server.missing, *synced)):
             by_key.setdefault(_key(one.model), []).append(one)
     compared = sorted((list(_compared(copies)) for copies in by_key.values()), key=_order)
@@ -149,8 +149,12 @@ def _notes(state: ServersState, placed: Iterable[PlacedModel]) -> Iterator[str]:
             by_note.setdefault(one.note, {})[name.shortest] = None
     if older := by_note.get("older"):
         yield f"Contents differ between servers: `gollamas pull {' '.join(older)}` makes them alike."
-    if missing := by_note.get("missing"):
-        yield f"A server lacks what is configured for it: `gollamas pull {' '.join(missing)}` mends that."
+    missing = by_note.get("missing", {})
+    synced = {_key(one.model) for one in state.sync if one.status != _DELETED}
+    if by_hand := [name for name in missing if _key(name) not in synced]:
+        yield f"A server lacks what is configured for it: `gollamas pull {' '.join(by_hand)}` mends that."
+    if len(by_hand) < len(missing):
+        yield "A server lacks what `sync` brings there: `gollamas status` shows how far it is."
     yield from unheard(state)
 
 

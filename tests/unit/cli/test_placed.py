@@ -181,6 +181,13 @@ def test_what_is_to_be_synced_is_missing_unless_a_client_has_deleted_it() -> Non
         ("smol:latest", "a", "missing"),
         ("smol:latest", "b", None),
     ]
+    hint = "A server lacks what `sync` brings there: `gollamas status` shows how far it is."
+    assert text_of(made)[-1] == hint
+    by_hand = msgspec.structs.replace(made, sync=lacking[:1], servers=[server("a", missing=["smol", "big"])])
+    assert text_of(by_hand)[-2:] == [
+        "A server lacks what is configured for it: `gollamas pull big:latest` mends that.",
+        hint,
+    ]
 
 
 def test_what_is_not_seen_is_nowhere_or_on_no_server_or_not_known_of() -> None:

@@ -13,7 +13,7 @@ from gollamas.cli.fleet_page import ServersState
 from gollamas.cli.plain import PageRead, StateTable, cells, seconds_between, size_text, span
 from gollamas.cli.wanted import Named
 from gollamas.observe.safe import cut, escaped
-from gollamas.observe.state import ServerState
+from gollamas.observe.state import ServerState, SyncState
 
 _DIGEST_LETTERS: Final = 12  # as `ollama list` shows
 _COLUMNS: Final = ("MODEL", "SERVER", "SIZE", "DIGEST", "MODIFIED", "LOADED", "CONTEXT", "NOTE")
@@ -40,8 +40,7 @@ def placed_in(state: ServersState, wanted: Sequence[Named] = ()) -> list[PlacedM
     """Give all, by model and then in the order of the servers; or only those of these names."""
     by_key: dict[str, list[PlacedModel]] = {}
     for server in state.servers:
-        synced = [one.model for one in state.sync if one.server == server.id and one.status != _DELETED]
-        for one in _on(server, (*server.missing, *synced)):
+        for one in _on(server, state.sync):
             by_key.setdefault(_key(one.model), []).append(one)
     compared = sorted((list(_compared(copies)) for copies in by_key.values()), key=_order)
     placed = [one for copies in compared for one in copies]
@@ -84,7 +83,7 @@ def page_of(state: ServersState, placed: Sequence[PlacedModel]) -> PageRead:
     return PageRead("", [StateTable("", columns, rows, _EMPTY)], notes=list(_notes(state, placed)))
 
 
-def _on(server: ServerState, lacks: Iterable[str]) -> Iterator[PlacedModel]:
+def _on(server: ServerState, sync: Iterable[SyncState]) -> Iterator[PlacedModel]:
     is_down = server.health == "down"
     loaded = {_key(one.model): one for one in server.loaded}
     loading = {_key(one.model) for one in server.loading}
@@ -104,6 +103,9 @@ def _on(server: ServerState, lacks: Iterable[str]) -> Iterator[PlacedModel]:
             context_length=None if instance is None else instance.context_length,
         )
     yield from seen.values()
+    lacks = list(server.missing)
+    if server.installed is not None:  # else nobody knows
+        lacks += [one.model for one in sync if one.server == server.id and one.status != _DELETED]
     missing = {key: name for name in lacks if (key := _key(name)) not in seen}
     for name in missing.values():
         yield PlacedModel(model=name, server=server.id, is_down=is_down, note="missing")

@@ -18,11 +18,12 @@ WHERE: Final = "--admin or GOLLAMAS_ADMIN says where it is"
 _STATE: Final = "/state"
 
 
-class NamedModel(msgspec.Struct, frozen=True):
-    """What a model is called."""
+class UsableModel(msgspec.Struct, frozen=True):
+    """A model that clients can use, and where."""
 
     name: str
-    aliases: list[str] = []
+    servers: list[str]
+    aliases: list[str]
 
 
 class ServersState(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +31,7 @@ class ServersState(msgspec.Struct, frozen=True, kw_only=True):
 
     time: str
     servers: list[ServerState]
-    models: list[NamedModel] = []  # these not from an older proxy
+    models: list[UsableModel] | None = None  # neither from an older proxy
     sync: list[SyncState] = []
 
 

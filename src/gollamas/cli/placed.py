@@ -3,7 +3,7 @@
 Owns which copy is the newest, and what is said of copies that differ or are missing. Pure.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -34,17 +34,26 @@ class PlacedModel(msgspec.Struct, frozen=True, kw_only=True):
     is_loading: bool = False
     context_length: int | None = None
     note: str | None = None  # newest, older, missing
+    is_hidden: bool = False  # from clients: they can't use it there
 
 
 def placed_in(state: ServersState, wanted: Sequence[Named] = ()) -> list[PlacedModel]:
     """Give all, by model and then in the order of the servers; or only those of these names."""
     by_key: dict[str, list[PlacedModel]] = {}
+    usable = None if state.models is None else {_key(one.name): one.servers for one in state.models}
     for server in state.servers:
         for one in _on(server, state.sync):
-            by_key.setdefault(_key(one.model), []).append(one)
+            by_key.setdefault(_key(one.model), []).append(_seen_by_clients(one, usable))
     compared = sorted((list(_compared(copies)) for copies in by_key.values()), key=_order)
     placed = [one for copies in compared for one in copies]
     return [one for one in placed if not wanted or any(is_meant(one, named) for named in wanted)]
+
+
+def _seen_by_clients(one: PlacedModel, usable: Mapping[str, Sequence[str]] | None) -> PlacedModel:
+    """Mark what is there and of no use to clients; of what is not there, or down, nobody can say so."""
+    if usable is None or one.is_down or one.note or names.is_cloud(one.model):
+        return one
+    return msgspec.structs.replace(one, is_hidden=one.server not in usable.get(_key(one.model), ()))
 
 
 def _order(copies: Sequence[PlacedModel]) -> tuple[str, str]:
@@ -55,9 +64,8 @@ def _order(copies: Sequence[PlacedModel]) -> tuple[str, str]:
 def without_alias(state: ServersState, named: Named) -> Named:
     """Give what is meant by a name, an alias or not."""
     key = _key(named.model)
-    return next(
-        (named._replace(model=model.name) for model in state.models if key in map(_key, model.aliases)), named
-    )
+    model = next((one.name for one in state.models or () if key in map(_key, one.aliases)), named.model)
+    return named._replace(model=model)
 
 
 def why_unseen(state: ServersState, unseen: Iterable[Named]) -> Iterator[str]:
@@ -78,7 +86,7 @@ def page_of(state: ServersState, placed: Sequence[PlacedModel]) -> PageRead:
     """Say it to people; a column that would be empty is left out."""
     rows = [cells(_cells(one, state.time)) for one in placed]
     columns: tuple[str, ...] = _COLUMNS
-    if not any(one.note for one in placed):
+    if not any(one.note or one.is_hidden for one in placed):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     return PageRead("", [StateTable("", columns, rows, _EMPTY)], notes=list(_notes(state, placed)))
 
@@ -139,18 +147,24 @@ def _cells(one: PlacedModel, now: str) -> Sequence[object]:
         changed,
         "yes" if one.is_loaded else "loading" if one.is_loading else None,
         one.context_length,
-        one.note,
+        ", ".join(filter(None, (one.note, "hidden" if one.is_hidden else None))),
     )
 
 
 def _notes(state: ServersState, placed: Iterable[PlacedModel]) -> Iterator[str]:
     """Say what to do about copies that differ or are missing, and who has not been heard."""
     by_note: dict[str, dict[str, None]] = {}
+    usable: dict[str, None] = {}
     for one in placed:
         if one.note and (name := names.parse(one.model)):  # else it is no word of a command line
             by_note.setdefault(one.note, {})[name.shortest] = None
-    if older := by_note.get("older"):
-        yield f"Contents differ between servers: `gollamas pull {' '.join(older)}` makes them alike."
+            if not one.is_hidden:
+                usable[name.shortest] = None
+    older = by_note.get("older", {})
+    if pulled := [name for name in older if name in usable]:
+        yield f"Contents differ between servers: `gollamas pull {' '.join(pulled)}` makes them alike."
+    if len(pulled) < len(older):
+        yield "Contents of hidden models differ, too: clients may pull these only with `manage: all`."
     missing = by_note.get("missing", {})
     synced = {_key(one.model) for one in state.sync if one.status != _DELETED}
     if by_hand := [name for name in missing if _key(name) not in synced]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from gollamas.cli.fleet_page import NamedModel, ServersState
+from gollamas.cli.fleet_page import ServersState, UsableModel
 from gollamas.cli.placed import page_of, placed_in, unheard, why_unseen, without_alias
 from gollamas.cli.plain import as_text
 from gollamas.cli.wanted import Named
@@ -158,10 +158,36 @@ def test_models_are_in_the_order_of_their_names_wherever_they_come_from() -> Non
 
 def test_an_alias_stands_for_its_model() -> None:
     made = state(server("a", installed("smol:latest")))
-    named = msgspec.structs.replace(made, models=[NamedModel("other"), NamedModel("smol", ["gpt-4", "x:1"])])
+    named = msgspec.structs.replace(
+        made, models=[UsableModel("other", [], []), UsableModel("smol", ["a"], ["gpt-4", "x:1"])]
+    )
     assert without_alias(named, Named("GPT-4", "a")) == Named("smol", "a")
     assert without_alias(named, Named("X:1", None)) == Named("smol", None)
     assert without_alias(named, Named("gpt-5", None)) == Named("gpt-5", None)
+
+
+def test_what_clients_can_not_use_there_is_hidden() -> None:
+    """Nothing is, where an older proxy does not say what they can use."""
+    copies = (installed("smol:latest", "a" * 64, 20), installed("other:latest", "a" * 64, 20))
+    newer = (installed("smol:latest", "b" * 64), installed("other:latest", "b" * 64), installed("x:cloud"))
+    away = server("c", installed("x:7b"), health="down")
+    made = state(server("a", *copies), server("b", *newer, missing=["y"]), away)
+    assert not any(one.is_hidden for one in placed_in(made))
+    made = msgspec.structs.replace(made, models=[UsableModel("smol", ["a"], []), UsableModel("y", ["b"], [])])
+    assert [(one.model, one.server) for one in placed_in(made) if one.is_hidden] == [
+        ("other:latest", "a"),
+        ("other:latest", "b"),
+        ("smol:latest", "b"),
+    ]
+    lines = text_of(made)
+    assert [line.split("  ")[-1] for line in lines[1:5]] == [
+        "older, hidden",
+        "newest, hidden",
+        "older",
+        "newest, hidden",
+    ]
+    assert "Contents differ between servers: `gollamas pull smol:latest` makes them alike." in lines
+    assert "Contents of hidden models differ, too: clients may pull these only with `manage: all`." in lines
 
 
 def test_what_is_to_be_synced_is_missing_unless_a_client_has_deleted_it() -> None:

@@ -25,6 +25,7 @@ if sys.platform == "win32":
 from tests.sockets.verbs import Done, draw_verb, on_terminal, run_verb
 
 TO_HOST = ("show", "pull", "cp", "rm")
+FULL = "no space left on device; make room there, then pull again: servers go on with what they have"
 CURSOR_AWAY, CURSOR_BACK = "\x1b[?25l", "\x1b[?25h"
 
 
@@ -199,7 +200,7 @@ async def test_on_a_terminal_the_bar_of_a_server_that_has_failed_says_so_while_o
             assert await pulling.ended() == 1
         bars, _, end = pulling.drawn.rpartition(CURSOR_BACK)
         assert re.search(r"one .*100%.* done.*\s*two .*failed", bars.rpartition("\x1b[2K")[2])
-        assert end.strip() == f"gollamas: {NEW}: server two: no space left on device"
+        assert end.strip() == f"gollamas: {NEW}: server two: {FULL}"
 
 
 @runs
@@ -213,7 +214,7 @@ async def test_on_a_terminal_a_pull_that_fails_everywhere_says_so_of_each_server
         last = bars.rpartition("\x1b[2K")[2].splitlines()
         assert last
         assert all("failed" in line for line in last if line)
-        assert end.strip() == f"gollamas: {NEW}: no space left on device"
+        assert end.strip() == f"gollamas: {NEW}: {FULL}"
 
 
 @runs
@@ -257,7 +258,7 @@ async def test_what_fails_on_some_servers_names_them_and_exits_1() -> None:
         no_such_model = "pull model manifest: file does not exist"
         assert done.code == 1
         assert done.error.splitlines() == [
-            f"gollamas: {NEW}: server two: no space left on device; server three: no space left on device",
+            f"gollamas: {NEW}: server two: no space left on device; server three: {FULL}",
             f"gollamas: nothing: {no_such_model}: its registry has no such model or tag",
         ]
         assert done.out.endswith(f"{CHAT}: success\n".encode())

@@ -40,6 +40,8 @@ _FIELD: Final = "X-Gollamas-Server"
 _WHERE: Final = "--host or GOLLAMAS_HOST says where gollamas is"
 _NO_PAGE: Final = "no such page here"
 _OURS: Final = "X-Request-Id"  # every answer of the proxy has it, and none of Ollama's
+_NOT_MANAGED: Final = "`manage` is `off`"
+_UNREACHABLE: Final = "no server can be reached"
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _UNREACHED: Final = frozenset((502, 503, 504))
 _WARNING: Final = '199 gollamas "'
@@ -188,11 +190,20 @@ def _refusal(url: str, asked: Question, reply: PageReply) -> Exception:
         return OtherThere(f"what answers at {url} is an admin port")
     if asked.method == "GET":  # of no model
         return NothingTold(f"{url} is refused: {error}")
-    if reply.status == HTTPStatus.NOT_FOUND:
-        return Refused(f"{error}: `gollamas models` shows what there is")
-    if reply.status == HTTPStatus.BAD_REQUEST and " server '" in error:
-        return Refused(f"{error}: `gollamas status` shows the servers")
-    return Refused(error)
+    return Refused(f"{error}{_advice(reply.status, error)}")
+
+
+def _advice(status: int, error: str) -> str:
+    """Say what to do where the proxy does not."""
+    if status == HTTPStatus.NOT_FOUND:
+        return ": `gollamas models` shows what there is"
+    if status == HTTPStatus.BAD_REQUEST and " server '" in error:
+        return ": `gollamas status` shows the servers"
+    if _UNREACHABLE in error:
+        return "; `gollamas status` shows the servers"
+    if error.endswith(_NOT_MANAGED):
+        return "; set `manage: configured` or `manage: all` to allow it"
+    return ""
 
 
 def _other_refusal(url: str, asked: Question, reply: PageReply) -> Exception:

@@ -35,7 +35,10 @@ _SUCCESS: Final = "success"
 _DUMB: Final = ("", "dumb", "unknown")  # terminals that nothing can be drawn on
 _QUICK: Final = 1.0  # seconds that the admin port has to answer
 _AGAIN: Final = "pull again: servers go on with what they have"
-_NO_FILE: Final = "file does not exist"  # what Ollama says of a name that its registry does not have
+# What Ollama says: of a name that its registry does not have, of a full disk, of a registry without TLS.
+_NO_FILE: Final = "file does not exist"
+_NO_SPACE: Final = "no space left on device"
+_NO_TLS: Final = ("server gave HTTP response to HTTPS client", "insecure protocol http")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -112,4 +115,9 @@ def _other(port: Port) -> NothingTold:
 
 def _why(error: str) -> str:
     text = cut(escaped(error), 1000)
-    return f"{text}: its registry has no such model or tag" if text.endswith(_NO_FILE) else text
+    if text.endswith(_NO_FILE):
+        return f"{text}: its registry has no such model or tag"
+    if any(words in text for words in _NO_TLS):
+        return f"{text}: its registry has no TLS; `gollamas pull --insecure` allows that"
+    first = "make room there, then" if _NO_SPACE in text else "once that is fixed,"
+    return f"{text}; {first} {_AGAIN}"

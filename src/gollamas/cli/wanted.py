@@ -40,7 +40,7 @@ def _named(verb: str, word: str, findings: Findings) -> Named | None:
         return Named(model, server or None)
     quoted, form = surely_names_in(word), TABLES[verb].words
     place = f"argument `{word if quoted else shown(word)}`"
-    findings.fault(place, f"this is no {form}", _example(verb), (*quoted, form, _on_server(verb)))
+    findings.fault(place, f"this is not a {form}", _example(verb), (*quoted, form, _on_server(verb)))
     return None
 
 

@@ -18,6 +18,7 @@ from tests.sockets.test_timeouts import black_hole
 from tests.unit.cli.servers import Answers, serving
 
 SHOWN = b'{"details":{"format":"gguf"}}'
+FULL = "no space left on device; make room there, then pull again: servers go on with what they have"
 DONE = b'{"status":"success"}\n'
 WELL: Answers = {
     "/api/show": (200, SHOWN),
@@ -111,7 +112,16 @@ def test_the_address_is_that_of_the_flag_of_the_variable_or_where_the_proxy_list
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (403, b'{"error":"`manage` is `off`"}', "smol: `manage` is `off`"),
+        (
+            403,
+            b'{"error":"`manage` is `off`"}',
+            "smol: `manage` is `off`; set `manage: configured` or `manage: all` to allow it",
+        ),
+        (
+            503,
+            b'{"error":"no server can be reached (a: refused)"}',
+            "smol: no server can be reached (a: refused); `gollamas status` shows the servers",
+        ),
         (404, b'{"error":"no model"}', "smol: no model: `gollamas models` shows what there is"),
         (
             400,
@@ -222,25 +232,49 @@ def test_what_was_not_done_everywhere_is_said_beside_the_result(capsys: pytest.C
 
 
 def test_one_model_that_is_refused_keeps_no_other_from_being_done(capsys: pytest.CaptureFixture[str]) -> None:
-    with serving({**WELL, "/api/pull": (200, b'{"error":"no space left"}\n')}, fields=OURS) as server:
+    with serving(
+        {**WELL, "/api/pull": (200, b'{"error":"no space left on device"}\n')}, fields=OURS
+    ) as server:
         assert ran("pull", server.port, "a", "b@gpu-1") == 1
     out, err = capsys.readouterr()
-    assert (out, err.splitlines()) == ("", ["gollamas: a: no space left", "gollamas: b@gpu-1: no space left"])
+    assert (out, err.splitlines()) == ("", [f"gollamas: a: {FULL}", f"gollamas: b@gpu-1: {FULL}"])
 
 
 def test_as_json_an_error_is_a_line_like_any_other(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    lines = b'{"status":"pulling manifest"}\n{"error":"no space left"}\n'
+    lines = b'{"status":"pulling manifest"}\n{"error":"no space left on device"}\n'
     with serving({"/api/pull": (200, lines)}) as server:
         assert ran("pull", server.port, "--json", "smol") == 1
-    assert capfdbinary.readouterr() == (lines, b"gollamas: smol: no space left\n")
+    assert capfdbinary.readouterr() == (lines, f"gollamas: smol: {FULL}\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        ("pull model manifest: file does not exist", ": its registry has no such model or tag"),
+        (
+            "Get https://pc: http: server gave HTTP response to HTTPS client",
+            ": its registry has no TLS; `gollamas pull --insecure` allows that",
+        ),
+        (
+            "lookup registry.ollama.ai: no such host",
+            "; once that is fixed, pull again: servers go on with what they have",
+        ),
+    ],
+)
+def test_a_pull_that_fails_says_what_to_do(
+    error: str, advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving({"/api/pull": (200, json.dumps({"error": error}).encode())}) as server:
+        assert ran("pull", server.port) == 1
+    assert capsys.readouterr().err == f"gollamas: smol: {error}{advice}\n"
 
 
 @pytest.mark.parametrize(
     ("argv", "hint"),
     [
         (["pull"], "no model is named. Write it like `gollamas pull llama3.2`"),
-        (["rm", "smol@"], "this is no MODEL[@SERVER]"),
-        (["rm", "a b"], "this is no MODEL[@SERVER]"),
+        (["rm", "smol@"], "this is not a MODEL[@SERVER]"),
+        (["rm", "a b"], "this is not a MODEL[@SERVER]"),
         (["show"], "no model is named"),
         (["show", "a", "b"], "it takes one model. Write `gollamas show a`"),
         (["cp"], "it takes two names: `SOURCE[@SERVER] DESTINATION`"),
@@ -248,11 +282,11 @@ def test_as_json_an_error_is_a_line_like_any_other(capfdbinary: pytest.CaptureFi
         (["cp", "a", "b", "c"], "it takes two names"),
         (["cp", "a", "b@gpu-1"], "Write `gollamas cp a@gpu-1 b`"),
         (["cp", "a", "b b"], "or `gollamas cp llama3.2@gpu-1 llama3.2-before`"),
-        (["pull", "smol@a\nb"], "this is no MODEL[@SERVER]"),
-        (["rm", "smol\n"], "this is no MODEL[@SERVER]"),
+        (["pull", "smol@a\nb"], "this is not a MODEL[@SERVER]"),
+        (["rm", "smol\n"], "this is not a MODEL[@SERVER]"),
         (["pull", "--host", "11434", "smol"], "Write `localhost:11434`"),
         (["rm", "--json", "smol"], "there is no such flag"),
-        (["models", "smol@"], "this is no MODEL[@SERVER]"),
+        (["models", "smol@"], "this is not a MODEL[@SERVER]"),
         (["ps", "smol"], "neither a verb nor the URL"),
     ],
 )

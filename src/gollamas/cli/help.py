@@ -67,12 +67,12 @@ faulty. The other flags of serve are taken, and change nothing.
     "models": """Usage: gollamas models [--json] [--admin ADDRESS] [--config FILE] [MODEL[@SERVER]...]
 
 Shows each model on each server of a running proxy: size, digest, when it was changed there, whether
-it is loaded and with which context. Where servers have different contents under one name, the
-newest are marked, and `gollamas pull MODEL` makes them alike; so it does where a configured model
-is missing. Asks http://ADMIN/state, found as for `health`. Where nobody answers there, it shows
-what clients see, which does not tell servers apart, and asks HOST, found as for `pull`. Exits 1
-where a model is nowhere or no gollamas answers, 2 for a faulty command line. The other flags of
-serve are taken, and change nothing.
+it is loaded and with which context. If servers have different contents under one name, the newest
+are marked; `gollamas pull MODEL` makes them alike, and brings a configured model to a server that
+lacks it. Asks http://ADMIN/state, found as for `health`. If nobody answers there, it asks HOST,
+found as for `pull`, and shows what clients see, which does not tell servers apart. Exits 1 if a
+model that was named is on no server, or if no gollamas answers, 2 for a faulty command line. The
+other flags of serve are taken, and change nothing.
 """,
     "ps": """Usage: gollamas ps [--json] [--admin ADDRESS] [--config FILE]
 
@@ -92,7 +92,7 @@ terminal it draws a bar for each server, from http://ADMIN/state; elsewhere, and
 answers there, it prints lines. What a server that is down will make up for is said on standard
 error. Ctrl-C ends the pull, unless another client waits for it; servers keep what they have
 fetched. HOST is what --host or GOLLAMAS_HOST says, written as in OLLAMA_HOST, else the address that
-`serve` would listen on. Exits 1 where a pull failed on any server, nobody answers or clients may
+`serve` would listen on. Exits 1 if a pull failed on any server, nobody answers or clients may
 not pull this, 2 for a faulty command line. The other flags of serve are taken, and change nothing.
 """,
     "cp": """Usage: gollamas cp [--host HOST] [--config FILE] SOURCE[@SERVER] DESTINATION

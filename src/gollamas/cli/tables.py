@@ -106,7 +106,7 @@ _HOST: Final = FlagOption(
     flags=("--host",),
     kind=ProxyHost(),
     variables=("GOLLAMAS_HOST",),
-    help="where gollamas is; without it where `serve` would listen",
+    help="where gollamas is; by default where `serve` would listen",
 )
 _INSECURE: Final = FlagOption(
     key="insecure", flags=("--insecure",), kind=Switch(), help="pull from a registry without TLS, too"

@@ -250,6 +250,17 @@ async def test_a_terminal_without_an_admin_port_gets_lines_and_tables_without_se
 
 
 @runs
+@pytest.mark.parametrize("terminal", ["", "dumb", "unknown"])
+async def test_on_a_terminal_that_can_not_draw_there_is_text_alone(terminal: str) -> None:
+    async with managed("one") as verbs:
+        for words in (["pull", CHAT], ["models"], ["ps"], ["show", CHAT]):
+            drawn, done = await draw_verb(
+                words[0], verbs.admin_port, verbs.host, *words[1:], env={"TERM": terminal}
+            )
+            assert (done.code, done.error, "\x1b" in drawn) == (0, "", False), words
+
+
+@runs
 async def test_what_fails_on_some_servers_names_them_and_exits_1() -> None:
     async with managed("one", "two", "three") as verbs:
         for name in ("two", "three"):

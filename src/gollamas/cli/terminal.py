@@ -3,9 +3,10 @@
 Whether there are colours decides rich, by NO_COLOR and TERM.
 """
 
+import os
 import shutil
 from collections.abc import Iterable
-from typing import Final, NamedTuple, Self, TextIO
+from typing import Final, Literal, NamedTuple, Self, TextIO
 
 from rich import box
 from rich.console import Console
@@ -34,7 +35,9 @@ def drawn(page: PageRead, terminal: TextIO) -> str:
     """Draw tables for a terminal, as wide as it is."""
     # Said here, since rich takes every terminal that is dumb for one of 80 columns.
     columns, lines = shutil.get_terminal_size()
-    console = Console(file=terminal, highlight=False, width=columns, height=lines)
+    console = Console(
+        file=terminal, highlight=False, width=columns, height=lines, color_system=_color_system()
+    )
     with console.capture() as capture:
         if page.heading:
             console.print(Text(page.heading))
@@ -46,6 +49,11 @@ def drawn(page: PageRead, terminal: TextIO) -> str:
             console.print()
             console.print(Text("\n".join(page.notes)), soft_wrap=True)
     return capture.get().rstrip("\n")
+
+
+def _color_system() -> Literal["auto"] | None:
+    """Leave it to rich, but for a terminal that has not said what it is: that may be an editor's."""
+    return "auto" if os.environ.get("TERM") else None
 
 
 def _nothing_in(table: StateTable) -> str:

@@ -288,6 +288,8 @@ async def test_what_a_server_that_is_down_is_owed_is_said_beside_the_result() ->
         async with verbs.on_terminal("pull", NEW) as pulling:
             assert await pulling.ended() == 0
         assert "two is down: the model will be pulled there" in pulling.drawn.rpartition(CURSOR_BACK)[2]
+        running = await verbs.said("ps")
+        assert running == ["no model is loaded", "", "two is down: connection refused"]
         deleted, table = await asyncio.gather(verbs.run("rm", EMBEDDER), verbs.run("models", CHAT))
         assert (deleted.code, deleted.out) == (0, f"deleted {EMBEDDER}\n".encode())
         assert deleted.error == (

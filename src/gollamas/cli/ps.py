@@ -13,6 +13,7 @@ from gollamas.cli.say import say_bytes
 from gollamas.cli.seen_by_clients import show_ps
 from gollamas.cli.state import loaded_table, loading_table
 from gollamas.config.load import Loaded
+from gollamas.observe.safe import cut, escaped
 
 
 class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,9 +48,14 @@ def _show(loaded: Loaded) -> int:
 
 def _page(state: ServersState) -> PageRead:
     loaded, loading = loaded_table(state), loading_table(state)
+    notes = [
+        escaped(cut(f"{server.id} is down{f': {server.why}' if server.why else ''}"))
+        for server in state.servers
+        if server.health == "down"
+    ]
     if not loading.rows:
-        return PageRead("", [loaded._replace(title="")])
-    return PageRead("", [loaded, loading] if loaded.rows else [loading])
+        return PageRead("", [loaded._replace(title="")], notes=notes)
+    return PageRead("", [loaded, loading] if loaded.rows else [loading], notes=notes)
 
 
 def _running(state: ServersState) -> Iterator[RunningModel]:

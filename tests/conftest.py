@@ -1,7 +1,9 @@
 """The suite looks at the code that it says it looks at."""
 
+import gc
 import os
 import sys
+from collections.abc import Generator
 from importlib.abc import PathEntryFinder
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 SOURCES = Path(__file__).parents[1] / "src"
 BYTECODE = Path(__file__).parents[1] / ".venv" / "bytecode"
 IS_PLAIN = os.environ.get("GOLLAMAS_PURE") == "1"
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
 # Kept even where the environment says that none is written, but beside the sources. Without it each worker
@@ -58,9 +62,34 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Have each worker begin with another part of a folder: what one has rewritten is kept for all."""
+    report = yield
+    if isinstance(collector, pytest.Dir):
+        first = len(report.result) * WORKER // WORKERS
+        report.result = [*report.result[first:], *report.result[:first]]
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while tests are read, and never at what is there then: it stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
     """Begin with what may take longest: at the end, one worker would wait for the other's."""
+    items.sort(key=lambda item: item.path)  # in whatever order they were read: all workers shuffle the same
+    yield
     items.sort(key=lambda item: -_limit(item))
 
 

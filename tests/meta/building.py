@@ -107,7 +107,7 @@ def quick_compiler(folder: Path) -> dict[str, str]:
 
 
 def _is_compiled_as_it_stands() -> bool:
-    """Tell whether what is compiled here is of the C code that is here, by the flags that are asked for now."""
+    """Tell whether what is compiled here is of the C code that is here, by the flags that are asked for."""
     made = [path.stat().st_mtime for path in PACKAGE.parent.glob("gollamas__mypyc.*")]  # linked last
     made_of = [ROOT / C_CODE, ROOT / "setup.py", ROOT / "pyproject.toml"]
     return bool(made) and all(path.exists() and path.stat().st_mtime <= min(made) for path in made_of)

@@ -101,7 +101,7 @@ async def test_one_that_is_there_so_is_told_to_be_the_same_and_is_no_reload() ->
         got = json.loads((await ask(both, "/load", model=CHAT)).body)["servers"][0]
         assert (got["end"], got["took_s"] >= 0.2) == ("loaded", True)
         got = json.loads((await ask(both, "/load", model=CHAT)).body)["servers"][0]
-        assert (got["end"], got["took_s"] < 0.1) == ("same", True)
+        assert (got["end"], got["took_s"] < 0.2) == ("same", True)
         assert len(both.ollama.loads) == 1
 
 

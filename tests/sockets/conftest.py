@@ -12,7 +12,7 @@ ASIDE = {
     "test_large_uploads", "test_leaving_memory", "test_limits", "test_listings", "test_managing",
     "test_managing_verbs", "test_metrics", "test_mixture", "test_owed", "test_prober", "test_pull",
     "test_push", "test_replay_changes", "test_shortage", "test_shutdown", "test_simulate",
-    "test_simulated_blobs", "test_sync", "test_timers", "test_variants_verb", "test_watching",
+    "test_simulated_blobs", "test_status", "test_sync", "test_timers", "test_variants_verb", "test_watching",
 }  # fmt: skip
 
 

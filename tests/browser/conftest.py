@@ -31,6 +31,7 @@ def window(one_browser: Browser) -> Iterator[Browser]:
     yield one_browser
     said = [entry for entry in one_browser.log("browser") if entry["source"] != "network"]
     asked = [urlsplit(url) for url in one_browser.urls()]
+    one_browser.open("about:blank")  # else the page is drawn to the end of all tests
     assert said == []
     assert {one.hostname for one in asked if one.scheme not in ("data", "about", "blob")} <= {"127.0.0.1"}
     assert {one.scheme for one in asked} <= {"http", "data", "about", "blob"}

@@ -113,7 +113,8 @@ class Process:
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            with suppress(subprocess.TimeoutExpired):  # Ctrl-C amid a poll() may leave its lock taken
+                self._process.wait(_ENDS_WITHIN)
 
     def _members(self) -> Iterator[int]:
         """Find who is of its session."""

@@ -9,12 +9,17 @@ from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SOURCES = Path(__file__).parents[1] / "src"
 BYTECODE = Path(__file__).parents[1] / ".venv" / "bytecode"
 IS_PLAIN = os.environ.get("GOLLAMAS_PURE") == "1"
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("untimed")
 
 
 # Kept even where the environment says that none is written, but beside the sources. Without it each worker

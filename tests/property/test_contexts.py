@@ -87,7 +87,7 @@ async def asked_of_the_proxy(server: SimulatedOllama, asked: list[Asked], client
     clients=st.integers(1, 4),
     version=st.sampled_from([VERSIONS[0], VERSIONS[-1]]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @runs
 async def test_each_model_is_loaded_once(asked: list[Asked], clients: int, version: str) -> None:
     """By requests of any dialect, with any context and keep_alive, one by one or at once."""

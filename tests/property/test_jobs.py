@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gollamas.api.manage import Change
@@ -81,7 +81,6 @@ def changes(draw: st.DrawFn) -> Change:
 _steps = st.lists(changes() | st.tuples(st.sampled_from(("leaves", "ends")), st.integers(0, 9)), max_size=25)
 
 
-@settings(deadline=None)
 @given(_steps)
 def test_jobs_of_one_model_never_overlap_and_keep_their_order(
     steps: list[Change | tuple[str, int]],

@@ -198,7 +198,7 @@ def _play(world: World, steps: list[tuple[str, str, str]]) -> None:
 
 
 @given(kept=KEPT, pings=PINGS, steps=STEPS)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_where_there_is_room_every_wish_comes_true(
     kept: dict[str, int], pings: dict[str, float], steps: list[tuple[str, str, str]]
 ) -> None:
@@ -219,7 +219,7 @@ def test_where_there_is_room_every_wish_comes_true(
 
 
 @given(kept=KEPT, pings=PINGS, steps=STEPS, room=st.integers(1, 3))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_where_there_is_none_the_loads_come_to_an_end(
     kept: dict[str, int], pings: dict[str, float], steps: list[tuple[str, str, str]], room: int
 ) -> None:

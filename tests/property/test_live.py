@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gollamas.config.model import Expose
@@ -125,7 +125,6 @@ happenings = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(happenings, max_size=20), st.lists(happenings, max_size=20))
 def test_all_changes_lead_from_the_first_state_to_that_of_now(
     before: list[Happens], after: list[Happens]

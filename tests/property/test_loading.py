@@ -354,7 +354,7 @@ WEIGHTS_LEARNED_LATE: Final = [
 steps = st.tuples(st.sampled_from(WHAT), st.integers(0, 59), st.integers(0, 59))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.booleans(), st.lists(steps, min_size=15, max_size=70), st.booleans())
 @example(False, WEIGHTS_LEARNED_LATE, False)
 def test_no_waiter_is_lost_no_load_asked_for_twice_and_none_wedges(

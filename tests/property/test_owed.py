@@ -80,4 +80,4 @@ class OwedMachine(RuleBasedStateMachine):
 
 
 TestOwed = OwedMachine.TestCase
-TestOwed.settings = settings(deadline=None, max_examples=50, stateful_step_count=30)
+TestOwed.settings = settings(max_examples=50, stateful_step_count=30)

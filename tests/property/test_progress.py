@@ -166,7 +166,7 @@ def bars(client: Client) -> dict[str, list[tuple[float, int, int]]]:
 
 
 @given(st.lists(steps, max_size=60))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_completed_never_falls_nor_passes_total_and_ends_at_it(happened: list[tuple[str, Step]]) -> None:
     world = run(happened)
     for client in world.clients:
@@ -180,7 +180,7 @@ def test_completed_never_falls_nor_passes_total_and_ends_at_it(happened: list[tu
 
 
 @given(st.lists(steps, max_size=60))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_a_digest_has_ten_lines_a_second_at_most(happened: list[tuple[str, Step]]) -> None:
     for client in run(happened).clients:
         for lines in bars(client).values():
@@ -189,7 +189,7 @@ def test_a_digest_has_ten_lines_a_second_at_most(happened: list[tuple[str, Step]
 
 
 @given(st.lists(st.sampled_from((0.0, 0.01, 0.06)), min_size=60, max_size=120))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_nor_has_it_in_a_flood_that_is_looked_at_all_the_time(pauses: list[float]) -> None:
     happened: list[tuple[str, Step]] = []
     for completed, pause in enumerate(pauses):
@@ -201,7 +201,7 @@ def test_nor_has_it_in_a_flood_that_is_looked_at_all_the_time(pauses: list[float
 
 
 @given(st.lists(steps, max_size=60))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_each_status_goes_out_once_and_the_first_is_first(happened: list[tuple[str, Step]]) -> None:
     world = run(happened)
     for client in world.clients:
@@ -221,7 +221,7 @@ def test_each_status_goes_out_once_and_the_first_is_first(happened: list[tuple[s
         ("a", Looks(0, 0.01)),
     ]
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_a_word_is_told_only_when_all_that_work_have_said_it(happened: list[tuple[str, Step]]) -> None:
     """And what one of them said before that, which is put in no other order."""
     world = World()
@@ -244,7 +244,7 @@ def key_of(line: dict[str, Any]) -> str:
 
 
 @given(st.lists(st.tuples(st.just("a"), layers | words | looks), max_size=60))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_of_one_target_nothing_is_put_in_another_order(happened: list[tuple[str, Step]]) -> None:
     """A layer may have one more line before a word and at the end, when it was not full yet."""
     came, named = [FIRST], dict[str, None]()
@@ -277,7 +277,7 @@ def pulls(draw: st.DrawFn) -> list[tuple[str, Step]]:
 
 
 @given(pulls())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_bars_are_full_before_a_word(happened: list[tuple[str, Step]]) -> None:
     for client in run(happened).clients:
         bar: dict[str, bool] = {}

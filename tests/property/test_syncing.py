@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gollamas.events import JobEnd
@@ -106,7 +106,6 @@ STEPS: Final = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(STEPS, max_size=40))
 def test_each_model_gets_where_it_is_wanted(steps: list[tuple[object, ...]]) -> None:
     world = World()

@@ -66,7 +66,7 @@ def outcome(argv: list[str], env: dict[str, str], text: str) -> Loaded | Faults:
         return faults
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     argv=st.lists(
         st.one_of(WORDS, st.tuples(st.sampled_from(FLAGS), st.one_of(TEXTS, LEVELS)).map("=".join)),

@@ -21,7 +21,7 @@ def test_a_fleet_that_is_well_has_one_quiet_line(shows: Shows) -> None:
     with shows("one", "two") as page:
         assert page.has("#wrong-none", "Nothing")
         page.lacks("#wrong-list > li")
-        assert page.all("section[data-section]", "id") == [
+        assert page.all("main > section", "id") == [
             "wrong", "now", "servers", "models", "requests", "work",
         ]  # fmt: skip
         assert page.has("#work-none")

@@ -3,10 +3,10 @@
 import { byId, el, name, set, write } from "./dom.js";
 import { span } from "./format.js";
 import { refusal } from "./feed.js";
+import { WORDS } from "./work.js";
 
 const TOKEN = "gollamas-admin-token"; // sessionStorage: gone with the tab
 const KEPT = 5; // answers
-const WORDS = { load: "Load", unload: "Unload", pull: "Pull", delete: "Delete" };
 const QUESTIONS = {
   unload: "? Its memory is freed, and the next request for it has to wait until it is loaded again.",
   delete: "? It is gone from the disk there, and only a pull brings it back.",

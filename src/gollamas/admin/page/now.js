@@ -21,7 +21,7 @@ export class NowSection {
 
   constructor() {
     this.tiles = METRICS.map(([id, title, written]) => {
-      const value = el("span.value", { "data-value": true });
+      const value = el("span.value");
       const area = svg("path", { class: "area" });
       const line = svg("path", { class: "line" });
       const viewBox = `0 0 ${WIDTH + 4} ${HEIGHT + 4}`;

@@ -36,7 +36,6 @@ class Page {
 
   take(kind, data) {
     const changed = this.store.take(kind, data);
-    if (kind === "change" && this.store.state === null) return;
     for (const section of this.sections) {
       if (section.reads.some((member) => changed.includes(member))) this.dirty.add(section);
     }

@@ -2,10 +2,6 @@
 // Owns no element. Members that an event does not change keep their identity, which is what sections compare.
 
 const KEPT = 100; // ended requests
-const EMPTY = {
-  servers: [], requests: [], jobs: [], owed: [], sync: [], wrong: [], models: [], ended: [],
-  traffic: null, history: null, not_ready: null,
-};
 
 export class Store {
   constructor() {
@@ -21,14 +17,8 @@ export class Store {
     this.stoppedAt_ms = null;
     this.toldAt_ms = Date.parse(data.time);
     this.stamp(data);
-    if (kind === "state") {
-      const state = { ...EMPTY };
-      for (const name in data) if (data[name] !== null || state[name] === null) state[name] = data[name];
-      this.state = state;
-      return Object.keys(state);
-    }
-    if (kind !== "change" || this.state === null) return [];
-    for (const name in data) this.change(name, data[name]);
+    if (kind === "state") this.state = data;
+    else for (const name in data) this.change(name, data[name]);
     return Object.keys(data);
   }
 
@@ -77,7 +67,6 @@ function merged(servers, changes) {
 }
 
 function lengthened(history, sample) {
-  if (history === null) return null;
   const length = Math.round(600 / history.every_s);
   // Where samples were missed, nothing is known of them.
   const missed = Math.round((Date.parse(sample.time) - Date.parse(history.until)) / 1000 / history.every_s) - 1;

@@ -3,7 +3,9 @@
 import { byId, el, keyed, mark, name, redraw, set, show, write } from "./dom.js";
 import { bytes, plural, share, wholeSpan } from "./format.js";
 
-const WORDS = { load: "Load", pull: "Pull", push: "Push", create: "Create", copy: "Copy", delete: "Delete" };
+export const WORDS = {
+  load: "Load", unload: "Unload", pull: "Pull", push: "Push", create: "Create", copy: "Copy", delete: "Delete",
+};
 const WHY = {
   cold: "it was not in memory", options: "it was loaded with other options", preload: "it is to be kept there",
   ping: "a ping found it gone", hand: "asked for by hand",
@@ -33,7 +35,7 @@ export class WorkSection {
 
   fill(item, one) {
     item.work = one;
-    const [title, , , targets] = item.children;
+    const [title, , bar, targets] = item.children;
     set(item, "data-work", one.work);
     set(item, "data-kind", one.kind);
     set(item, "data-model", one.of.model);
@@ -43,9 +45,8 @@ export class WorkSection {
       el("span", `${WORDS[one.kind] ?? one.kind} `), name(one.of.model),
       one.server !== null && el("span", " on "), one.server !== null && name(one.server),
     ]);
-    const bar = item.children[2];
     show(bar, one.work === "load");
-    set(bar, "aria-label", `${WORDS[one.kind] ?? one.kind} ${one.of.model}`);
+    set(bar, "aria-label", `Load ${one.of.model}`);
     keyed(targets, one.of.targets ?? [], (target) => target.server, madeTarget, fillTarget);
     this.words(item);
   }

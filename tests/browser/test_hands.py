@@ -100,6 +100,35 @@ def test_the_token_is_asked_for_once_and_kept_for_the_tab(shows: Shows, first: s
         page.window.look("sessionStorage.clear()")
 
 
+@pytest.mark.parametrize("hand", ["unload", "delete"])
+def test_it_asks_back_in_one_sentence(shows: Shows, hand: str) -> None:
+    with shows("one") as page:
+        page.want(hand, CHAT)
+        asked = page.has("#ask-text")
+        assert asked.index("?") == len(asked) - 1
+        page.window.click("#ask-no")
+
+
+def test_the_newest_answer_is_the_first_and_the_focus_stays_with_them(shows: Shows) -> None:
+    with shows("one") as page:
+        for model in (CHAT, EMBEDDER):
+            page.want("load", model)
+            page.has("#answers > li[data-state=done]", model)
+        page.has("#answers > li:first-child", EMBEDDER)
+        for focused in ("data-dismiss", "id"):
+            page.window.look("document.querySelector('#answers [data-dismiss]').focus()")
+            page.window.press("Enter")
+            assert page.window.look("return document.activeElement.hasAttribute(arguments[0])", focused)
+
+
+def test_answers_fit_into_a_narrow_window(shows: Shows) -> None:
+    with shows("one") as page:
+        page.window.resize(360)
+        page.want("load", CHAT)
+        page.has("#answers > li[data-state=done]")
+        assert page.window.look("return document.getElementById('answers').getBoundingClientRect().x") >= 0
+
+
 def test_without_the_token_nothing_is_done(shows: Shows) -> None:
     with shows("one", admin_token=TOKEN) as page:
         assert page.stage.do(page.fleet.ask("/api/chat")).status == 200

@@ -8,8 +8,8 @@ import { WORDS } from "./work.js";
 const TOKEN = "gollamas-admin-token"; // sessionStorage: gone with the tab
 const KEPT = 5; // answers
 const QUESTIONS = {
-  unload: "? Its memory is freed, and the next request for it has to wait until it is loaded again.",
-  delete: "? It is gone from the disk there, and only a pull brings it back.",
+  unload: ", so that the next request for it waits until it is loaded again?",
+  delete: ", so that only a pull brings it back?",
 };
 
 export class Hands {
@@ -104,10 +104,14 @@ function begun(action, model, server) {
   const words = action === "pull" ? "Under way; it stops when this page is closed." : "Waiting for the answer…";
   const attributes = { "data-hand": action, "data-state": "running" };
   const item = el("li", attributes, title, el("p.quiet", words), el("ul"), dismiss);
-  dismiss.onclick = () => item.remove();
   const answers = byId("answers");
-  answers.append(item);
-  while (answers.children.length > KEPT) answers.firstElementChild.remove();
+  dismiss.onclick = () => {
+    const next = item.nextSibling ?? item.previousSibling;
+    item.remove();
+    (next?.lastChild ?? byId("hand-open")).focus();
+  };
+  answers.prepend(item);
+  while (answers.children.length > KEPT) answers.lastChild.remove();
   return item;
 }
 

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from gollamas.names import key_of
 from gollamas.simulate.faults import Fails, FailsToLoad, HangsAfter, HangsLoading
 from tests.browser.page import GPU, Shows
@@ -165,6 +167,45 @@ def test_requests_are_found_by_a_text_which_stays_in_the_address(shows: Shows) -
         page.open(query)
         page.window.until("document.querySelectorAll('#requests-table tr[data-request]').length === 1")
         assert page.window.look("return document.getElementById('requests-filter').value") == EMBEDDER
+
+
+def test_the_way_back_leads_to_the_filter_of_then(shows: Shows) -> None:
+    with shows() as page:
+        page.window.write("#requests-filter", "chat")
+        page.window.look("document.querySelector(\"nav a[href='#servers']\").click()")
+        page.window.write("#requests-filter", "embed")
+        page.window.until("location.search.includes('embed')")
+        page.window.look("history.back()")
+        page.window.until("location.search.includes('chat')")
+        page.window.until("document.getElementById('requests-filter').value === 'chat'")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("error", 0), ("null", 0), ("refused 400", 1), ('"b\\c', 1), ("200 done /api/chat", 1), ("one", 1)],
+)
+def test_a_filter_looks_in_what_a_line_says_and_not_in_its_keys(shows: Shows, text: str, found: int) -> None:
+    rows = "document.querySelectorAll('#requests-table tr[data-request]').length"
+    with shows() as page:
+        page.stage.do(page.fleet.ask("/api/chat"))
+        page.stage.do(page.fleet.ask("/api/chat", 'a"b\\c'))
+        page.window.until(f"{rows} === 2")
+        page.window.write("#requests-filter", text)
+        page.window.until(f"{rows} === arguments[0]", found)
+
+
+def test_a_line_is_written_as_in_the_log(shows: Shows) -> None:
+    with shows() as page:
+        for _ in range(2):  # nothing waits for a model that is loaded
+            page.stage.do(page.fleet.ask("/api/chat"))
+        page.window.until("document.querySelectorAll('#requests-table tr[data-end=done]').length === 2")
+        state = page.window.look(
+            "const asked = new XMLHttpRequest(); asked.open('GET', 'state', false); asked.send();"
+            "return asked.responseText"
+        )
+        page.window.click("#requests-table tr[data-request]")
+        line = page.has("#line-text", '"wait_s":0')
+        assert line in state
 
 
 def test_tables_are_sorted_by_their_heads_which_stays_in_the_address(shows: Shows) -> None:

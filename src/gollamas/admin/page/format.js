@@ -72,8 +72,8 @@ export function keepAlive(seconds) {
   return seconds === 0 ? "unloaded at once" : `stays ${wholeSpan(seconds)}`;
 }
 
-// The characters that a log escapes, escaped as there.
+// As a log writes it: its characters escaped, and spans with a point.
 export function asLine(value) {
-  return JSON.stringify(value).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) =>
+  return JSON.stringify(value).replace(/_s":\d+(?=[,}])/g, "$&.0").replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) =>
     character.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join(""));
 }

@@ -61,7 +61,7 @@ export class RequestsSection {
 
   render({ requests, ended }) {
     const passes = this.filter();
-    const isShown = (row) => passes(() => `${row.end} ${JSON.stringify(row.of)}`);
+    const isShown = (row) => passes(() => searched(row));
     const running = requests.map(runningRow).filter(isShown);
     const past = ended.map(endedRow).reverse().filter(isShown);
     const shown = running.slice(0, MOST_RUNNING);
@@ -88,6 +88,10 @@ export class RequestsSection {
 
 const runningRow = (of) => ({ id: of.id, end: "running", of });
 const endedRow = (of) => ({ id: of.request_id, end: of.end, of });
+
+// Texts and the status; digits are in every span.
+const searched = ({ of, end }) =>
+  [ENDS[end] ?? end, of.status, clockTime(of.time), ...Object.values(of).filter((value) => typeof value === "string")].join(" ");
 
 const member = (key, value) => (key === "time" ? `${fullTime(value)} (${value})` : String(value));
 
@@ -126,7 +130,7 @@ function drawEnd(cell, row) {
   const { of, end } = row;
   redraw(cell, [end, of.status, of.error], () => {
     const [shape, tone] = signOf(end, of.status);
-    const running = of.status === null ? "waiting for an answer" : "in progress";
+    const running = of.status === null ? "no answer yet" : "in progress";
     const word = `${of.status ?? ""} ${end === "running" ? running : ENDS[end] ?? end}`.trim();
     const state = el("span.state", { "data-tone": tone }, mark(shape, tone), word);
     return [state, of.error ? el("span.why", { title: of.error, dir: "auto" }, of.error) : null];

@@ -5,7 +5,12 @@ import { byId } from "./dom.js";
 export class View {
   constructor(onChange) {
     this.onChange = onChange;
-    this.parameters = new URLSearchParams(location.search);
+    const read = () => (this.parameters = new URLSearchParams(location.search));
+    read();
+    addEventListener("popstate", () => {
+      read();
+      onChange();
+    });
   }
 
   get(name) {

@@ -6,8 +6,8 @@ import pytest
 
 from gollamas.simulate.faults import Fails, FailsToLoad
 from tests.browser.driver import Browser
-from tests.browser.page import Page, Shows
-from tests.sockets.jobs import delete
+from tests.browser.page import GPU, Page, Shows
+from tests.sockets.jobs import NEW, QUICK, delete, held, release
 from tests.sockets.simulated import CHAT, EMBEDDER
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -57,6 +57,26 @@ CONTRASTS = """
 """
 
 
+HIDDEN = """
+    return [...document.querySelectorAll('button, a, input')].filter((one) => {
+        one.focus();
+        if (document.activeElement !== one || one.className === 'skip') return false;
+        const { x, y, width, height } = one.getBoundingClientRect();
+        const seen = document.elementFromPoint(x + width / 2, y + height / 2);
+        return !(one === seen || one.contains(seen));
+    }).map((one) => one.innerText)
+"""
+LINES = """
+    const cell = document.querySelector(`#requests-table td[data-column=${arguments[0]}]`);
+    (cell.querySelector('.state') ?? cell).lastChild.data = arguments[1];
+    const words = document.createRange();
+    words.selectNodeContents(cell);
+    const boxes = [...words.getClientRects()];
+    const right = cell.getBoundingClientRect().right - Math.max(...boxes.map((box) => box.right));
+    return [new Set(boxes.map((box) => Math.round(box.bottom / 8))).size, right];
+"""
+
+
 def a_full_page(page: Page) -> None:
     """Have something in every part of it."""
     page.stage.do(page.fleet.ask("/api/chat"))
@@ -87,6 +107,55 @@ def test_both_widths_and_both_colours(shows: Shows) -> None:
                 assert (width, wide) == (width, inside)
                 assert page.window.look(CONTRASTS) == [], (colour, width)
         assert len(backgrounds) == 2
+
+
+def test_tables_are_sorted_on_a_narrow_page(shows: Shows) -> None:
+    """What gets the focus there is seen."""
+    with shows("b", "a") as page:
+        page.window.resize(360)
+        page.window.click("#servers-table th[data-column=id] button")
+        page.window.until("document.querySelector('#servers-table tr[data-server]').dataset.server === 'a'")
+        page.window.look("document.querySelector('#requests-table th[data-column=end] button').focus()")
+        assert page.window.look(FOCUSED) != "again"
+        assert page.window.look(HIDDEN) == []
+
+
+def test_addresses_and_ends_of_requests_have_a_line_each(shows: Shows) -> None:
+    with shows() as page:
+        page.stage.do(page.fleet.ask("/api/chat"))
+        page.window.resize(1280)
+        page.has("#requests-table tr[data-end=done]")
+        for column, text in (("client", "192.168.100.123"), ("end", "200 server broke off")):
+            lines, room = page.window.look(LINES, column, text)
+            assert (column, lines, room >= 0) == (column, 1, True)
+
+
+def test_the_head_of_the_matrix_stays_while_its_models_scroll(shows: Shows) -> None:
+    with shows() as page:
+        page.has("#models-table tr[data-model]")
+        page.window.resize(1280, 120)
+        tops = page.window.look("""
+            const box = document.querySelector('.sideways');
+            box.scrollIntoView();
+            box.scrollTop = 1000;
+            return [box.scrollTop, box.querySelector('thead th').getBoundingClientRect().top
+                - box.getBoundingClientRect().top]""")
+        assert tops[0] > 0
+        assert 0 <= tops[1] <= 2
+
+
+def test_bars_are_seen_in_the_colours_of_the_system(shows: Shows) -> None:
+    with shows("one", settings={**GPU, **QUICK}) as page:
+        page.window.tell(
+            "Emulation.setEmulatedMedia", features=[{"name": "forced-colors", "value": "active"}]
+        )
+        client = page.stage.do(held(page.fleet, NEW, after=0))
+        page.has("#work [data-work=job] progress:indeterminate")
+        bar = "document.querySelector('#work [data-work=job] progress')"
+        assert "gradient" in page.window.look(f"return getComputedStyle({bar}).backgroundImage")
+        page.window.prefer()
+        page.stage.call(release, page.fleet)
+        page.stage.call(client.close)
 
 
 def test_nothing_moves_where_that_is_asked_for(shows: Shows) -> None:
@@ -169,6 +238,7 @@ def test_without_javascript_it_says_where_the_same_is_told(shows: Shows, window:
             window.open(page.stage.url)
             said = window.text("noscript")
             assert ("/state" in said, "gollamas status" in said) == (True, True)
+            assert "Connecting" not in window.text("body")
         finally:
             window.tell("Emulation.setScriptExecutionDisabled", value=False)
 

@@ -130,6 +130,18 @@ def test_addresses_and_ends_of_requests_have_a_line_each(shows: Shows) -> None:
             assert (column, lines, room >= 0) == (column, 1, True)
 
 
+def test_long_names_stay_in_their_cells(shows: Shows) -> None:
+    with shows("a-server-in-the-cellar-of-the-northern-building", aliases={"gpt-4o": CHAT}) as page:
+        page.window.resize(1280)
+        page.stage.do(page.fleet.ask("/v1/chat/completions", "gpt-4o"))
+        page.has("#requests-table tr[data-end=done] [data-column=model]", "completions")
+        outside = """
+            const right = (one) => one.getBoundingClientRect().right;
+            return [...document.querySelectorAll('.cards tbody :is(.name, .why)')]
+                .filter((one) => right(one) > right(one.closest('td, th'))).map((one) => one.textContent)"""
+        assert page.window.look(outside) == []
+
+
 def test_the_head_of_the_matrix_stays_while_its_models_scroll(shows: Shows) -> None:
     with shows() as page:
         page.has("#models-table tr[data-model]")

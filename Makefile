@@ -51,9 +51,9 @@ $(BUILT): $(INSTALLED) pyproject.toml setup.py $(SOURCES)
 run: $(BUILT)  ## three simulated Ollama servers and the proxy in front of them
 	$(BIN)/gollamas demo
 
-# Three workers for two cores: for a third of its time one waits for a clock or a process.
+# Four workers for two cores: for half of its time one waits for a clock or a process.
 test: setup  ## the test suite
-	$(BIN)/pytest -m "not real" -n 3
+	$(BIN)/pytest -m "not real" -n 4
 
 test-real: setup  ## the tests that need a real Ollama, named by GOLLAMAS_TEST_OLLAMA
 	@test -n "$(GOLLAMAS_TEST_OLLAMA)" || { \

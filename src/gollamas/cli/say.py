@@ -8,6 +8,7 @@ from gollamas.cli.streams import silence
 from gollamas.config.faults import Faults
 
 USAGE: Final = 2  # the exit code of every faulty command line or configuration
+_TYPED: Final = ("-", "argument `", "gollamas ")  # how places begin that are words of a command line
 
 
 class NotSaid(Exception):
@@ -50,7 +51,9 @@ def complain_of(faults: Faults) -> None:
     """Print the warnings, then every fault, one a line."""
     warn(faults.warnings)
     number = len(faults.faults)
-    complain(f"gollamas: {number} {'fault' if number == 1 else 'faults'} in the configuration:")
+    are_typed = all(fault.place.startswith(_TYPED) for fault in faults.faults)
+    where = "on the command line" if are_typed else "in the configuration"
+    complain(f"gollamas: {number} {'fault' if number == 1 else 'faults'} {where}:")
     for fault in faults.faults:
         complain(f"  {fault}")
 

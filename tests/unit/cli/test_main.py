@@ -169,7 +169,7 @@ def test_a_mistyped_verb_names_the_nearest() -> None:
     """It is no server, so it does not start one."""
     done = run("srve")
     assert done.returncode == 2
-    assert "gollamas: 1 fault in the configuration:" in done.stderr
+    assert "gollamas: 1 fault on the command line:" in done.stderr
     assert "`gollamas serve`" in done.stderr
 
 

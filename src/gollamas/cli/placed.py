@@ -151,27 +151,34 @@ def _cells(one: PlacedModel, now: str) -> Sequence[object]:
     )
 
 
-def _notes(state: ServersState, placed: Iterable[PlacedModel]) -> Iterator[str]:
+def _notes(state: ServersState, placed: Sequence[PlacedModel]) -> Iterator[str]:
     """Say what to do about copies that differ or are missing, and who has not been heard."""
-    by_note: dict[str, dict[str, None]] = {}
+    older: dict[str, None] = {}
     usable: dict[str, None] = {}
     for one in placed:
         if one.note and (name := names.parse(one.model)):  # else it is no word of a command line
-            by_note.setdefault(one.note, {})[name.shortest] = None
+            if one.note == "older":
+                older[name.shortest] = None
             if not one.is_hidden:
                 usable[name.shortest] = None
-    older = by_note.get("older", {})
     if pulled := [name for name in older if name in usable]:
         yield f"Contents differ between servers: `gollamas pull {' '.join(pulled)}` makes them alike."
     if len(pulled) < len(older):
         yield "Contents of hidden models differ, too: clients may pull these only with `manage: all`."
-    missing = by_note.get("missing", {})
-    synced = {_key(one.model) for one in state.sync if one.status != _DELETED}
-    if by_hand := [name for name in missing if _key(name) not in synced]:
-        yield f"A server lacks what is configured for it: `gollamas pull {' '.join(by_hand)}` mends that."
+    yield from _missing_notes(state, placed)
+    yield from unheard(state)
+
+
+def _missing_notes(state: ServersState, placed: Iterable[PlacedModel]) -> Iterator[str]:
+    """Say who brings what is missing: the one who reads this, or a sync of that server."""
+    synced = {(_key(one.model), one.server) for one in state.sync if one.status != _DELETED}
+    missing = [one for one in placed if one.note == "missing"]
+    by_hand = [one.model for one in missing if (_key(one.model), one.server) not in synced]
+    words = dict.fromkeys(name.shortest for model in by_hand if (name := names.parse(model)))
+    if words:  # of what no command line can name there is nothing to say
+        yield f"A server lacks what is configured for it: `gollamas pull {' '.join(words)}` mends that."
     if len(by_hand) < len(missing):
         yield "A server lacks what `sync` brings there: `gollamas status` shows how far it is."
-    yield from unheard(state)
 
 
 def unheard(state: ServersState) -> Iterator[str]:

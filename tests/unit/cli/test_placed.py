@@ -190,6 +190,17 @@ def test_what_clients_can_not_use_there_is_hidden() -> None:
     assert "Contents of hidden models differ, too: clients may pull these only with `manage: all`." in lines
 
 
+def test_a_sync_of_one_server_brings_nothing_to_another() -> None:
+    syncs = SyncState(model="smol", server="a", status="pulling", failures=0, error=None, retry_in_s=None)
+    made = state(server("a"), server("b", missing=["smol:latest"]))
+    made = msgspec.structs.replace(made, sync=[syncs])
+    by_hand = "A server lacks what is configured for it: `gollamas pull smol:latest` mends that."
+    by_sync = "A server lacks what `sync` brings there: `gollamas status` shows how far it is."
+    assert text_of(made)[-2:] == [by_hand, by_sync]
+    on_b = placed_in(made, [Named("smol", "b")])
+    assert page_of(made, on_b).notes == [by_hand]
+
+
 def test_what_is_to_be_synced_is_missing_unless_a_client_has_deleted_it() -> None:
     lacking = [
         SyncState(model=model, server=where, status=status, failures=0, error=None, retry_in_s=None)

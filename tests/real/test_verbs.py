@@ -118,7 +118,7 @@ def test_what_real_servers_refuse_says_what_to_do(operator: Operator) -> None:
     first = next(iter(operator.front.servers))
     absent = operator.front.registry.name("gt-absent")
     (line,) = operator.run("pull", "--insecure", f"{absent}@{first}", code=1)
-    assert line.endswith("file does not exist: its registry has no such model or tag")
+    assert line.endswith("file does not exist; its registry has no such model or tag")
     for words in (("show", "gt-absent"), ("rm", "gt-absent"), ("cp", "gt-absent", COPY)):
         (line,) = operator.run(*words, code=1)
         assert line.endswith("not found: `gollamas models` shows what there is"), line

@@ -270,7 +270,7 @@ async def test_what_fails_on_some_servers_names_them_and_exits_1() -> None:
         assert done.code == 1
         assert done.error.splitlines() == [
             f"gollamas: {NEW}: server two: no space left on device; server three: {FULL}",
-            f"gollamas: nothing: {no_such_model}: its registry has no such model or tag",
+            f"gollamas: nothing: {no_such_model}; its registry has no such model or tag",
         ]
         assert done.out.endswith(f"{CHAT}: success\n".encode())
         assert has_it(verbs.both, NEW) == ["one"]

@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import ssl
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ _MOST_BYTES: Final = 256 * 1024 * 1024  # more is no answer of ours
 _PIECE_BYTES: Final = 1 << 16
 _LONGEST_LINE: Final = 1 << 20
 _NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")  # OpenSSL's words
+_UNKNOWN_AUTHORITY: Final = range(18, 22)  # OpenSSL's numbers: self-signed, or signed by nobody who is known
 _AGENT: Final = {"User-Agent": f"gollamas-cli/{__version__}"}  # not that of what the proxy asks servers
 
 
@@ -25,6 +27,10 @@ class Unanswered(Exception):
 
 class NotHttp(Unanswered):
     """Something answered that is no HTTP."""
+
+
+class NoTls(Unanswered):
+    """Somebody is there, but TLS with them does not come about."""
 
 
 class BrokenOff(Unanswered):
@@ -118,8 +124,10 @@ def answering(place: Endpoint, question: Question) -> Iterator[http.client.HTTPR
         waited = connection.timeout if connection.sock is None else timeout
         # Without a time of ours it is the system's, of a machine that has vanished.
         raise Unanswered("no answer" if waited is None else f"no answer within {waited:g} s") from error
+    except ssl.SSLError as error:
+        raise NoTls(_why_no_tls(error)) from error
     except (OSError, UnicodeError) as error:  # first: one that only closes is both, a host may be no name
-        raise Unanswered(_why(error)) from error
+        raise Unanswered(getattr(error, "strerror", "") or str(error) or type(error).__name__) from error
     except http.client.IncompleteRead as error:
         raise BrokenOff("the answer broke off") from error
     except http.client.HTTPException as error:
@@ -128,13 +136,14 @@ def answering(place: Endpoint, question: Question) -> Iterator[http.client.HTTPR
         connection.close()
 
 
-def _why(error: Exception) -> str:
-    """Say why there is no connection."""
-    if distrust := getattr(error, "verify_message", ""):
-        return f"its certificate is not trusted ({distrust}): SSL_CERT_FILE names a file of authorities"
-    if getattr(error, "reason", "") in _NO_TLS:
+def _why_no_tls(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = f"its certificate is not trusted ({error.verify_message})"
+        helps = error.verify_code in _UNKNOWN_AUTHORITY
+        return f"{why}: SSL_CERT_FILE names a file of authorities" if helps else why
+    if error.reason in _NO_TLS:
         return "it speaks no TLS: write http:// instead of https://"
-    return getattr(error, "strerror", "") or str(error) or type(error).__name__
+    return error.strerror or str(error)
 
 
 def _keep_alive(sock: socket.socket) -> None:

@@ -17,6 +17,7 @@ from gollamas.cli.asking import (
     BrokenOff,
     Endpoint,
     NotHttp,
+    NoTls,
     PageReply,
     Question,
     Unanswered,
@@ -169,6 +170,8 @@ def _answered(port: Port, asked: Question) -> Iterator[HTTPResponse]:
         raise NothingTold(f"what {url} answered broke off: try again") from why
     except NotHttp as why:
         raise no_gollamas(url, "it speaks no HTTP") from why
+    except NoTls as why:
+        raise NobodyThere(f"no TLS connection to {url}: {why}") from why
     except Unanswered as why:
         raise NobodyThere(f"nobody answers at {url}: {why}") from why
 

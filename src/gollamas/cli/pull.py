@@ -34,11 +34,16 @@ from gollamas.observe.safe import cut, escaped
 _SUCCESS: Final = "success"
 _DUMB: Final = ("", "dumb", "unknown")  # terminals that nothing can be drawn on
 _QUICK: Final = 1.0  # seconds that the admin port has to answer
+_INSECURE: Final = "its registry has no TLS; `gollamas pull --insecure` allows that"
 _AGAIN: Final = "pull again: servers go on with what they have"
-# What Ollama says: of a name that its registry does not have, of a full disk, of a registry without TLS.
-_NO_FILE: Final = "file does not exist"
-_NO_SPACE: Final = "no space left on device"
-_NO_TLS: Final = ("server gave HTTP response to HTTPS client", "insecure protocol http")
+# What helps, by what Ollama says of it; an answer may be that of several servers.
+_ADVICE: Final = (
+    ("file does not exist", "its registry has no such model or tag"),
+    ("invalid model name", "a name is written like `llama3.2:3b`"),
+    ("server gave HTTP response to HTTPS client", _INSECURE),
+    ("insecure protocol http", _INSECURE),
+    ("no space left on device", f"make room there, then {_AGAIN}"),
+)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -115,9 +120,5 @@ def _other(port: Port) -> NothingTold:
 
 def _why(error: str) -> str:
     text = cut(escaped(error), 1000)
-    if text.endswith(_NO_FILE):
-        return f"{text}: its registry has no such model or tag"
-    if any(words in text for words in _NO_TLS):
-        return f"{text}: its registry has no TLS; `gollamas pull --insecure` allows that"
-    first = "make room there, then" if _NO_SPACE in text else "once that is fixed,"
-    return f"{text}; {first} {_AGAIN}"
+    helps = dict.fromkeys(advice for words, advice in _ADVICE if words in text)
+    return "; ".join((text, *(helps or (f"once that is fixed, {_AGAIN}",))))

@@ -250,10 +250,18 @@ def test_as_json_an_error_is_a_line_like_any_other(capfdbinary: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        ("pull model manifest: file does not exist", ": its registry has no such model or tag"),
+        ("pull model manifest: file does not exist", "; its registry has no such model or tag"),
         (
             "Get https://pc: http: server gave HTTP response to HTTPS client",
-            ": its registry has no TLS; `gollamas pull --insecure` allows that",
+            "; its registry has no TLS; `gollamas pull --insecure` allows that",
+        ),
+        ("invalid model name", "; a name is written like `llama3.2:3b`"),
+        (
+            "server a: no space left on device; server b: pull model manifest: file does not exist",
+            (
+                "; its registry has no such model or tag; make room there, then pull again: "
+                "servers go on with what they have"
+            ),
         ),
         (
             "lookup registry.ollama.ai: no such host",
@@ -338,10 +346,15 @@ def test_tls_is_spoken_to_https_and_a_certificate_of_nobody_is_no_answer(
     with serving(WELL, tls=context) as server:
         url = f"https://127.0.0.1:{server.port}"
         assert main(["show", "--host", url, "smol"]) == 1
-        distrusted = f"nobody answers at {url}/api/show: its certificate is not trusted ("
+        distrusted = f"no TLS connection to {url}/api/show: its certificate is not trusted ("
         assert distrusted in capsys.readouterr().err
         monkeypatch.setenv("SSL_CERT_FILE", authority)
         assert main(["show", "--host", url, "smol"]) == 0
+        other_name = f"https://localhost:{server.port}"
+        assert main(["show", "--host", other_name, "smol"]) == 1
+        said = capsys.readouterr().err
+        assert f"no TLS connection to {other_name}/api/show: its certificate is not trusted (Host" in said
+        assert "SSL_CERT_FILE" not in said
 
 
 def test_tls_where_none_is_spoken_says_what_to_write(capsys: pytest.CaptureFixture[str]) -> None:

@@ -342,6 +342,7 @@ async def test_two_requests_for_a_cold_model_load_it_on_one_server() -> None:
     async with opened(*servers), in_front_of(*servers) as proxy:
         clients = await sent(proxy, asks(), asks())
         await loader.came.get()
+        servers[0].ps = listed("llama3.2:latest")
         loader.go()
         got = [await client.answer() for client in clients]
         assert [one.get(b"x-gollamas-server") for one in got] == [b"one", b"one"]
@@ -433,9 +434,9 @@ async def test_a_listing_that_overtakes_a_load_says_nothing_about_it() -> None:
         (client,) = await sent(proxy, asks())
         await loader.came.get()
         asked = proxy.app.view.asking("one")
+        server.ps = listed("llama3.2:latest")
         loader.go()
         assert (await client.answer()).status == 200
-        server.ps = listed("llama3.2:latest")
         proxy.app.view.ran("one", [], asked)
         assert (await proxy.ask(asks())).status == 200
         assert len(server.loads) == 1

@@ -1,6 +1,7 @@
 """The page for people: by keyboard, narrow and wide, light and dark, without JavaScript, hostile names."""
 
 import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -183,6 +184,20 @@ def test_nothing_moves_where_that_is_asked_for(shows: Shows) -> None:
             return style.scrollBehavior === 'smooth' || times.some((time) => parseFloat(time) > 0.01);
         }).map((one) => one.tagName)"""
         assert page.window.look(moving) == []
+
+
+def test_times_are_those_of_the_reader_s_zone(shows: Shows, window: Browser) -> None:
+    window.tell("Emulation.setTimezoneOverride", timezoneId="Asia/Kolkata")
+    try:
+        with shows() as page:
+            page.stage.do(page.fleet.ask("/api/chat"))
+            page.has("#requests-table tr[data-end=done]")
+            shown = page.has("#requests-table time", ":")
+            (told,) = page.all("#requests-table time", "datetime")
+    finally:
+        window.tell("Emulation.setTimezoneOverride", timezoneId="")
+    there = datetime.fromisoformat(told).astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert shown.startswith((f"{there:%I:%M:%S}", f"{there:%H:%M:%S}"))
 
 
 def test_all_of_it_by_keyboard(shows: Shows) -> None:
